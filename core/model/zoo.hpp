@@ -1,0 +1,25 @@
+// Every network by name.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/model/graph.hpp"
+
+namespace lockstep {
+
+struct ModelInfo {
+  std::string name;         ///< resnet50, resnet50_v1, resnet18, resnet34, resnet101, resnet20 .. resnet110, alexnet, alexnet_bn
+  std::string title;
+  int image_size = 224;
+  int classes = 1000;
+  std::string source;
+};
+
+std::vector<ModelInfo> models();
+
+/// The graph of a model, not fused. `image_size` and `classes` of 0 take the model's own. Any CIFAR net "resnetD" with
+/// D = 6 n + 2, n >= 1, exists unless D is 50 (ImageNet). Throws std::invalid_argument naming the nearest known model.
+ModelGraph build_model(const std::string& name, int image_size = 0, int classes = 0);
+
+}  // namespace lockstep

@@ -1,0 +1,49 @@
+// What a GPU file says: figures of one GPU, each with its source.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/base/units.hpp"
+#include "core/spec/run_spec.hpp"
+#include "core/spec/sourced.hpp"
+
+namespace lockstep {
+
+/// Published training throughput (or step time) of ONE GPU: fixes the overall efficiency for (framework, precision).
+/// Never a multi-node result.
+struct Anchor {
+  std::string framework;                 ///< "mxnet-20.12"
+  std::string model;                     ///< zoo name, usually resnet50
+  Precision precision = Precision::Fp16;
+  std::int64_t batch = 0;                ///< images per GPU
+  Sourced<double> images_per_second;
+};
+
+/// One row of a convolution table: times of one shape at one batch. Zero time = not measured.
+struct ConvTiming {
+  Precision precision = Precision::Fp32;
+  int n = 0, c = 0, h = 0, w = 0, k = 0, r = 0, s = 0, stride = 1, pad_h = 0, pad_w = 0;
+  Time forward, backward_data, backward_weight;
+};
+
+struct GpuSpec {
+  std::string name;                      ///< file stem
+  std::string title;                     ///< "Tesla V100 SXM2 16 GB"
+  int compute_capability = 70;
+  Sourced<FlopRate> fp32_peak;
+  Sourced<FlopRate> half_peak;           ///< tensor cores where there are some, else fp16 units
+  Sourced<Bytes> memory;
+  Sourced<Bandwidth> memory_peak;
+  Sourced<Bandwidth> memory_achieved;    ///< reads + writes of a copy
+  Sourced<Time> kernel_gap;              ///< least time from one kernel's start to the next one's beyond its work
+  Sourced<Time> dispatch;                ///< host time to issue one operation (a step is never faster than operations x this)
+  Sourced<double> step_jitter;           ///< sigma of the step's compute time, relative
+  Sourced<double> gpu_spread;            ///< sigma of the fixed speed between equal GPUs, relative
+  std::vector<Anchor> anchors;
+  std::vector<ConvTiming> convolutions;  ///< read from the CSV that the file names
+  std::string convolutions_source;
+};
+
+}  // namespace lockstep

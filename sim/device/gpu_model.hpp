@@ -1,0 +1,56 @@
+// How long a GPU takes for each operation of a training step.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/model/graph.hpp"
+#include "core/spec/gpu_spec.hpp"
+
+namespace lockstep::sim {
+
+struct LayerTime {
+  Time forward;
+  Time backward;      ///< data and weight gradient
+  int kernels = 0;    ///< launches, both directions
+};
+
+/// Times of one GPU for one (framework, precision), anchored on one published single-GPU throughput.
+///
+///   t(layer, pass, N) = measured convolution table: linear in N through the rows of that shape, never below the roofline;
+///                       otherwise fixed + max(FLOPs / (efficiency * peak), bytes / achieved bandwidth),
+///                       `fixed` and `efficiency` fitted to the table's rows of that pass and precision (median);
+///   every kernel costs at least the GPU's kernel gap; a step costs at least operations x dispatch;
+///   all GPU times are then multiplied by one factor, chosen so that the anchor's throughput is met at the anchor's batch.
+class GpuModel {
+ public:
+  /// `framework` empty takes the first anchor of that precision. Without any anchor of the precision the factor of the nearest
+  /// precision is taken and `anchored()` is false (band 25 %). Throws ConfigError (key "cluster.framework") for an unknown one.
+  GpuModel(const GpuSpec& gpu, Precision precision, const std::string& framework);
+
+  /// One entry per layer of a fused graph. batch >= 1 images on this GPU.
+  std::vector<LayerTime> layer_times(const ModelGraph& fused, std::int64_t batch) const;
+  /// Forward only, batch norm in inference form.
+  Time inference_time(const ModelGraph& fused, std::int64_t batch) const;
+  /// Momentum update of `elements` parameters in `tensors` tensors with fp32 master weights; LARS adds norms, per layer or batched.
+  Time update_time(std::int64_t elements, int tensors, OptimizerKind kind, NormKernels norms) const;
+  /// Copying gradients in and out of a bucket buffer (cast included).
+  Time pack_time(Bytes size, int tensors) const;
+  /// Images per second of this GPU alone, update included.
+  double images_per_second(const ModelGraph& fused, std::int64_t batch) const;
+
+  double anchor_factor() const;      ///< how much slower (>1) or faster than the bare model the anchor is
+  bool anchored() const;
+  const Anchor* anchor() const;      ///< null when unanchored
+  std::string description() const;   ///< one line: what times come from, with sources
+
+ private:
+  double raw_step_seconds(const ModelGraph& fused, std::int64_t batch) const;
+  GpuSpec gpu_;
+  Precision precision_;
+  const Anchor* anchor_ = nullptr;
+  double factor_ = 1;
+};
+
+}  // namespace lockstep::sim

@@ -1,0 +1,29 @@
+// Jitter and slow GPUs, seeded.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/spec/run_spec.hpp"
+
+namespace lockstep::sim {
+
+/// Relative compute speed of every rank at every step: time is multiplied by fixed(rank) * jitter(rank, step), both >= 0.5.
+/// fixed = slow-rank factor x (1 + gpu_spread * normal), jitter = 1 + step_jitter * normal; streams named by (seed, purpose, rank).
+class Noise {
+ public:
+  Noise(std::uint64_t seed, int world_size, double gpu_spread, double step_jitter, const std::vector<SlowRank>& slow);
+  double factor(int rank, std::int64_t step) const;
+  bool varies_by_step() const;   ///< false: every step is alike
+  bool silent() const;           ///< all factors are exactly 1
+
+ private:
+  std::vector<double> fixed_;
+  std::uint64_t seed_;
+  double step_jitter_;
+};
+
+/// Expected maximum of n independent standard normals (Blom's approximation refined by numerical integration; n = 2048: 3.44).
+double expected_max_normal(int n);
+
+}  // namespace lockstep::sim
