@@ -43,7 +43,7 @@ struct OptimizerSpec {
   OptimizerKind kind = OptimizerKind::Sgd;
   LarsVariant lars_variant = LarsVariant::Paper;
   double momentum = 0.9;
-  bool momentum_correction = false;     ///< multiply velocity by lr_t / lr_{t-1} (Goyal et al., section 3)
+  bool momentum_correction = true;      ///< SGD, Nesterov: velocity times lr_t / lr_{t-1} (Goyal et al., section 3); LARS variants have their own
   double weight_decay = 1e-4;
   double trust = 0.001;                 ///< LARS eta
   double epsilon = 0.0;                 ///< LARS denominator
@@ -143,6 +143,7 @@ struct OutputSpec {
   std::vector<int> trace_ranks = {0};
   bool trace = true;
   std::vector<int> curve;               ///< world sizes of the scaling curve; empty = none
+  std::string published;                ///< rows of data/published/figures.csv to print beside the prediction; empty = none
 };
 
 /// A whole run file. `validate()` finds every fault that needs no other file.

@@ -7,6 +7,7 @@
 
 #include "core/model/graph.hpp"
 #include "core/spec/gpu_spec.hpp"
+#include "sim/device/conv_model.hpp"
 
 namespace lockstep::sim {
 
@@ -18,11 +19,10 @@ struct LayerTime {
 
 /// Times of one GPU for one (framework, precision), anchored on one published single-GPU throughput.
 ///
-///   t(layer, pass, N) = measured convolution table: linear in N through the rows of that shape, never below the roofline;
-///                       otherwise fixed + max(FLOPs / (efficiency * peak), bytes / achieved bandwidth),
-///                       `fixed` and `efficiency` fitted to the table's rows of that pass and precision (median);
-///   every kernel costs at least the GPU's kernel gap; a step costs at least operations x dispatch;
-///   all GPU times are then multiplied by one factor, chosen so that the anchor's throughput is met at the anchor's batch.
+///   convolution, pass, N:  core of conv_model.hpp (measured rows, else a fitted line);
+///   other layers:          max(FLOPs / fp32 peak, bytes / achieved memory bandwidth);
+///   every kernel costs at least the GPU's kernel gap, and a layer at least its operations x dispatch;
+///   all times are then multiplied by one factor, chosen so that the anchor's throughput is met at the anchor's batch, update included.
 class GpuModel {
  public:
   /// `framework` empty takes the first anchor of that precision. Without any anchor of the precision the factor of the nearest
@@ -46,10 +46,15 @@ class GpuModel {
   std::string description() const;   ///< one line: what times come from, with sources
 
  private:
-  double raw_step_seconds(const ModelGraph& fused, std::int64_t batch) const;
+  Time raw_kernel(Time work, int kernels) const;
+  std::vector<LayerTime> raw_layer_times(const ModelGraph& fused, std::int64_t batch) const;
+  Time raw_update_time(std::int64_t elements, int tensors, OptimizerKind kind, NormKernels norms) const;
+
   GpuSpec gpu_;
   Precision precision_;
-  const Anchor* anchor_ = nullptr;
+  ConvModel convolutions_;
+  int anchor_ = -1;        ///< index into gpu_.anchors
+  bool exact_ = false;     ///< the anchor is of this precision
   double factor_ = 1;
 };
 

@@ -1,0 +1,121 @@
+#include "core/base/units_text.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <span>
+#include <stdexcept>
+
+namespace lockstep {
+
+namespace {
+
+struct Unit {
+  std::string_view name;
+  double factor;
+};
+
+constexpr Unit kTimes[] = {{"ps", 1e-12}, {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"min", 60}, {"h", 3600}};
+constexpr Unit kSizes[] = {{"B", 1}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12},
+                           {"KiB", 1024.}, {"MiB", 1048576.}, {"GiB", 1073741824.}, {"TiB", 1099511627776.}};
+constexpr Unit kRates[] = {{"Bps", 1}, {"kBps", 1e3}, {"MBps", 1e6}, {"GBps", 1e9}, {"TBps", 1e12}, {"KiBps", 1024.}, {"MiBps", 1048576.},
+                           {"GiBps", 1073741824.}, {"bps", 0.125}, {"kbps", 125}, {"Mbps", 125e3}, {"Gbps", 125e6}, {"Tbps", 125e9}};
+constexpr Unit kFlopRates[] = {{"FLOPS", 1}, {"GFLOPS", 1e9}, {"TFLOPS", 1e12}, {"PFLOPS", 1e15}};
+
+struct Quantity {
+  double number;
+  double factor;
+};
+
+Quantity parse(std::string_view text, std::span<const Unit> units, std::string_view kind, std::string_view example) {
+  const auto refuse = [&](std::string_view why) -> std::invalid_argument {
+    return std::invalid_argument(fmt::format("\"{}\" is not {}{}; write {}", text, kind, why, example));
+  };
+  std::string_view rest = text;
+  while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
+  while (!rest.empty() && rest.back() == ' ') rest.remove_suffix(1);
+  double number = 0;
+  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
+  if (error != std::errc() || !std::isfinite(number)) throw refuse("");
+  rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+  while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
+  if (rest.empty()) throw refuse(" (the unit is missing)");
+  if (number < 0) throw refuse(" (it is negative)");
+  for (const Unit& unit : units) {
+    if (unit.name == rest) return {number, unit.factor};
+  }
+  throw refuse("");
+}
+
+/// Largest unit that keeps the number at or above 1, three to four significant digits.
+std::string pretty(double value, std::span<const Unit> ascending) {
+  const Unit* best = &ascending.front();
+  for (const Unit& unit : ascending) {
+    if (std::abs(value) >= unit.factor * 0.9995) best = &unit;
+  }
+  const double v = value / best->factor;
+  const int decimals = std::abs(v) >= 99.95 ? 0 : std::abs(v) >= 9.995 ? 1 : 2;
+  return fmt::format("{:.{}f} {}", v, decimals, best->name);
+}
+
+}  // namespace
+
+Time parse_time(std::string_view text) {
+  const Quantity q = parse(text, kTimes, "a time", "\"700ns\", \"2.5us\" or \"1.3s\"");
+  return Time::seconds(q.number * q.factor);
+}
+
+Bytes parse_bytes(std::string_view text) {
+  constexpr std::string_view example = "\"25MiB\" or \"4096B\"";
+  const Quantity q = parse(text, kSizes, "a size", example);
+  const double bytes = q.number * q.factor;
+  if (bytes != std::floor(bytes) || bytes > 9e18) throw std::invalid_argument(fmt::format("\"{}\" is not a whole number of bytes; write {}", text, example));
+  return Bytes(static_cast<std::int64_t>(bytes));
+}
+
+Bandwidth parse_bandwidth(std::string_view text) {
+  const Quantity q = parse(text, kRates, "a rate", "\"25GBps\" or \"200Gbps\"");
+  return Bandwidth::bytes_per_second(q.number * q.factor);
+}
+
+FlopRate parse_flop_rate(std::string_view text) {
+  const Quantity q = parse(text, kFlopRates, "a compute rate", "\"15.7TFLOPS\"");
+  return FlopRate::per_second(q.number * q.factor);
+}
+
+std::string to_text(Time time) {
+  static constexpr Unit units[] = {{"ps", 1e-12}, {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"min", 120}, {"h", 7200}};
+  const double s = time.seconds();
+  if (std::abs(s) >= 7200) return fmt::format("{:.2f} h", s / 3600);
+  if (std::abs(s) >= 120) return fmt::format("{:.1f} min", s / 60);
+  if (s == 0) return "0 s";
+  return pretty(s, std::span(units, 5));
+}
+
+std::string to_text(Bytes size) {
+  static constexpr Unit units[] = {{"B", 1}, {"KiB", 1024.}, {"MiB", 1048576.}, {"GiB", 1073741824.}, {"TiB", 1099511627776.}};
+  if (size.count() < 1024) return fmt::format("{} B", size.count());
+  return pretty(static_cast<double>(size.count()), units);
+}
+
+std::string to_text(Bandwidth rate) {
+  static constexpr Unit units[] = {{"B/s", 1}, {"kB/s", 1e3}, {"MB/s", 1e6}, {"GB/s", 1e9}, {"TB/s", 1e12}};
+  if (std::isinf(rate.bytes_per_second())) return "unlimited";
+  return pretty(rate.bytes_per_second(), units);
+}
+
+std::string to_text(FlopRate rate) {
+  static constexpr Unit units[] = {{"FLOP/s", 1}, {"GFLOP/s", 1e9}, {"TFLOP/s", 1e12}, {"PFLOP/s", 1e15}};
+  return pretty(rate.per_second(), units);
+}
+
+std::string to_exact_text(Time time) {
+  const std::int64_t ps = time.picoseconds();
+  return fmt::format("{}ps", ps);
+}
+std::string to_exact_text(Bytes size) { return fmt::format("{}B", size.count()); }
+std::string to_exact_text(Bandwidth rate) { return fmt::format("{}Bps", rate.bytes_per_second()); }
+std::string to_exact_text(FlopRate rate) { return fmt::format("{}FLOPS", rate.per_second()); }
+
+}  // namespace lockstep

@@ -1,0 +1,241 @@
+#include "core/plan/collective.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+
+#include "core/base/error.hpp"
+
+namespace lockstep {
+
+namespace {
+
+int group_size(const CollectivePlan& plan, const Phase& phase) {
+  switch (phase.group) {
+    case Group::World: return plan.grid.size();
+    case Group::Row: return plan.grid.x;
+    case Group::Column:
+    case Group::Leaders: return plan.grid.y;
+  }
+  return 1;
+}
+
+std::string op_text(CollectiveOp op) {
+  switch (op) {
+    case CollectiveOp::Allreduce: return "allreduce";
+    case CollectiveOp::ReduceScatter: return "reduce-scatter";
+    case CollectiveOp::AllGather: return "all-gather";
+    case CollectiveOp::Reduce: return "reduce";
+    case CollectiveOp::Broadcast: return "broadcast";
+  }
+  return "?";
+}
+
+/// Channels that walk every node's GPUs in that node's ring order, node after node.
+std::vector<std::vector<int>> orders_over_nodes(const std::vector<std::vector<int>>& inside, int nodes) {
+  std::vector<std::vector<int>> orders;
+  for (const auto& ring : inside) {
+    std::vector<int> order;
+    const int per_node = static_cast<int>(ring.size());
+    for (int node = 0; node < nodes; ++node) {
+      for (int local : ring) order.push_back(node * per_node + local);
+    }
+    orders.push_back(std::move(order));
+  }
+  return orders;
+}
+
+PhaseAlgorithm phase_algorithm(AllreduceAlgorithm a) {
+  switch (a) {
+    case AllreduceAlgorithm::Ring: return PhaseAlgorithm::Ring;
+    case AllreduceAlgorithm::HalvingDoubling: return PhaseAlgorithm::HalvingDoubling;
+    case AllreduceAlgorithm::Tree: return PhaseAlgorithm::Tree;
+    default: break;
+  }
+  throw InternalError("not an algorithm of a single phase");
+}
+
+}  // namespace
+
+std::string Phase::name() const {
+  std::string text = op_text(op);
+  switch (group) {
+    case Group::World: break;
+    case Group::Row: text += " in rows"; break;
+    case Group::Column: text += " across rows"; break;
+    case Group::Leaders: text += " of leaders"; break;
+  }
+  switch (algorithm) {
+    case PhaseAlgorithm::Ring: return text + " (ring x" + std::to_string(std::max<std::size_t>(1, orders.size())) + ")";
+    case PhaseAlgorithm::HalvingDoubling: return text + " (halving-doubling)";
+    case PhaseAlgorithm::Tree: return text + " (double tree)";
+  }
+  return text;
+}
+
+bool CollectivePlan::takes_part(const Phase& phase, Rank rank) const { return phase.group != Group::Leaders || rank.value % grid.x == 0; }
+
+int CollectivePlan::member(const Phase& phase, Rank rank) const {
+  switch (phase.group) {
+    case Group::World: return rank.value;
+    case Group::Row: return rank.value % grid.x;
+    case Group::Column:
+    case Group::Leaders: return rank.value / grid.x;
+  }
+  return 0;
+}
+
+Rank CollectivePlan::rank(const Phase& phase, Rank peer_of, int member) const {
+  switch (phase.group) {
+    case Group::World: return Rank(member);
+    case Group::Row: return Rank(peer_of.value / grid.x * grid.x + member);
+    case Group::Column: return Rank(member * grid.x + peer_of.value % grid.x);
+    case Group::Leaders: return Rank(member * grid.x);
+  }
+  return Rank();
+}
+
+Schedule CollectivePlan::schedule(const Phase& phase, Rank rank) const {
+  const Span whole{0, elements};
+  const Span buffer = phase.group == Group::Column ? part(whole, rank.value % grid.x, grid.x) : whole;
+  const int n = group_size(*this, phase);
+  switch (phase.algorithm) {
+    case PhaseAlgorithm::Ring: return ring_schedule(phase.op, buffer, n, phase.orders, phase.chunk);
+    case PhaseAlgorithm::HalvingDoubling: return halving_doubling_schedule(buffer, n);
+    case PhaseAlgorithm::Tree: return tree_schedule(buffer, n, std::max<std::int64_t>(1, phase.chunk));
+  }
+  throw InternalError("unknown algorithm");
+}
+
+CollectivePlan plan_collective(const CollectiveRequest& r) {
+  using A = AllreduceAlgorithm;
+  LOCKSTEP_EXPECTS(r.world_size >= 1 && r.node_gpus >= 1 && r.elements >= 0 && r.algorithm != A::Auto);
+  CollectivePlan plan;
+  plan.algorithm = r.algorithm;
+  plan.elements = r.elements;
+  plan.element_bytes = r.element_bytes;
+  const int world = r.world_size;
+  const int local = std::min(r.node_gpus, world);
+  // Ring orders fit only where every node is full.
+  const bool full_nodes = world % local == 0;
+  const auto inside = [&](int row) {
+    const bool fits = !r.ring_orders.empty() && static_cast<int>(r.ring_orders.front().size()) == row;
+    return fits ? r.ring_orders : std::vector<std::vector<int>>{};
+  };
+
+  if (r.algorithm == A::Ring || r.algorithm == A::HalvingDoubling || r.algorithm == A::Tree) {
+    plan.grid = {world, 1};
+    if (world == 1) return plan;
+    Phase phase;
+    phase.algorithm = phase_algorithm(r.algorithm);
+    phase.chunk = r.chunk;
+    if (r.algorithm == A::Ring && full_nodes) phase.orders = orders_over_nodes(inside(local), world / local);
+    plan.phases.push_back(std::move(phase));
+    return plan;
+  }
+
+  const int asked = r.algorithm == A::Torus && r.torus_x > 0 ? r.torus_x : r.node_gpus;
+  const int x = std::gcd(asked, world);
+  plan.grid = {x, world / x};
+  if (world == 1) return plan;
+  const PhaseAlgorithm across = phase_algorithm(r.across);
+  const auto add = [&](CollectiveOp op, Group group, PhaseAlgorithm algorithm) {
+    Phase phase;
+    phase.op = op;
+    phase.group = group;
+    phase.algorithm = algorithm;
+    phase.chunk = r.chunk;
+    if (group == Group::Row) phase.orders = inside(x);
+    if (group_size(plan, phase) > 1) plan.phases.push_back(std::move(phase));
+  };
+  if (r.algorithm == A::ThreePhase) {
+    add(CollectiveOp::Reduce, Group::Row, PhaseAlgorithm::Ring);
+    add(CollectiveOp::Allreduce, Group::Leaders, across);
+    add(CollectiveOp::Broadcast, Group::Row, PhaseAlgorithm::Ring);
+  } else {
+    add(CollectiveOp::ReduceScatter, Group::Row, PhaseAlgorithm::Ring);
+    add(CollectiveOp::Allreduce, Group::Column, across);
+    add(CollectiveOp::AllGather, Group::Row, PhaseAlgorithm::Ring);
+  }
+  return plan;
+}
+
+namespace {
+
+std::int64_t chunks_of(std::int64_t length, std::int64_t chunk) { return length <= 0 ? 1 : (length + chunk - 1) / chunk; }
+
+/// Totals of one group of n members over a buffer of `length` elements.
+CollectiveCount count_group(const Phase& phase, int n, std::int64_t length) {
+  CollectiveCount c;
+  const auto channels = static_cast<std::int64_t>(std::max<std::size_t>(1, phase.orders.size()));
+  const std::int64_t hops = n - 1;
+  if (n == 1) return c;
+  if (phase.algorithm == PhaseAlgorithm::Tree) {
+    for (int tree = 0; tree < 2; ++tree) {
+      const std::int64_t half = part({0, length}, tree, 2).length, chunks = chunks_of(half, std::max<std::int64_t>(1, phase.chunk));
+      c.messages += 2 * hops * chunks;
+      c.elements_sent += 2 * hops * half;
+      c.elements_reduced += hops * half;
+      c.longest = std::max(c.longest, chunks);
+    }
+    return c;
+  }
+  if (phase.algorithm == PhaseAlgorithm::HalvingDoubling) {
+    // Inside a block of b: 2 lg b messages per member, every element sent b - 1 times each way; neighbours exchange the whole buffer.
+    std::int64_t larger = 0;
+    for (int b = static_cast<int>(std::bit_floor(static_cast<unsigned>(n))); b > 0; b >>= 1) {
+      if (!(n & b)) continue;
+      const std::int64_t levels = std::countr_zero(static_cast<unsigned>(b));
+      c.messages += 2 * b * levels + 2 * larger;
+      c.elements_sent += 2 * length * (b - 1) + (larger ? 2 * length : 0);
+      const unsigned rest = static_cast<unsigned>(n) & (static_cast<unsigned>(b) - 1);
+      c.longest = std::max(c.longest, 2 * levels + (larger ? 2 * (larger / b) : 0) + (rest ? 2 : 0));
+      larger = b;
+    }
+    c.elements_reduced = length * hops;
+    return c;
+  }
+  switch (phase.op) {
+    case CollectiveOp::Allreduce: c = {n * channels * 2 * hops, 2 * hops * length, hops * length, 2 * hops}; break;
+    case CollectiveOp::ReduceScatter: c = {n * channels * hops, hops * length, hops * length, hops}; break;
+    case CollectiveOp::AllGather: c = {n * channels * hops, hops * length, 0, hops}; break;
+    case CollectiveOp::Reduce:
+    case CollectiveOp::Broadcast:
+      for (std::int64_t channel = 0; channel < channels; ++channel) {
+        const std::int64_t chunks = chunks_of(part({0, length}, channel, channels).length, phase.chunk > 0 ? phase.chunk : std::max<std::int64_t>(1, length));
+        c.messages += hops * chunks;
+        c.longest = std::max(c.longest, chunks);
+      }
+      c.elements_sent = hops * length;
+      c.elements_reduced = phase.op == CollectiveOp::Reduce ? hops * length : 0;
+      break;
+  }
+  return c;
+}
+
+}  // namespace
+
+CollectiveCount count(const CollectivePlan& plan) {
+  CollectiveCount total;
+  for (const Phase& phase : plan.phases) {
+    const int n = group_size(plan, phase);
+    const auto add = [&](const CollectiveCount& c, std::int64_t times) {
+      total.messages += c.messages * times;
+      total.elements_sent += c.elements_sent * times;
+      total.elements_reduced += c.elements_reduced * times;
+      return c.longest;
+    };
+    std::int64_t longest = 0;
+    if (phase.group == Group::Column) {
+      for (int column = 0; column < plan.grid.x; ++column) {
+        longest = std::max(longest, add(count_group(phase, n, part({0, plan.elements}, column, plan.grid.x).length), 1));
+      }
+    } else {
+      longest = add(count_group(phase, n, plan.elements), phase.group == Group::Row ? plan.grid.y : 1);
+    }
+    total.longest += longest;
+  }
+  return total;
+}
+
+}  // namespace lockstep

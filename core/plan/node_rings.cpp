@@ -1,0 +1,132 @@
+#include "core/plan/node_rings.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+namespace lockstep {
+
+namespace {
+
+constexpr int kExhaustive = 8;   // GPUs up to which all Hamiltonian cycles are tried
+
+/// Finds a largest set of Hamiltonian cycles in the multigraph of NVLink cables.
+class CycleSearch {
+ public:
+  CycleSearch(std::vector<std::vector<int>> cables, int at_most) : left_(std::move(cables)), n_(static_cast<int>(left_.size())), goal_(at_most) {
+    int degree = std::numeric_limits<int>::max();
+    for (const auto& row : left_) degree = std::min(degree, std::accumulate(row.begin(), row.end(), 0));
+    goal_ = std::min(goal_, degree / 2);
+  }
+
+  std::vector<std::vector<int>> run() {
+    if (goal_ > 0) add_cycle();
+    return best_;
+  }
+
+ private:
+  bool add_cycle() {
+    if (found_.size() > best_.size()) best_ = found_;
+    if (static_cast<int>(best_.size()) >= goal_) return true;
+    std::vector<int> path{0};
+    std::vector<char> used(static_cast<std::size_t>(n_), 0);
+    used[0] = 1;
+    return extend(path, used);
+  }
+
+  bool extend(std::vector<int>& path, std::vector<char>& used) {
+    const int at = path.back();
+    if (static_cast<int>(path.size()) == n_) {
+      if (left_[static_cast<std::size_t>(at)][0] == 0 || path[1] > path.back()) return false;  // one of the two directions is enough
+      take(at, 0, -1);
+      found_.push_back(path);
+      const bool done = add_cycle();
+      found_.pop_back();
+      take(at, 0, +1);
+      return done;
+    }
+    // Thick connections first: they carry a share of more than one cycle.
+    std::vector<int> next;
+    for (int g = 0; g < n_; ++g) {
+      if (!used[static_cast<std::size_t>(g)] && left_[static_cast<std::size_t>(at)][static_cast<std::size_t>(g)] > 0) next.push_back(g);
+    }
+    std::stable_sort(next.begin(), next.end(), [&](int a, int b) {
+      return left_[static_cast<std::size_t>(at)][static_cast<std::size_t>(a)] > left_[static_cast<std::size_t>(at)][static_cast<std::size_t>(b)];
+    });
+    for (int g : next) {
+      take(at, g, -1);
+      used[static_cast<std::size_t>(g)] = 1;
+      path.push_back(g);
+      const bool done = extend(path, used);
+      path.pop_back();
+      used[static_cast<std::size_t>(g)] = 0;
+      take(at, g, +1);
+      if (done) return true;
+    }
+    return false;
+  }
+
+  void take(int a, int b, int change) {
+    left_[static_cast<std::size_t>(a)][static_cast<std::size_t>(b)] += change;
+    left_[static_cast<std::size_t>(b)][static_cast<std::size_t>(a)] += change;
+  }
+
+  std::vector<std::vector<int>> left_;
+  int n_, goal_;
+  std::vector<std::vector<int>> found_, best_;
+};
+
+std::vector<int> pcie_order(const NodeSpec& node, int gpus) {
+  std::vector<int> order;
+  for (const auto& s : node.pcie.switches) {
+    for (int g : s) {
+      if (g < gpus) order.push_back(g);
+    }
+  }
+  if (static_cast<int>(order.size()) != gpus) {
+    order.resize(static_cast<std::size_t>(gpus));
+    std::iota(order.begin(), order.end(), 0);
+  }
+  return order;
+}
+
+}  // namespace
+
+std::vector<std::vector<int>> node_rings(const NodeSpec& node, int gpus, int at_most) {
+  const int limit = at_most > 0 ? at_most : std::numeric_limits<int>::max();
+  std::vector<std::vector<int>> rings;
+  std::vector<int> identity(static_cast<std::size_t>(gpus));
+  std::iota(identity.begin(), identity.end(), 0);
+  const auto both_ways = [&](const std::vector<int>& cycle) {
+    if (static_cast<int>(rings.size()) < limit) rings.push_back(cycle);
+    if (static_cast<int>(rings.size()) < limit) {
+      rings.push_back(cycle);
+      std::reverse(rings.back().begin() + 1, rings.back().end());
+    }
+  };
+
+  if (gpus > 1 && node.nvlink.present && node.nvlink.through_switch) {
+    for (int i = 0; i < node.nvlink.links_per_gpu && static_cast<int>(rings.size()) < limit; ++i) {
+      rings.push_back(identity);
+      if (i % 2 == 1) std::reverse(rings.back().begin(), rings.back().end());
+    }
+  } else if (gpus > 1 && node.nvlink.present) {
+    std::vector<std::vector<int>> cables(static_cast<std::size_t>(gpus), std::vector<int>(static_cast<std::size_t>(gpus), 0));
+    for (const NvlinkPair& p : node.nvlink.pairs) {
+      if (p.a >= gpus || p.b >= gpus) continue;
+      cables[static_cast<std::size_t>(p.a)][static_cast<std::size_t>(p.b)] += p.links;
+      cables[static_cast<std::size_t>(p.b)][static_cast<std::size_t>(p.a)] += p.links;
+    }
+    if (gpus == 2) {  // there and back over the same cable, one direction each
+      for (int i = 0; i < std::min(cables[0][1], limit); ++i) rings.push_back(identity);
+    } else if (gpus <= kExhaustive) {
+      for (const auto& cycle : CycleSearch(cables, limit).run()) both_ways(cycle);
+    } else {
+      for (const auto& cycle : CycleSearch(cables, 1).run()) both_ways(cycle);
+    }
+  }
+  if (rings.empty()) rings.push_back(pcie_order(node, gpus));
+  return rings;
+}
+
+}  // namespace lockstep

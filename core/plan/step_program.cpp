@@ -1,0 +1,137 @@
+#include "core/plan/step_program.hpp"
+
+#include <algorithm>
+
+#include "core/base/error.hpp"
+
+namespace lockstep {
+
+std::string StepProgram::name(const Op& op) const {
+  const std::string micro = accumulation > 1 && op.kind != OpKind::Allreduce && op.kind != OpKind::Update ? " (micro-step " + std::to_string(op.micro) + ")" : "";
+  switch (op.kind) {
+    case OpKind::Load: return "load" + micro;
+    case OpKind::Forward: return "forward " + graph->layer(op.layer).name + micro;
+    case OpKind::Backward: return "backward " + graph->layer(op.layer).name + micro;
+    case OpKind::Allreduce: return "allreduce bucket " + std::to_string(op.bucket.value);
+    case OpKind::Update: return "update " + std::to_string(op.group);
+  }
+  return "?";
+}
+
+std::uint64_t StepProgram::digest() const {
+  Digest d;
+  d.add(graph->name);
+  d.add(static_cast<std::uint64_t>(world_size));
+  d.add(static_cast<std::uint64_t>(accumulation));
+  for (const Layer& l : graph->layers) {
+    d.add(l.name);
+    for (const std::int64_t v : {std::int64_t{l.out.c}, std::int64_t{l.out.h}, std::int64_t{l.out.w}, std::int64_t{l.fused_add}, std::int64_t{l.fused_relu}}) {
+      d.add(static_cast<std::uint64_t>(v));
+    }
+  }
+  for (const Bucket& b : buckets.buckets) {
+    d.add(static_cast<std::uint64_t>(b.element_bytes));
+    for (TensorId t : b.tensors) d.add(static_cast<std::uint64_t>(t.value));
+  }
+  d.add(static_cast<std::uint64_t>(buckets.coordination.negotiated));
+  d.add(static_cast<std::uint64_t>(buckets.coordination.cycle.picoseconds()));
+  for (const CollectivePlan& c : collectives) {
+    d.add(static_cast<std::uint64_t>(c.elements));
+    d.add(static_cast<std::uint64_t>(c.grid.x));
+    for (const Phase& p : c.phases) {
+      d.add(p.name());
+      d.add(static_cast<std::uint64_t>(p.chunk));
+      for (const auto& order : p.orders) {
+        for (int m : order) d.add(static_cast<std::uint64_t>(m));
+      }
+    }
+  }
+  for (const UpdateGroup& u : updates) d.add(u.tensors.size());
+  for (const Op& op : ops) {
+    d.add(static_cast<std::uint64_t>(op.kind));
+    for (OpId need : op.needs) d.add(static_cast<std::uint64_t>(need.value));
+  }
+  return d.value();
+}
+
+StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPlan buckets, std::vector<CollectivePlan> collectives,
+                               int accumulation, bool overlap, const std::string& update, int world_size) {
+  LOCKSTEP_EXPECTS(accumulation >= 1 && world_size >= 1 && collectives.size() == buckets.buckets.size());
+  LOCKSTEP_EXPECTS(update == "whole" || update == "per_bucket");
+  StepProgram p;
+  p.graph = std::move(graph);
+  p.buckets = std::move(buckets);
+  p.collectives = std::move(collectives);
+  p.accumulation = accumulation;
+  p.world_size = world_size;
+
+  const auto add = [&](OpKind kind, Lane lane, int micro, std::vector<OpId> needs) -> Op& {
+    Op op;
+    op.id = OpId(static_cast<std::int64_t>(p.ops.size()));
+    op.kind = kind;
+    op.lane = lane;
+    op.micro = micro;
+    op.needs = std::move(needs);
+    p.ops.push_back(std::move(op));
+    return p.ops.back();
+  };
+
+  std::vector<OpId> allreduce_of(p.buckets.buckets.size());
+  OpId previous;   // the compute lane is one chain
+  for (int micro = 0; micro < accumulation; ++micro) {
+    const OpId load = add(OpKind::Load, Lane::Input, micro, {}).id;
+    bool first = true;
+    for (const Layer& layer : p.graph->layers) {
+      if (layer.kind == LayerKind::Input) continue;
+      std::vector<OpId> needs;
+      if (previous) needs.push_back(previous);
+      if (first) needs.push_back(load);
+      first = false;
+      Op& op = add(OpKind::Forward, Lane::Compute, micro, std::move(needs));
+      op.layer = layer.id;
+      previous = op.id;
+    }
+    const bool last_micro = micro == accumulation - 1;
+    const auto issue = [&](BucketId bucket, OpId after) {
+      Op& op = add(OpKind::Allreduce, Lane::Communication, micro, {after});
+      op.bucket = bucket;
+      allreduce_of[bucket.index()] = op.id;
+    };
+    std::size_t next = 0;  // buckets are issued in order
+    for (auto layer = p.graph->layers.rbegin(); layer != p.graph->layers.rend(); ++layer) {
+      if (layer->kind == LayerKind::Input) continue;
+      Op& op = add(OpKind::Backward, Lane::Compute, micro, {previous});
+      op.layer = layer->id;
+      previous = op.id;
+      if (!last_micro || !overlap) continue;
+      const OpId done = op.id;
+      while (next < p.buckets.buckets.size() && p.buckets.buckets[next].last_layer >= layer->id) issue(p.buckets.buckets[next++].id, done);
+    }
+    if (last_micro) {
+      while (next < p.buckets.buckets.size()) issue(p.buckets.buckets[next++].id, previous);
+    }
+  }
+
+  const auto add_update = [&](UpdateGroup group, std::vector<OpId> needs) {
+    needs.push_back(previous);
+    Op& op = add(OpKind::Update, Lane::Compute, accumulation - 1, std::move(needs));
+    op.group = static_cast<int>(p.updates.size());
+    previous = op.id;
+    p.updates.push_back(std::move(group));
+  };
+  if (update == "whole") {
+    UpdateGroup all;
+    for (const auto& tensor : p.graph->tensors) all.tensors.push_back(tensor.id);
+    add_update(std::move(all), allreduce_of);
+  } else {
+    for (const Bucket& bucket : p.buckets.buckets) add_update({bucket.tensors}, {allreduce_of[bucket.id.index()]});
+  }
+  return p;
+}
+
+std::int64_t images_of_rank(std::int64_t images, int world_size, Rank rank) {
+  const auto at = [&](std::int64_t r) { return images * r / world_size; };
+  return at(rank.value + 1) - at(rank.value);
+}
+
+}  // namespace lockstep

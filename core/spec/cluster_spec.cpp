@@ -1,0 +1,130 @@
+#include "core/spec/cluster_spec.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/base/error.hpp"
+
+namespace lockstep {
+
+namespace {
+
+class Checker {
+ public:
+  template <class... Args>
+  void expect(bool good, const std::string& key, fmt::format_string<Args...> message, Args&&... args) {
+    if (!good) faults.push_back({"cluster file", key, fmt::format(message, std::forward<Args>(args)...)});
+  }
+  void rate(const Sourced<Bandwidth>& r, const std::string& key) {
+    expect(r.value.bytes_per_second() > 0, key, "a rate of 0; expected more, such as \"12GBps\"");
+  }
+  std::vector<Fault> faults;
+};
+
+void check_nvlink(Checker& c, const NodeSpec& node) {
+  const NvlinkSpec& n = node.nvlink;
+  if (!n.present) return;
+  c.rate(n.per_link, "node.nvlink.per_link");
+  if (n.through_switch) {
+    c.expect(n.links_per_gpu >= 1, "node.nvlink.links_per_gpu", "{} links to the switch; expected at least 1", n.links_per_gpu);
+    c.expect(n.pairs.empty(), "node.nvlink.pairs", "pairs beside a switch; expected one or the other");
+    return;
+  }
+  std::set<std::pair<int, int>> seen;
+  for (const NvlinkPair& p : n.pairs) {
+    const bool range = p.a >= 0 && p.b >= 0 && p.a < node.gpus && p.b < node.gpus;
+    c.expect(range, "node.nvlink.pairs", "[{}, {}, {}] names a GPU outside 0 to {}", p.a, p.b, p.links, node.gpus - 1);
+    c.expect(p.a != p.b, "node.nvlink.pairs", "[{}, {}, {}] joins a GPU to itself", p.a, p.b, p.links);
+    c.expect(p.links >= 1, "node.nvlink.pairs", "[{}, {}, {}] has no links; expected at least 1", p.a, p.b, p.links);
+    c.expect(seen.insert(std::minmax(p.a, p.b)).second, "node.nvlink.pairs", "pair {}-{} is given twice", p.a, p.b);
+  }
+}
+
+void check_pcie(Checker& c, const NodeSpec& node) {
+  const PcieSpec& p = node.pcie;
+  if (p.switches.empty()) return;
+  c.rate(p.x16, "node.pcie.x16");
+  std::multiset<int> gpus;
+  for (const auto& s : p.switches) gpus.insert(s.begin(), s.end());
+  for (int g = 0; g < node.gpus; ++g) {
+    c.expect(gpus.count(g) == 1, "node.pcie.switches", "local rank {} is below {} switches; expected exactly one", g, gpus.count(g));
+  }
+  for (int g : gpus) c.expect(g >= 0 && g < node.gpus, "node.pcie.switches", "local rank {} does not exist; the node has {} GPUs", g, node.gpus);
+  c.expect(p.cpu_of_switch.size() == p.switches.size(), "node.pcie.cpu_of_switch", "{} entries for {} switches", p.cpu_of_switch.size(), p.switches.size());
+  std::set<int> cpus(p.cpu_of_switch.begin(), p.cpu_of_switch.end());
+  if (cpus.size() > 1) c.rate(p.host_link, "node.pcie.host_link");
+}
+
+void check_nics(Checker& c, const ClusterSpec& cluster) {
+  const NodeSpec& node = cluster.node;
+  const NicSpec& n = node.nic;
+  c.expect(n.count >= 0, "node.nic.count", "{} NICs; expected 0 or more", n.count);
+  if (n.count <= 0) {
+    c.expect(cluster.nodes == 1 && cluster.network.kind == NetworkKind::None, "node.nic.count", "{} nodes cannot reach each other without a NIC", cluster.nodes);
+    return;
+  }
+  const auto count = static_cast<std::size_t>(n.count);
+  c.rate(n.rate, "node.nic.rate");
+  c.expect(static_cast<int>(n.nic_of_gpu.size()) == node.gpus, "node.nic.nic_of_gpu", "{} entries for {} GPUs", n.nic_of_gpu.size(), node.gpus);
+  for (int nic : n.nic_of_gpu) c.expect(nic >= 0 && nic < n.count, "node.nic.nic_of_gpu", "NIC {} does not exist; NICs are 0 to {}", nic, n.count - 1);
+  if (node.pcie.switches.empty()) return;
+  if (!n.under_switch.empty()) {
+    c.expect(n.under_switch.size() == count, "node.nic.under_switch", "{} entries for {} NICs", n.under_switch.size(), n.count);
+    for (int s : n.under_switch) {
+      c.expect(s >= 0 && s < static_cast<int>(node.pcie.switches.size()), "node.nic.under_switch", "PCIe switch {} does not exist", s);
+    }
+  } else {
+    c.expect(n.cpu.size() == count, "node.nic.cpu", "{} entries for {} NICs; expected the socket of each (or under_switch)", n.cpu.size(), n.count);
+  }
+}
+
+void check_network(Checker& c, const ClusterSpec& cluster) {
+  const NetworkSpec& net = cluster.network;
+  if (net.kind == NetworkKind::None) {
+    c.expect(cluster.nodes == 1, "network.kind", "{} nodes and no network; the topology is not connected. Expected star or fat_tree", cluster.nodes);
+    return;
+  }
+  c.expect(!net.tiers.empty(), "network.tiers", "no tier of switches; the topology is not connected");
+  if (net.kind == NetworkKind::Star) c.expect(net.tiers.size() <= 1, "network.tiers", "{} tiers; a star has one", net.tiers.size());
+  long groups = 1;
+  for (std::size_t i = 0; i < net.tiers.size(); ++i) {
+    const TierSpec& t = net.tiers[i];
+    const std::string key = fmt::format("network.tiers[{}]", i);
+    c.expect(t.switches >= 1, key + ".switches", "{} switches; expected at least 1", t.switches);
+    c.expect(t.cables >= 1, key + ".cables", "{} cables; expected at least 1", t.cables);
+    c.expect(t.group >= 0, key + ".group", "{}; expected 0 (all) or more", t.group);
+    if (net.kind == NetworkKind::FatTree || i > 0) c.rate(t.rate, key + ".rate");
+    if (net.kind != NetworkKind::FatTree) continue;
+    if (i == 0) {
+      c.expect(t.group >= 1, key + ".group", "ports per leaf switch; expected at least 1");
+      const long ports = long{cluster.nodes} * cluster.node.nic.count;
+      groups = t.group >= 1 ? (ports + t.group - 1) / t.group : 1;
+    } else {
+      groups = t.group == 0 ? 1 : (groups + t.group - 1) / t.group;
+    }
+  }
+  if (net.kind == NetworkKind::FatTree && !net.tiers.empty()) {
+    c.expect(groups <= 1, "network.tiers", "the topology is not connected: the top tier leaves {} separate groups; expected a last tier with group = 0", groups);
+  }
+  if (net.nodes_per_rack > 0 && !net.tiers.empty() && net.leaves_per_rack > 0) {
+    c.expect(net.leaves_per_rack * net.tiers[0].group >= net.nodes_per_rack * cluster.node.nic.count, "network.nodes_per_rack",
+             "{} nodes with {} NICs do not fit {} leaves of {} ports", net.nodes_per_rack, cluster.node.nic.count, net.leaves_per_rack, net.tiers[0].group);
+  }
+}
+
+}  // namespace
+
+std::vector<Fault> validate(const ClusterSpec& cluster) {
+  Checker c;
+  c.expect(cluster.nodes >= 1, "cluster.nodes", "{} nodes; expected at least 1", cluster.nodes);
+  c.expect(cluster.node.gpus >= 1 && cluster.node.gpus <= 64, "node.gpus", "{} GPUs per node; expected 1 to 64", cluster.node.gpus);
+  check_nvlink(c, cluster.node);
+  check_pcie(c, cluster.node);
+  check_nics(c, cluster);
+  check_network(c, cluster);
+  return std::move(c.faults);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,84 @@
+// Where the worlds are chosen: the only files of the program that may see sim/ and real/ together.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/plan/step_program.hpp"
+#include "core/run/training_loop.hpp"
+#include "core/spec/cluster_spec.hpp"
+#include "core/spec/gpu_spec.hpp"
+#include "core/spec/library_spec.hpp"
+#include "core/spec/run_spec.hpp"
+#include "sim/sim_world.hpp"
+
+namespace lockstep {
+
+/// Everything that one run needs, read and checked.
+struct Inputs {
+  RunSpec run;
+  ClusterSpec cluster;
+  GpuSpec gpu;
+  LibrarySpec library;
+  sim::Top1Model top1;     ///< may be empty
+};
+
+/// Faults that need more than one file: more GPUs than the cluster has, words that only the library knows, fold modes.
+/// Fault::where names the file in words; the edge replaces it by a place where it can.
+std::vector<Fault> validate(const Inputs& inputs);
+
+/// One predicted step at steady state.
+struct StepPrediction {
+  int gpus = 1;
+  std::int64_t global_batch = 0;
+  Time step;
+  Breakdown parts;
+  double images_per_second = 0;
+  std::vector<sim::BucketReport> buckets;
+  std::int64_t messages = 0, events = 0;
+  std::uint64_t digest = 0;
+};
+
+/// Called now and then during long work with a fraction in [0, 1] and what is being done; false stops it.
+using Progress = std::function<bool(double fraction, const std::string& what)>;
+
+/// The steady step: noise-free once, else the mean of `simulation.sampled_steps`.
+StepPrediction predict_step(const Inputs& inputs);
+
+/// The step program that both worlds run for `global_batch` images per step. `world` supplies ready times and costs.
+StepProgram make_program(const Inputs& inputs, const sim::SimWorld& world, std::int64_t global_batch);
+
+struct RunPrediction {
+  StepPrediction step;
+  TrainingResult run;
+  Timeline timeline;                     ///< of output.trace_ranks
+  StepProgram program;
+  WorldInfo info;
+  std::vector<std::string> warnings;
+};
+
+/// The whole run through core's training loop.
+RunPrediction predict_run(const Inputs& inputs, const LoopHooks& hooks);
+
+/// Weak scaling: the same images per GPU at every world size of `gpus`; efficiency against one GPU of the same model.
+struct CurvePoint {
+  StepPrediction prediction;
+  double efficiency = 0;
+};
+std::vector<CurvePoint> predict_curve(const Inputs& inputs, const std::vector<int>& gpus, const Progress& progress);
+
+/// What the steady step would be if one banded parameter were at the end of its band.
+struct Sensitivity {
+  std::string parameter;
+  Time at_low, at_high;
+};
+struct Interval {
+  Time low, high;                        ///< root of the sum of squares of the one-at-a-time deviations, each side apart
+  std::vector<Sensitivity> parameters;   ///< largest effect first
+};
+/// Re-simulates with each banded parameter (links, latencies, anchors, overheads, noise) at both ends. Cost: 2 steps per parameter.
+Interval predict_interval(const Inputs& inputs, const StepPrediction& centre, const Progress& progress);
+
+}  // namespace lockstep

@@ -1,0 +1,109 @@
+#include <fmt/format.h>
+
+#include "core/base/units_text.hpp"
+#include "core/plan/planner.hpp"
+#include "core/run/metrics.hpp"
+#include "experiments/output/report.hpp"
+
+namespace lockstep {
+
+namespace {
+
+std::string bar(double share, int width) {
+  const int full = static_cast<int>(share * width + 0.5);
+  return std::string(static_cast<std::size_t>(std::max(0, full)), '#');
+}
+
+std::string thousands(double v) {
+  std::string digits = fmt::format("{:.0f}", v);
+  for (int i = static_cast<int>(digits.size()) - 3; i > 0; i -= 3) digits.insert(static_cast<std::size_t>(i), ",");
+  return digits;
+}
+
+/// The published value of a quantity in the same unit as the prediction, or "".
+std::string published_of(const SimulationReport& r, const std::string& quantity, double predicted) {
+  std::string text;
+  for (const auto& p : r.published) {
+    if (p.quantity != quantity) continue;
+    text += fmt::format("{}published {} ({:+.1f} %, {})", text.empty() ? "" : "; ", p.value >= 1000 ? thousands(p.value) : fmt::format("{:g}", p.value),
+                        100 * (predicted / p.value - 1), p.confidence);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string to_text(const SimulationReport& r) {
+  const StepPrediction& step = r.prediction.step;
+  const TrainingResult& run = r.prediction.run;
+  std::string out;
+  const auto line = [&](const std::string& label, const std::string& value, const std::string& published = "") {
+    out += fmt::format("  {:<22}{:<24}{}\n", label, value, published);
+  };
+  out += fmt::format("{}: {} on {} GPUs, global batch {} ({} per GPU)\n", r.inputs.run.model.name, r.prediction.info.backend, step.gpus,
+                     thousands(static_cast<double>(step.global_batch)), step.global_batch / step.gpus);
+  out += fmt::format("  {}\n\n", r.prediction.info.description);
+
+  line("step time", r.interval ? fmt::format("{:.2f} ms ({:.1f} - {:.1f})", step.step.milliseconds(), r.interval->low.milliseconds(), r.interval->high.milliseconds())
+                               : fmt::format("{:.2f} ms", step.step.milliseconds()),
+       published_of(r, "step_ms", step.step.milliseconds()));
+  line("throughput", thousands(step.images_per_second) + " images/s", published_of(r, "images_per_s", step.images_per_second));
+  for (const auto& point : r.curve) {
+    if (point.prediction.gpus == step.gpus) {
+      line("scaling efficiency", fmt::format("{:.1f} % of one GPU x {}", 100 * point.efficiency, step.gpus), published_of(r, "efficiency", 100 * point.efficiency));
+    }
+  }
+  line("time to train", fmt::format("{} ({:g} epochs, {} steps)", to_text(run.elapsed), r.inputs.run.training.epochs, thousands(static_cast<double>(run.steps))),
+       published_of(r, "time_to_train_s", run.elapsed.seconds()));
+  line("  of which steps", to_text(run.stepping));
+  line("  of which evaluation", to_text(run.evaluating));
+  line("  of which set-up", to_text(run.elapsed - run.stepping - run.evaluating));
+  if (run.top1) line("top-1", fmt::format("{:.1f} % ({:.1f} - {:.1f})", run.top1->value, run.top1->low, run.top1->high), published_of(r, "top1_percent", run.top1->value));
+
+  out += "\nwhere the step goes\n";
+  const auto part = [&](const char* name, Time t) {
+    const double share = step.step > Time::zero() ? t / step.step : 0;
+    out += fmt::format("  {:<24}{:>8.2f} ms {:>6.1f} %  {}\n", name, t.milliseconds(), 100 * share, bar(share, 40));
+  };
+  part("forward", step.parts.forward);
+  part("backward", step.parts.backward);
+  part("exposed communication", step.parts.exposed);
+  part("waiting for the slowest", step.parts.straggler);
+  part("optimizer", step.parts.update);
+  part("input", step.parts.input);
+
+  if (!step.buckets.empty()) {
+    out += "\ngradient buckets             size    algorithm          protocol   ready      start      end (ms into the step)\n";
+    const std::size_t shown = step.buckets.size() > 12 ? 10 : step.buckets.size();
+    for (std::size_t i = 0; i < shown; ++i) {
+      const auto& b = step.buckets[i];
+      out += fmt::format("  {:<4}{:>27}    {:<18} {:<8}{:>8.2f}   {:>8.2f}   {:>8.2f}\n", b.bucket.value, to_text(b.bytes), b.algorithm, b.protocol,
+                         b.ready.milliseconds(), b.begin.milliseconds(), b.end.milliseconds());
+    }
+    if (shown < step.buckets.size()) out += fmt::format("  ... and {} more\n", step.buckets.size() - shown);
+  }
+
+  if (!r.curve.empty()) {
+    out += "\nweak scaling           step         images/s     efficiency\n";
+    for (const auto& c : r.curve) {
+      out += fmt::format("  {:>6} GPUs    {:>8.2f} ms   {:>12}      {:>6.1f} %  {}\n", c.prediction.gpus, c.prediction.step.milliseconds(),
+                         thousands(c.prediction.images_per_second), 100 * c.efficiency, bar(c.efficiency, 30));
+    }
+  }
+  if (r.interval && !r.interval->parameters.empty()) {
+    out += "\nwhat the step is most sensitive to (step time at either end of the parameter's band)\n";
+    for (std::size_t i = 0; i < std::min<std::size_t>(5, r.interval->parameters.size()); ++i) {
+      const auto& s = r.interval->parameters[i];
+      out += fmt::format("  {:<32}{:>8.2f} ms .. {:.2f} ms\n", s.parameter, s.at_low.milliseconds(), s.at_high.milliseconds());
+    }
+  }
+  out += fmt::format("\n{} events, {} messages per simulated set of steps, digest {:016x}, {:.2f} s on this machine (fold none)\n",
+                     thousands(static_cast<double>(step.events)), thousands(static_cast<double>(step.messages)), step.digest, r.wall.seconds());
+  if (!r.published.empty()) {
+    out += "\nsources of the published figures\n";
+    for (const auto& p : r.published) out += fmt::format("  {:<18} {:g}: {}{}\n", p.quantity, p.value, p.source, p.note.empty() ? "" : "; " + p.note);
+  }
+  return out;
+}
+
+}  // namespace lockstep

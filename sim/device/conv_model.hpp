@@ -1,0 +1,45 @@
+// Convolution times: measured rows first, a fitted line otherwise.
+#pragma once
+
+#include <map>
+#include <tuple>
+#include <vector>
+
+#include "core/base/units.hpp"
+#include "core/model/graph.hpp"
+#include "core/model/layer_cost.hpp"
+#include "core/spec/gpu_spec.hpp"
+
+namespace lockstep::sim {
+
+enum class ConvPass { Forward, BackwardData, BackwardWeight };
+
+/// Time of a pass as a line in the batch, fitted to the table's rows of one filter size: median over shapes.
+struct ConvFit {
+  Time fixed;               ///< what a launch costs whatever the batch: prologue, tail wave, split-k sums
+  double efficiency = 0.5;  ///< FLOPs per image / (slope x peak)
+  double best = 0.9;        ///< highest efficiency of any row
+  int shapes = 0;           ///< shapes with at least two batches
+};
+
+/// Rows of one precision. A shape measured at two batches N1 < N2 gives a line through both. Between and below them the line holds (never below
+/// proportional to the batch); above, its slope is kept but never steeper than the best measured efficiency or the memory allow.
+/// A shape without rows takes the median line of its filter size (1x1, 3x3, others; all together where a size has fewer than three shapes).
+class ConvModel {
+ public:
+  ConvModel(const GpuSpec& gpu, Precision precision);
+  /// `cost` is that of the pass at this batch. batch >= 1. Not scaled by any anchor.
+  Time time(const Layer& layer, ConvPass pass, std::int64_t batch, const PassCost& cost) const;
+  const ConvFit& fit(ConvPass pass, int filter) const;
+  bool measured(const Layer& layer) const;   ///< the table has this shape
+
+ private:
+  using Shape = std::tuple<int, int, int, int, int, int, int>;  // C H W K R stride pad
+  static Shape shape_of(const Layer& layer);
+  FlopRate peak_;
+  Bandwidth memory_;
+  std::map<Shape, std::map<int, ConvTiming>> rows_;   // by batch
+  std::map<std::pair<ConvPass, int>, ConvFit> fits_;  // by filter class
+};
+
+}  // namespace lockstep::sim

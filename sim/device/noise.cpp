@@ -1,0 +1,58 @@
+#include "sim/device/noise.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "core/base/error.hpp"
+#include "core/base/rng.hpp"
+
+namespace lockstep::sim {
+
+namespace {
+constexpr double kLeast = 0.5;   // no GPU is twice as fast as its siblings
+}
+
+Noise::Noise(std::uint64_t seed, int world_size, double gpu_spread, double step_jitter, const std::vector<SlowRank>& slow)
+    : fixed_(static_cast<std::size_t>(world_size), 1.0), seed_(seed), step_jitter_(step_jitter) {
+  LOCKSTEP_EXPECTS(gpu_spread >= 0 && step_jitter >= 0);
+  if (gpu_spread > 0) {
+    for (std::size_t r = 0; r < fixed_.size(); ++r) fixed_[r] = std::max(kLeast, 1 + gpu_spread * Rng(seed, "gpu spread", r).normal());
+  }
+  for (const SlowRank& s : slow) {
+    LOCKSTEP_EXPECTS(s.rank >= 0 && s.rank < world_size);
+    fixed_[static_cast<std::size_t>(s.rank)] *= s.factor;
+  }
+}
+
+double Noise::factor(int rank, std::int64_t step) const {
+  const double fixed = fixed_[static_cast<std::size_t>(rank)];
+  if (step_jitter_ == 0) return fixed;
+  // One stream per (rank, step): the order in which steps are asked for does not matter.
+  const std::uint64_t index = static_cast<std::uint64_t>(rank) << 32 | (static_cast<std::uint64_t>(step) & 0xffffffffu);
+  return fixed * std::max(kLeast, 1 + step_jitter_ * Rng(seed_, "step jitter", index).normal());
+}
+
+bool Noise::varies_by_step() const { return step_jitter_ > 0; }
+
+bool Noise::silent() const {
+  return step_jitter_ == 0 && std::all_of(fixed_.begin(), fixed_.end(), [](double f) { return f == 1; });
+}
+
+double expected_max_normal(int n) {
+  LOCKSTEP_EXPECTS(n >= 1);
+  // E[max] = integral of x d(Phi(x)^n) = integral of [1 - Phi^n] over x > 0 minus integral of Phi^n over x < 0; Simpson's rule on [-9, 9].
+  const auto cdf = [](double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); };
+  constexpr int kIntervals = 4000;
+  constexpr double kReach = 9;
+  const auto integrand = [&](double x) { return x >= 0 ? -std::expm1(n * std::log(cdf(x))) : -std::pow(cdf(x), n); };
+  const auto simpson = [&](double a, double b) {
+    const double h = (b - a) / kIntervals;
+    double sum = integrand(a) + integrand(b);
+    for (int i = 1; i < kIntervals; ++i) sum += integrand(a + i * h) * (i % 2 ? 4 : 2);
+    return sum * h / 3;
+  };
+  return simpson(0, kReach) + simpson(-kReach, -1e-12);
+}
+
+}  // namespace lockstep::sim

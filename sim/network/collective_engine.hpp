@@ -1,0 +1,87 @@
+// Executes collectives on the network: every rank's lazy schedule, message by message.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/plan/collective.hpp"
+#include "core/spec/library_spec.hpp"
+#include "sim/network/event_queue.hpp"
+#include "sim/network/fabric.hpp"
+#include "sim/network/network.hpp"
+
+namespace lockstep::sim {
+
+/// Where messages of the engine start and end, and what each costs besides its bytes.
+struct EngineSettings {
+  LibrarySpec library;
+  std::vector<int> gpu_of_rank;   ///< placement: GPU index in the fabric of every rank
+  bool gpudirect = false;         ///< no staging through the host although the route crosses it
+};
+
+/// One phase of one rank, for traces.
+struct PhaseRecord {
+  int collective = 0;
+  Rank rank;
+  int phase = 0;
+  Time begin, end;
+};
+
+/// A message costs  route latency + protocol's share per message + staging latency  on top of  bytes / (efficiency * rate), where the
+/// rate is the flow's max-min share, capped by the protocol and the staging copy. A reducing receive then costs bytes / reduce rate.
+/// Each phase begins `base` (of the protocol) after the rank reaches it. Every message must meet its receive: verified at the end.
+class CollectiveEngine {
+ public:
+  /// Uses event kinds `first_kind` .. `first_kind + 2`. All references must outlive the engine.
+  CollectiveEngine(EventQueue& queue, Network& network, Fabric& fabric, EngineSettings settings, std::uint32_t first_kind);
+  ~CollectiveEngine();
+
+  /// Announces a collective; nothing happens until ranks enter. `protocol`: index into the library's protocols. Returns its number.
+  int open(std::shared_ptr<const CollectivePlan> plan, int protocol);
+  /// Rank reaches the collective now.
+  void enter(int collective, Rank rank);
+  /// A flow of the engine's network ended with this token.
+  void flow_ended(std::uint64_t token);
+  /// True if `event` was one of this engine's.
+  bool handle(const Event& event);
+  /// Ranks that finished since the last call: (collective, rank), in order of time.
+  std::vector<std::pair<int, Rank>>& finished() { return finished_; }
+
+  /// Throws InternalError unless every opened collective is complete on every rank and every message was received. Frees them.
+  void close_all();
+  std::int64_t messages() const { return messages_; }
+  void trace(std::vector<char> ranks) { traced_ = std::move(ranks); }  ///< 1 for each rank whose phases are recorded
+  std::vector<PhaseRecord>& records() { return records_; }
+
+ private:
+  struct Collective;
+  struct Message;
+  struct LaneState;
+
+  void begin_phase(int collective, Rank rank);
+  void start_phase(int collective, Rank rank);
+  void advance(int collective, int rank, int lane);
+  void advance_all(int collective, int rank);
+  void send(int collective, int phase, int rank, int lane, const ScheduleStep& step);
+  void arrive(std::uint32_t message);
+
+  EventQueue& queue_;
+  Network& network_;
+  Fabric& fabric_;
+  EngineSettings settings_;
+  std::uint32_t kind_;
+  std::vector<std::unique_ptr<Collective>> collectives_;
+  std::vector<Message> pool_;
+  std::vector<std::uint32_t> free_;
+  std::vector<std::pair<int, Rank>> finished_;
+  std::vector<char> traced_;
+  std::vector<PhaseRecord> records_;
+  std::int64_t messages_ = 0;
+};
+
+/// Time of a collective that all ranks enter at time 0 on an otherwise idle network: what nccl-tests measures, without launch.
+Time bare_collective_time(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, int protocol,
+                          std::uint64_t* digest = nullptr, std::int64_t* messages = nullptr);
+
+}  // namespace lockstep::sim

@@ -1,0 +1,111 @@
+#include "sim/network/estimate.hpp"
+
+#include <algorithm>
+
+#include "core/base/error.hpp"
+#include "core/plan/alpha_beta.hpp"
+
+namespace lockstep::sim {
+
+namespace {
+
+struct Medium {
+  PathClass path = PathClass::Nvlink;
+  Bandwidth share;   // per rank and direction
+  Time wire;
+};
+
+/// What the slowest hop between members of a phase's group looks like, and the share of one member.
+Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateContext& context) {
+  const NodeSpec& node = context.cluster.node;
+  const int world = plan.grid.size();
+  const bool inside = world <= context.node_gpus || phase.group == Group::Row;
+  if (inside) {
+    if (node.nvlink.present) {
+      const int cables = node.nvlink.through_switch ? node.nvlink.links_per_gpu : std::max<int>(1, static_cast<int>(phase.orders.size()));
+      return {PathClass::Nvlink, node.nvlink.per_link.value * cables, node.nvlink.latency.value};
+    }
+    return {PathClass::Pcie, node.pcie.x16.value, node.pcie.latency.value};
+  }
+  const Bandwidth nics = node.nic.rate.value * std::max(1, node.nic.count);
+  Time wire = node.nic.latency.value * 2;
+  for (const TierSpec& tier : context.cluster.network.tiers) wire += tier.hop.value;
+  // A ring over the world enters and leaves each node once per channel; elsewhere every participant of a node sends for itself.
+  double sharers = context.node_gpus;
+  if (phase.group == Group::Leaders) sharers = node.nic.count;
+  if (phase.group == Group::World && phase.algorithm == PhaseAlgorithm::Ring) {
+    sharers = phase.orders.size() > 1 ? 1 : node.nic.count;
+  }
+  if (phase.group == Group::Column) sharers = plan.grid.x;
+  return {PathClass::Network, nics / std::max(1.0, sharers), wire};
+}
+
+}  // namespace
+
+Time estimate(const CollectivePlan& plan, const EstimateContext& context, int protocol) {
+  const ProtocolSpec& p = context.library.protocols[static_cast<std::size_t>(protocol)];
+  Time total;
+  for (const Phase& phase : plan.phases) {
+    const Medium medium = medium_of(plan, phase, context);
+    const bool tree = phase.algorithm == PhaseAlgorithm::Tree;
+    AlphaBeta link;
+    link.alpha = medium.wire;
+    switch (medium.path) {
+      case PathClass::Local: break;
+      case PathClass::Nvlink: link.alpha += tree ? p.tree_nvlink : p.ring_nvlink; break;
+      case PathClass::Pcie: link.alpha += tree ? p.tree_pcie : p.ring_pcie; break;
+      case PathClass::Network: link.alpha += tree ? p.tree_network : p.ring_network; break;
+    }
+    if (medium.path == PathClass::Network && !context.gpudirect) link.alpha += context.library.staging_latency.value;
+    const int channels = std::max<int>(1, static_cast<int>(phase.orders.size()));
+    const Bandwidth cap = (tree ? p.tree_cap : p.ring_cap) * channels;
+    link.beta = std::min(medium.share, cap) * p.efficiency;
+    link.gamma = context.library.reduce.value;
+
+    const int world = plan.grid.size();
+    const int n = phase.group == Group::World ? world : phase.group == Group::Row ? plan.grid.x : plan.grid.y;
+    const Bytes size = phase.group == Group::Column ? plan.bytes() / plan.grid.x : plan.bytes();
+    total += tree ? p.tree_base : p.ring_base;
+    if (phase.op == CollectiveOp::ReduceScatter || phase.op == CollectiveOp::AllGather) {
+      total += ring_reduce_scatter_time(size, n, link);
+    } else if (phase.op == CollectiveOp::Reduce || phase.op == CollectiveOp::Broadcast) {
+      total += n > 1 ? link.alpha * (n - 1) + size / link.beta : Time::zero();
+    } else if (phase.algorithm == PhaseAlgorithm::Ring) {
+      total += ring_allreduce_time(size, n, link);
+    } else if (phase.algorithm == PhaseAlgorithm::HalvingDoubling) {
+      total += halving_doubling_time(size, n, link);
+    } else {
+      total += double_tree_time(size, n, Bytes(std::max<std::int64_t>(1, phase.chunk) * plan.element_bytes), link);
+    }
+  }
+  return total;
+}
+
+int choose_protocol(const CollectivePlan& plan, const EstimateContext& context, const std::string& asked) {
+  const auto& protocols = context.library.protocols;
+  if (asked != "auto") {
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < protocols.size(); ++i) {
+      if (protocols[i].name == asked) return static_cast<int>(i);
+      names.push_back(protocols[i].name);
+    }
+    std::string known;
+    for (const auto& name : names) known += (known.empty() ? "" : ", ") + name;
+    throw ConfigError(context.library.name, "allreduce.protocol",
+                      "\"" + asked + "\" is not a protocol of library " + context.library.name + "; it has " + known + " (or auto)");
+  }
+  int best = -1;
+  Time best_time = Time::never();
+  for (std::size_t i = 0; i < protocols.size(); ++i) {
+    if (protocols[i].at_most > Bytes(0) && plan.bytes() > protocols[i].at_most) continue;
+    const Time time = estimate(plan, context, static_cast<int>(i));
+    if (time < best_time) {
+      best = static_cast<int>(i);
+      best_time = time;
+    }
+  }
+  if (best < 0) throw ConfigError(context.library.name, "allreduce.protocol", "no protocol of the library takes " + std::to_string(plan.bytes().count()) + " bytes");
+  return best;
+}
+
+}  // namespace lockstep::sim

@@ -1,0 +1,28 @@
+// A closed-form guess of what a collective costs on a cluster: chooses protocols and algorithms, never predicts.
+#pragma once
+
+#include <string>
+
+#include "core/plan/collective.hpp"
+#include "core/spec/cluster_spec.hpp"
+#include "core/spec/library_spec.hpp"
+
+namespace lockstep::sim {
+
+/// What a choice needs to know about the machine.
+struct EstimateContext {
+  const ClusterSpec& cluster;
+  const LibrarySpec& library;
+  int node_gpus = 1;        ///< GPUs per node in use
+  bool gpudirect = false;
+};
+
+/// Sum over phases of base + closed-form time (core/plan/alpha_beta.hpp) with the protocol's cost per message as alpha and each rank's share of
+/// NVLink cables, PCIe or NICs as beta; contention beyond that share is ignored. Pure.
+Time estimate(const CollectivePlan& plan, const EstimateContext& context, int protocol);
+
+/// Index of the protocol named `asked`, or for "auto" the cheapest by estimate() among those whose `at_most` allows the size.
+/// Throws ConfigError (key "allreduce.protocol") for a name that the library lacks.
+int choose_protocol(const CollectivePlan& plan, const EstimateContext& context, const std::string& asked);
+
+}  // namespace lockstep::sim

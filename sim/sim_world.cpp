@@ -1,0 +1,318 @@
+#include "sim/sim_world.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+
+#include "core/base/error.hpp"
+#include "core/base/rng.hpp"
+#include "sim/device/input.hpp"
+#include "sim/network/estimate.hpp"
+#include "sim/step_simulation.hpp"
+
+namespace lockstep::sim {
+
+std::vector<int> place(const std::string& placement, int world_size, const ClusterSpec& cluster, std::uint64_t seed) {
+  const int per_node = cluster.node.gpus;
+  const int nodes = (world_size + per_node - 1) / per_node;
+  if (nodes > cluster.nodes) {
+    throw ConfigError("cluster " + cluster.name, "cluster.gpus",
+                      std::to_string(world_size) + " GPUs asked for, the cluster has " + std::to_string(cluster.total_gpus()));
+  }
+  std::vector<int> node_of(static_cast<std::size_t>(nodes));
+  if (placement == "packed") {
+    for (int i = 0; i < nodes; ++i) node_of[static_cast<std::size_t>(i)] = i;
+  } else if (placement == "spread") {
+    for (int i = 0; i < nodes; ++i) node_of[static_cast<std::size_t>(i)] = static_cast<int>(std::int64_t{i} * cluster.nodes / nodes);
+  } else if (placement == "random") {
+    std::vector<int> all(static_cast<std::size_t>(cluster.nodes));
+    for (int i = 0; i < cluster.nodes; ++i) all[static_cast<std::size_t>(i)] = i;
+    Rng rng(seed, "placement");
+    for (int i = 0; i < nodes; ++i) {
+      const auto j = static_cast<std::size_t>(i) + rng.below(static_cast<std::uint64_t>(cluster.nodes - i));
+      std::swap(all[static_cast<std::size_t>(i)], all[j]);
+      node_of[static_cast<std::size_t>(i)] = all[static_cast<std::size_t>(i)];
+    }
+  } else {
+    throw ConfigError("cluster " + cluster.name, "cluster.placement", "\"" + placement + "\" is not packed, spread or random");
+  }
+  std::vector<int> gpu_of_rank(static_cast<std::size_t>(world_size));
+  for (int r = 0; r < world_size; ++r) {
+    gpu_of_rank[static_cast<std::size_t>(r)] = node_of[static_cast<std::size_t>(r / per_node)] * per_node + r % per_node;
+  }
+  return gpu_of_rank;
+}
+
+namespace {
+
+int nodes_needed(const std::vector<int>& gpu_of_rank, int per_node) {
+  return *std::max_element(gpu_of_rank.begin(), gpu_of_rank.end()) / per_node + 1;
+}
+
+Routing routing_of(const SimulationSpec& s) { return s.routing == "ecmp" ? Routing::Ecmp : Routing::Static; }
+
+constexpr std::int64_t kTimelineSteps = 4;  // simulated steps whose records are kept
+
+}  // namespace
+
+/// What a program costs on this world's GPUs, worked out once per (program, images per step).
+struct Prepared {
+  std::vector<CollectiveChoice> collectives;
+  std::map<std::int64_t, RankDurations> by_images;   // images of a rank -> durations of its operations
+};
+
+struct SimWorld::Impl {
+  WorldSettings settings;
+  int world;
+  std::vector<int> gpu_of_rank;
+  Fabric fabric;
+  GpuModel gpu;
+  Noise noise;
+  EngineSettings engine;
+  StepSimulation simulation;
+  std::map<std::uint64_t, Prepared> prepared;
+  std::map<std::pair<std::uint64_t, std::int64_t>, StepOutcome> repeated;              // noise-free outcomes
+  std::map<std::pair<std::uint64_t, std::int64_t>, std::vector<StepOutcome>> sampled;  // noisy ones
+  std::map<std::string, std::pair<LoopState, Time>> checkpoints;
+  std::vector<TimelineEvent> records;
+  Time clock;
+  std::uint64_t plan_seed = 0;
+
+  explicit Impl(WorldSettings s)
+      : settings(std::move(s)),
+        world(settings.run.cluster.gpus),
+        gpu_of_rank(place(settings.run.cluster.placement, world, settings.cluster, settings.run.training.seed)),
+        fabric(settings.cluster, nodes_needed(gpu_of_rank, settings.cluster.node.gpus), routing_of(settings.run.simulation),
+               settings.run.training.seed),
+        gpu(settings.gpu, settings.run.training.precision, settings.run.cluster.framework),
+        noise(settings.run.training.seed, world, spread(), jitter(), settings.run.simulation.slow_ranks),
+        engine{settings.library, gpu_of_rank, settings.run.allreduce.gpudirect},
+        simulation(fabric, engine, world) {
+    std::vector<char> traced(static_cast<std::size_t>(world), 0);
+    for (int r : settings.run.output.trace_ranks) {
+      if (r >= 0 && r < world) traced[static_cast<std::size_t>(r)] = 1;
+    }
+    simulation.trace(std::move(traced));
+  }
+
+  double spread() const {
+    if (!settings.run.simulation.noise) return 0;
+    return settings.run.simulation.gpu_spread >= 0 ? settings.run.simulation.gpu_spread : settings.gpu.gpu_spread.value;
+  }
+  double jitter() const {
+    if (!settings.run.simulation.noise) return 0;
+    return settings.run.simulation.step_jitter >= 0 ? settings.run.simulation.step_jitter : settings.gpu.step_jitter.value;
+  }
+  EstimateContext context() const {
+    return {settings.cluster, settings.library, std::min(world, settings.cluster.node.gpus), settings.run.allreduce.gpudirect};
+  }
+
+  RankDurations durations(const StepProgram& program, std::int64_t images) const {
+    const std::int64_t micro = std::max<std::int64_t>(1, (images + program.accumulation - 1) / program.accumulation);
+    const auto layers = gpu.layer_times(*program.graph, micro);
+    RankDurations d;
+    d.input = input_rate(settings.run.data, images, std::min(world, settings.cluster.node.gpus)).per_step;
+    for (const Op& op : program.ops) {
+      Time t;
+      switch (op.kind) {
+        case OpKind::Load: t = d.input / program.accumulation; break;
+        case OpKind::Forward: t = layers[op.layer.index()].forward; break;
+        case OpKind::Backward: t = layers[op.layer.index()].backward; break;
+        case OpKind::Allreduce: break;
+        case OpKind::Update: {
+          std::int64_t elements = 0;
+          const auto& tensors = program.updates[static_cast<std::size_t>(op.group)].tensors;
+          for (TensorId id : tensors) elements += program.graph->tensor(id).elements();
+          t = gpu.update_time(elements, static_cast<int>(tensors.size()), settings.run.optimizer.kind, settings.run.optimizer.norms);
+          break;
+        }
+      }
+      d.of_op.push_back(t);
+    }
+    return d;
+  }
+
+  Prepared& prepare_program(const StepProgram& program, std::uint64_t key) {
+    auto [it, fresh] = prepared.try_emplace(key);
+    if (!fresh) return it->second;
+    for (std::size_t b = 0; b < program.buckets.buckets.size(); ++b) {
+      const Bucket& bucket = program.buckets.buckets[b];
+      CollectiveChoice choice;
+      choice.plan = std::make_shared<const CollectivePlan>(program.collectives[b]);
+      choice.protocol = choose_protocol(*choice.plan, context(), settings.run.allreduce.protocol);
+      choice.pack = world > 1 ? gpu.pack_time(bucket.bytes(), static_cast<int>(bucket.tensors.size())) : Time::zero();
+      it->second.collectives.push_back(std::move(choice));
+    }
+    return it->second;
+  }
+
+  StepOutcome simulate(const StepProgram& program, std::uint64_t key, const StepArgs& args, std::vector<Time>* starts) {
+    Prepared& p = prepare_program(program, key);
+    StepInput input;
+    input.program = &program;
+    input.collectives = p.collectives;
+    for (int r = 0; r < world; ++r) {
+      const std::int64_t images = images_of_rank(args.images, world, Rank(r));
+      auto it = p.by_images.find(images);
+      if (it == p.by_images.end()) it = p.by_images.emplace(images, durations(program, images)).first;
+      input.durations.push_back(&it->second);
+      input.factors.push_back(noise.factor(r, args.step));
+    }
+    input.starts = starts;
+    input.step = args.step;
+    StepOutcome outcome = simulation.run(input);
+    if (kept_steps < kTimelineSteps) {
+      ++kept_steps;
+      records.insert(records.end(), outcome.records.begin(), outcome.records.end());
+    }
+    outcome.records.clear();
+    return outcome;
+  }
+  std::int64_t kept_steps = 0;
+};
+
+SimWorld::SimWorld(WorldSettings settings) : impl_(std::make_unique<Impl>(std::move(settings))) {}
+SimWorld::~SimWorld() = default;
+
+WorldInfo SimWorld::info() const {
+  const auto& s = impl_->settings;
+  return {"simulated " + s.cluster.name, impl_->world,
+          (s.cluster.title.empty() ? s.cluster.name : s.cluster.title) + ", " + s.gpu.title + ", " + s.library.name + "; " + impl_->gpu.description()};
+}
+
+Time SimWorld::now() const { return impl_->clock; }
+
+void SimWorld::prepare(const RunPlan& plan) {
+  auto& i = *impl_;
+  i.plan_seed = plan.seed;
+  i.clock = i.settings.run.setup.startup;
+  if (i.settings.run.training.initialization == "broadcast" && i.world > 1) {
+    // Rank 0 sends the fp32 weights down a binomial tree of nodes, pipelined: one transfer plus the tree's depth in latencies.
+    const Bytes size(plan.graph->parameters() * 4);
+    const auto& node = i.settings.cluster.node;
+    const bool inside = i.world <= node.gpus;
+    const Bandwidth rate = inside && node.nvlink.present ? node.nvlink.per_link.value : node.nic.count > 0 ? node.nic.rate.value : node.pcie.x16.value;
+    const ProtocolSpec& p = i.settings.library.protocols.front();
+    i.clock += size / rate + (inside ? p.tree_nvlink : p.tree_network) * std::ceil(std::log2(i.world));
+  }
+}
+
+StepResult SimWorld::run(const StepProgram& program, std::span<const StepArgs> steps, const StepObserver& observer) {
+  auto& i = *impl_;
+  LOCKSTEP_EXPECTS(program.world_size == i.world);
+  const std::uint64_t key = program.digest();
+  const bool noisy = !i.noise.silent() && i.noise.varies_by_step();
+  StepResult result;
+  std::vector<Time> starts(static_cast<std::size_t>(i.world), Time::zero());
+  Rng draw(i.settings.run.training.seed, "drawn steps", steps.empty() ? 0 : static_cast<std::uint64_t>(steps.front().step));
+
+  for (const StepArgs& args : steps) {
+    if (args.step == 0) i.clock += i.settings.run.setup.first_epoch_extra;
+    const auto id = std::make_pair(key, args.images);
+    const StepOutcome* outcome = nullptr;
+    if (!noisy) {
+      auto it = i.repeated.find(id);
+      if (it == i.repeated.end()) {
+        it = i.repeated.emplace(id, i.simulate(program, key, args, nullptr)).first;
+        ++result.simulated_steps;
+      }
+      outcome = &it->second;
+    } else {
+      auto& sample = i.sampled[id];
+      if (static_cast<std::int64_t>(sample.size()) < std::max<std::int64_t>(1, i.settings.run.simulation.sampled_steps)) {
+        sample.push_back(i.simulate(program, key, args, &starts));
+        ++result.simulated_steps;
+        outcome = &sample.back();
+      } else {
+        outcome = &sample[draw.below(sample.size())];
+      }
+    }
+    i.clock += outcome->elapsed;
+    result.elapsed += outcome->elapsed;
+    result.parts += outcome->parts;
+    result.images += args.images;
+    ++result.steps;
+    if (observer && !observer(result.steps, i.clock)) break;
+  }
+  if (result.steps > 0) result.parts = result.parts / static_cast<double>(result.steps);
+  return result;
+}
+
+EvalResult SimWorld::evaluate(const StepProgram& program, const EvalArgs& args) {
+  auto& i = *impl_;
+  EvalResult result;
+  if (i.settings.run.setup.evaluation > Time::zero()) {
+    result.elapsed = i.settings.run.setup.evaluation;
+  } else {
+    const std::int64_t mine = (args.images + i.world - 1) / i.world;
+    const std::int64_t batch = std::max<std::int64_t>(1, i.settings.run.training.global_batch / i.world / i.settings.run.training.accumulation);
+    const std::int64_t full = mine / batch, rest = mine % batch;
+    if (full > 0) result.elapsed += i.gpu.inference_time(*program.graph, batch) * full;
+    if (rest > 0) result.elapsed += i.gpu.inference_time(*program.graph, rest);
+  }
+  i.clock += result.elapsed;
+  if (i.settings.top1) result.top1 = i.settings.top1(args.epoch);
+  return result;
+}
+
+void SimWorld::save(const std::string& id, const LoopState& state) { impl_->checkpoints[id] = {state, impl_->clock}; }
+
+LoopState SimWorld::restore(const std::string& id) {
+  const auto it = impl_->checkpoints.find(id);
+  if (it == impl_->checkpoints.end()) throw ConfigError("checkpoint", id, "no such checkpoint in this simulation");
+  impl_->clock = it->second.second;
+  return it->second.first;
+}
+
+Timeline SimWorld::timeline(std::span<const Rank> ranks, std::span<const std::int64_t> steps) const {
+  Timeline t;
+  for (const auto& e : impl_->records) {
+    if (std::find(ranks.begin(), ranks.end(), e.rank) != ranks.end() && std::find(steps.begin(), steps.end(), e.step) != steps.end()) {
+      t.events.push_back(e);
+    }
+  }
+  std::stable_sort(t.events.begin(), t.events.end(), [](const TimelineEvent& a, const TimelineEvent& b) {
+    return std::tie(a.rank, a.lane, a.begin) < std::tie(b.rank, b.lane, b.begin);
+  });
+  return t;
+}
+
+const GpuModel& SimWorld::gpu() const { return impl_->gpu; }
+
+std::vector<Time> SimWorld::ready_times(const ModelGraph& fused, std::int64_t images_per_rank) const {
+  const auto layers = impl_->gpu.layer_times(fused, std::max<std::int64_t>(1, images_per_rank));
+  std::vector<Time> done(fused.layers.size());
+  Time t;
+  for (std::size_t l = fused.layers.size(); l-- > 0;) {
+    t += layers[l].backward;
+    done[l] = t;
+  }
+  std::vector<Time> ready;
+  for (const auto& tensor : fused.tensors) ready.push_back(done[tensor.layer.index()]);
+  return ready;
+}
+
+Time SimWorld::cost(const CollectivePlan& plan) const {
+  return estimate(plan, impl_->context(), choose_protocol(plan, impl_->context(), impl_->settings.run.allreduce.protocol));
+}
+
+std::vector<BucketReport> SimWorld::bucket_report() const { return impl_->simulation.buckets(); }
+std::uint64_t SimWorld::digest() const { return impl_->simulation.digest(); }
+std::int64_t SimWorld::events() const { return impl_->simulation.events(); }
+std::int64_t SimWorld::messages() const { return impl_->simulation.messages(); }
+std::vector<LinkUse> SimWorld::link_use() const { return impl_->simulation.link_use(); }
+
+CollectiveTime simulate_collective(const WorldSettings& settings, const CollectivePlan& plan) {
+  const auto gpus = place(settings.run.cluster.placement, plan.grid.size(), settings.cluster, settings.run.training.seed);
+  Fabric fabric(settings.cluster, nodes_needed(gpus, settings.cluster.node.gpus), routing_of(settings.run.simulation), settings.run.training.seed);
+  const EstimateContext context{settings.cluster, settings.library, std::min(plan.grid.size(), settings.cluster.node.gpus),
+                                settings.run.allreduce.gpudirect};
+  const int protocol = choose_protocol(plan, context, settings.run.allreduce.protocol);
+  CollectiveTime t;
+  t.protocol = settings.library.protocols[static_cast<std::size_t>(protocol)].name;
+  t.time = bare_collective_time(fabric, {settings.library, gpus, settings.run.allreduce.gpudirect}, plan, protocol, nullptr, &t.messages) +
+           settings.library.launch.value;
+  return t;
+}
+
+}  // namespace lockstep::sim

@@ -1,0 +1,87 @@
+// The simulated World: N ranks, one process, no hardware.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/run/world.hpp"
+#include "core/spec/cluster_spec.hpp"
+#include "core/spec/gpu_spec.hpp"
+#include "core/spec/library_spec.hpp"
+#include "core/spec/run_spec.hpp"
+#include "sim/device/gpu_model.hpp"
+#include "sim/device/noise.hpp"
+#include "sim/network/collective_engine.hpp"
+
+namespace lockstep::sim {
+
+/// Top-1 after `epoch` epochs of this run; absent when no model covers it.
+using Top1Model = std::function<std::optional<Figure>(double epoch)>;
+
+struct WorldSettings {
+  RunSpec run;
+  ClusterSpec cluster;
+  GpuSpec gpu;
+  LibrarySpec library;
+  Top1Model top1;          ///< may be empty
+};
+
+/// Ranks to GPUs of the fabric: packed fills node after node; spread takes nodes at equal distances over the cluster; random takes
+/// a seeded choice of nodes. Ranks of a node stay together in all three. Throws ConfigError (key "cluster.placement").
+std::vector<int> place(const std::string& placement, int world_size, const ClusterSpec& cluster, std::uint64_t seed);
+
+/// A bucket's allreduce as rank 0 of the traced ranks saw it, for reports.
+struct BucketReport {
+  BucketId bucket;
+  Bytes bytes;
+  std::string algorithm, protocol;
+  Time ready, begin, end;   ///< relative to the start of the step, mean over ranks (ready, begin) and the latest (end)
+};
+
+/// Executes step programs by discrete events. A noise-free program is simulated once and repeated; with noise
+/// `simulation.sampled_steps` steps are simulated, each rank starting when its previous step ended, and the rest drawn from them (seeded).
+/// The straggler share of a step is the wait for the rank whose backward pass ends last, plus the difference between the mean and the slowest rank.
+class SimWorld final : public World {
+ public:
+  explicit SimWorld(WorldSettings settings);
+  ~SimWorld() override;
+
+  WorldInfo info() const override;
+  Time now() const override;
+  void prepare(const RunPlan& plan) override;
+  StepResult run(const StepProgram& program, std::span<const StepArgs> steps, const StepObserver& observer) override;
+  EvalResult evaluate(const StepProgram& program, const EvalArgs& args) override;
+  void save(const std::string& id, const LoopState& state) override;
+  LoopState restore(const std::string& id) override;
+  bool any(bool mine) override { return mine; }
+  Timeline timeline(std::span<const Rank> ranks, std::span<const std::int64_t> steps) const override;
+
+  const GpuModel& gpu() const;
+  /// Gradient-ready times after the start of backward, per tensor: input of the Horovod-like bucket policy.
+  std::vector<Time> ready_times(const ModelGraph& fused, std::int64_t images_per_rank) const;
+  /// Cost of a collective by the closed-form estimate and the protocol that `run` asks for: the planner's table.
+  Time cost(const CollectivePlan& plan) const;
+  std::vector<BucketReport> bucket_report() const;   ///< of the last simulated step
+  std::uint64_t digest() const;                      ///< of every event simulated so far
+  std::int64_t events() const;
+  std::int64_t messages() const;
+  std::vector<LinkUse> link_use() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Time of a bare collective on the cluster (all ranks enter at once), launch included: a row of nccl-tests.
+struct CollectiveTime {
+  Time time;
+  std::string protocol;
+  std::int64_t messages = 0;
+};
+CollectiveTime simulate_collective(const WorldSettings& settings, const CollectivePlan& plan);
+
+}  // namespace lockstep::sim

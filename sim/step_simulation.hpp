@@ -1,0 +1,63 @@
+// One training step of all ranks as discrete events.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/plan/step_program.hpp"
+#include "core/run/timeline.hpp"
+#include "sim/network/collective_engine.hpp"
+
+namespace lockstep::sim {
+
+struct BucketReport;
+
+/// A bucket's collective with what surrounds it on the GPU.
+struct CollectiveChoice {
+  std::shared_ptr<const CollectivePlan> plan;
+  int protocol = 0;
+  Time pack;          ///< into the bucket buffer before, out of it after
+};
+
+/// Nominal lengths of one rank's operations.
+struct RankDurations {
+  std::vector<Time> of_op;   ///< by OpId; Allreduce entries are ignored
+  Time input;                ///< to prepare the images of a step, pipelined ahead of it
+};
+
+struct StepInput {
+  const StepProgram* program = nullptr;
+  std::vector<CollectiveChoice> collectives;          ///< one per bucket
+  std::vector<const RankDurations*> durations;        ///< by rank
+  std::vector<double> factors;                        ///< by rank: compute time multiplier
+  std::vector<Time>* starts = nullptr;                ///< by rank, updated to the ends; null = all start together
+  std::int64_t step = 0;
+};
+
+struct StepOutcome {
+  Time elapsed;                        ///< from the previous step's end on the slowest rank to this one's
+  Breakdown parts;                     ///< mean over ranks; sums to `elapsed`
+  std::vector<TimelineEvent> records;  ///< of the traced ranks, times relative to the first step's start
+};
+
+/// Compute lanes are sums of durations; communication lanes are events: a bucket becomes ready on a rank, waits for its turn (the lane runs
+/// in program order), is packed, launched, and then moved message by message. Loading is pipelined: a step takes at least `input`.
+class StepSimulation {
+ public:
+  StepSimulation(Fabric& fabric, const EngineSettings& settings, int world_size);
+  ~StepSimulation();
+  StepOutcome run(const StepInput& input);
+  void trace(std::vector<char> ranks);
+
+  std::vector<BucketReport> buckets() const;
+  std::uint64_t digest() const;
+  std::int64_t events() const;
+  std::int64_t messages() const;
+  std::vector<LinkUse> link_use() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lockstep::sim
