@@ -139,8 +139,10 @@ ModelGraph fuse(const ModelGraph& graph) {
   // absorbed_by[l]: the BatchNorm that does layer l's work; it is emitted where its last absorbed layer stood.
   std::vector<LayerId> absorbed_by(graph.layers.size()), emitted_at(graph.layers.size());
   std::vector<Layer> fused(graph.layers.begin(), graph.layers.end());
-  for (const Layer& bn : graph.layers) {
-    if (bn.kind != LayerKind::BatchNorm || absorbed_by[bn.id.index()]) continue;
+  // Backwards, so that of two norms before an addition the later one takes it: its other input is then known already.
+  for (auto it = graph.layers.rbegin(); it != graph.layers.rend(); ++it) {
+    const Layer& bn = *it;
+    if (bn.kind != LayerKind::BatchNorm) continue;
     Layer& f = fused[bn.id.index()];
     LayerId last = bn.id;
     if (const LayerId add = only_reader(bn.id, LayerKind::Add); add && !absorbed_by[add.index()]) {

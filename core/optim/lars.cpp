@@ -7,8 +7,6 @@ namespace lockstep {
 
 namespace {
 
-constexpr double kApexEpsilon = 1e-8;   // fixed in apex and timm
-
 template <class T>
 double norm_of(std::span<const T> x) {
   double sum = 0;
@@ -16,9 +14,38 @@ double norm_of(std::span<const T> x) {
   return std::sqrt(sum);
 }
 
-bool rate_outside(LarsVariant v) { return v == LarsVariant::ApexLarc || v == LarsVariant::ApexScale || v == LarsVariant::Timm; }
+template <class T>
+double combined_norm(std::span<const T> w, std::span<const T> g, double decay) {
+  double sum = 0;
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    const double c = static_cast<double>(g[i]) + decay * static_cast<double>(w[i]);
+    sum += c * c;
+  }
+  return std::sqrt(sum);
+}
+
+bool is_mxnet(LarsVariant v) { return v == LarsVariant::MxnetMultiLars || v == LarsVariant::NvidiaFastV2; }
+
+bool rate_outside(LarsVariant v) {
+  return v == LarsVariant::ApexLarc || v == LarsVariant::ApexScale || v == LarsVariant::Timm;
+}
 
 }  // namespace
+
+double effective_epsilon(LarsVariant variant, double epsilon) {
+  switch (variant) {
+    case LarsVariant::Paper:
+    case LarsVariant::TfModels: return 0;
+    case LarsVariant::MxnetMultiLars:
+    case LarsVariant::NvidiaFastV2: return epsilon;
+    case LarsVariant::MlperfReference: return epsilon > 0 ? epsilon : 1e-7;
+    case LarsVariant::Fujitsu: return epsilon > 0 ? epsilon : 1e-9;
+    case LarsVariant::ApexLarc:
+    case LarsVariant::ApexScale:
+    case LarsVariant::Timm: return epsilon > 0 ? epsilon : 1e-8;
+  }
+  return epsilon;
+}
 
 double norm(std::span<const float> x) { return norm_of(x); }
 double norm(std::span<const double> x) { return norm_of(x); }
@@ -27,74 +54,78 @@ TensorTreatment tensor_treatment(LarsVariant variant, TensorRole role, bool line
   TensorTreatment t;
   if (role == TensorRole::Weight || !skip) return t;
   t.ratio = false;
-  t.decay = (variant == LarsVariant::MxnetMultiLars || variant == LarsVariant::NvidiaFastV2) && role == TensorRole::Bias && linear;
+  t.decay = is_mxnet(variant) && role == TensorRole::Bias && linear;
   t.correction = variant != LarsVariant::NvidiaFastV2;
   return t;
 }
 
-double trust_ratio(LarsVariant variant, double trust, double epsilon, const StepValues& x, double w_norm, double g_norm, double combined) {
-  const double b = x.weight_decay;
-  const bool zero = w_norm == 0 || g_norm == 0;
+std::optional<double> trust_ratio(LarsVariant variant, const LarsHyper& hyper, const StepValues& x, const LarsNorms& norms) {
+  const bool zero = norms.w == 0 || norms.g == 0;
+  const double eps = effective_epsilon(variant, hyper.epsilon);
+  const double scaled = hyper.trust * norms.w;
+  const double usual = scaled / (norms.g + x.weight_decay * norms.w + eps);
   switch (variant) {
-    case LarsVariant::Paper: return zero ? 1 : trust * w_norm / (g_norm + b * w_norm);
+    case LarsVariant::Paper:
     case LarsVariant::MlperfReference:
     case LarsVariant::MxnetMultiLars:
-    case LarsVariant::NvidiaFastV2: return zero ? 1 : trust * w_norm / (g_norm + b * w_norm + epsilon);
-    case LarsVariant::TfModels: return w_norm == 0 || combined == 0 ? 1 : trust * w_norm / combined;
+    case LarsVariant::NvidiaFastV2: return zero ? 1 : usual;
+    case LarsVariant::TfModels: return norms.w == 0 || norms.combined == 0 ? 1 : scaled / norms.combined;
     case LarsVariant::Fujitsu: {
-      const double r = trust * w_norm / (g_norm + x.weight_decay_base * x.base_lr * w_norm + epsilon);
+      const double r = scaled / (norms.g + x.weight_decay_base * x.base_lr * norms.w + eps);
       return r > 0 && std::isfinite(r) ? r : 1;
     }
-    case LarsVariant::ApexLarc: return zero ? 0 : std::min(trust * w_norm / (g_norm + b * w_norm + kApexEpsilon) / x.lr, 1.0);
-    case LarsVariant::ApexScale: return zero ? 0 : trust * w_norm / (g_norm + b * w_norm + kApexEpsilon);
-    case LarsVariant::Timm: return zero || b == 0 ? 1 : trust * w_norm / (g_norm + b * w_norm + kApexEpsilon);
+    case LarsVariant::ApexLarc:
+      if (zero) return std::nullopt;
+      return x.lr > 0 ? std::min(usual / x.lr, 1.0) : 1.0;
+    case LarsVariant::ApexScale:
+      if (zero) return std::nullopt;
+      return usual;
+    case LarsVariant::Timm: return zero || x.weight_decay == 0 ? 1 : usual;
   }
   return 1;
 }
 
 template <class T>
-void lars_update(LarsVariant variant, double trust, double epsilon, const TensorTreatment& treatment, const StepValues& given, std::span<T> w,
-                 std::span<const T> g, std::span<T> v) {
+void lars_update(LarsVariant variant, const LarsHyper& hyper, const TensorTreatment& treatment, const StepValues& given,
+                 std::span<T> w, std::span<const T> g, std::span<T> v) {
   LOCKSTEP_EXPECTS(w.size() == g.size() && w.size() == v.size());
   StepValues x = given;
   if (!treatment.decay) x.weight_decay = x.weight_decay_base = 0;
-  double r = 1, b = x.weight_decay;
+  double r = 1;
   if (treatment.ratio) {
-    double combined = 0;
-    if (variant == LarsVariant::TfModels) {
-      for (std::size_t i = 0; i < w.size(); ++i) {
-        const double c = static_cast<double>(g[i]) + b * static_cast<double>(w[i]);
-        combined += c * c;
-      }
-    }
-    r = trust_ratio(variant, trust, epsilon, x, norm(std::span<const T>(w)), norm(g), std::sqrt(combined));
-    if (r == 0) {  // apex leaves such a tensor to plain SGD without decay
-      r = 1;
-      b = 0;
-    }
+    const std::span<const T> weights(w);
+    LarsNorms norms{norm(weights), norm(g), 0};
+    if (variant == LarsVariant::TfModels) norms.combined = combined_norm(weights, g, x.weight_decay);
+    const auto ratio = trust_ratio(variant, hyper, x, norms);
+    r = ratio.value_or(1);
+    if (!ratio) x.weight_decay = 0;
   }
-  const bool corrects = (variant == LarsVariant::MxnetMultiLars || variant == LarsVariant::NvidiaFastV2) && treatment.correction;
-  const double m = x.momentum * (corrects ? x.momentum_scale : 1);
+  const double b = x.weight_decay;
+  const double m = x.momentum * (is_mxnet(variant) && treatment.correction ? x.momentum_scale : 1);
   for (std::size_t i = 0; i < w.size(); ++i) {
     const double wi = static_cast<double>(w[i]), gi = static_cast<double>(g[i]), vi = static_cast<double>(v[i]);
+    double velocity = 0, next = 0;
     if (rate_outside(variant)) {
-      const double u = m * vi + r * (gi + b * wi);
-      v[i] = static_cast<T>(u);
-      w[i] = static_cast<T>(wi - x.lr * u);
+      velocity = m * vi + r * (gi + b * wi);
+      next = wi - x.lr * velocity;
     } else if (variant == LarsVariant::Fujitsu) {
-      const double u = m * vi - r * b * x.base_lr * wi - r * x.lr * gi;
-      v[i] = static_cast<T>(u);
-      w[i] = static_cast<T>(wi + u);
+      velocity = m * vi - r * b * x.base_lr * wi - r * x.lr * gi;
+      next = wi + velocity;
+    } else if (is_mxnet(variant)) {
+      velocity = m * vi - x.lr * r * (gi + b * wi);
+      next = wi + velocity;
     } else {
-      const double sign = variant == LarsVariant::MxnetMultiLars || variant == LarsVariant::NvidiaFastV2 ? -1 : 1;
-      const double u = m * vi + sign * x.lr * r * (gi + b * wi);
-      v[i] = static_cast<T>(u);
-      w[i] = static_cast<T>(wi - sign * u);
+      velocity = m * vi + x.lr * r * (gi + b * wi);
+      next = wi - velocity;
     }
+    v[i] = static_cast<T>(velocity);
+    w[i] = static_cast<T>(next);
   }
 }
 
-template void lars_update<float>(LarsVariant, double, double, const TensorTreatment&, const StepValues&, std::span<float>, std::span<const float>, std::span<float>);
-template void lars_update<double>(LarsVariant, double, double, const TensorTreatment&, const StepValues&, std::span<double>, std::span<const double>, std::span<double>);
+template void lars_update<float>(LarsVariant, const LarsHyper&, const TensorTreatment&, const StepValues&, std::span<float>,
+                                 std::span<const float>, std::span<float>);
+template void lars_update<double>(LarsVariant, const LarsHyper&, const TensorTreatment&, const StepValues&,
+                                  std::span<double>, std::span<const double>, std::span<double>);
 
 }  // namespace lockstep

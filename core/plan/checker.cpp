@@ -123,6 +123,7 @@ class Execution {
     for (const auto& wait : s.waits) {
       if (wait.lane >= 0 && lanes[static_cast<std::size_t>(wait.lane)].step < wait.steps) return false;
     }
+    if (!inside(s.send) || !inside(s.receive)) return fail("rank {} (phase {}, lane {}, step {}) leaves the buffer", r, phase, l, lane.step);
     for (std::size_t other = 0; other < lanes.size(); ++other) {
       if (other == l || !lanes[other].begun) continue;
       const ScheduleStep& o = lanes[other].now;
@@ -131,7 +132,6 @@ class Execution {
       if (writes_mine || reads_mine) return fail("rank {} (phase {}): lanes {} and {} touch the same elements at once", r, phase, l, other);
     }
     if (s.send_to >= 0 && s.receive_from >= 0 && overlap(s.send, s.receive)) return fail("rank {} (phase {}, lane {}, step {}) sends what it is receiving", r, phase, l, lane.step);
-    if (!inside(s.send) || !inside(s.receive)) return fail("rank {} (phase {}, lane {}, step {}) leaves the buffer", r, phase, l, lane.step);
     lane.begun = true;
     lane.now = s;
     if (s.send_to >= 0) {

@@ -8,6 +8,7 @@
 #include "core/plan/planner.hpp"
 #include "experiments/cli/command.hpp"
 #include "experiments/config_io/config_io.hpp"
+#include "experiments/config_io/words.hpp"
 #include "sim/network/estimate.hpp"
 
 namespace lockstep::cli {
@@ -48,6 +49,12 @@ std::vector<Bytes> sizes_of(const std::string& text) {
   return sizes;
 }
 
+AllreduceAlgorithm algorithm_of(const std::string& word, const std::string& flag) {
+  const auto value = value_of<AllreduceAlgorithm>(word);
+  if (!value) wrong(flag, unknown_word(word, all_words<AllreduceAlgorithm>()));
+  return *value;
+}
+
 int collective(const Context& context, const Options& options) {
   Inputs inputs;
   const DataPaths paths{context.data};
@@ -59,8 +66,8 @@ int collective(const Context& context, const Options& options) {
   }
   if (options.element_bytes < 1) wrong("--element-bytes", "expected 1, 2, 4 or 8");
   auto& allreduce = inputs.run.allreduce;
-  allreduce.algorithm = parse_algorithm(options.algorithm, "--algorithm");
-  allreduce.across = parse_algorithm(options.across, "--across");
+  allreduce.algorithm = algorithm_of(options.algorithm, "--algorithm");
+  allreduce.across = algorithm_of(options.across, "--across");
   allreduce.protocol = options.protocol;
   allreduce.gpudirect = options.gpudirect;
   allreduce.channels = options.channels;

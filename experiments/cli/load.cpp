@@ -13,6 +13,7 @@ Inputs load(const Context& context, const RunOptions& options) {
   const DataPaths paths{context.data};
   Inputs inputs;
   inputs.run = read_run(options.file, options.sets);
+  const auto asked = [&](const std::string& key) { return AskedBy{place_of(options.file, options.sets, key), key}; };
   std::vector<Fault> faults;
   const auto attempt = [&](auto&& read) {
     try {
@@ -21,10 +22,10 @@ Inputs load(const Context& context, const RunOptions& options) {
       faults.insert(faults.end(), e.faults().begin(), e.faults().end());
     }
   };
-  attempt([&] { inputs.cluster = read_cluster(inputs.run.cluster.file, paths); });
-  attempt([&] { inputs.library = read_library(inputs.run.allreduce.library, paths); });
+  attempt([&] { inputs.cluster = read_cluster(inputs.run.cluster.file, paths, asked("cluster.file")); });
+  attempt([&] { inputs.library = read_library(inputs.run.allreduce.library, paths, asked("allreduce.library")); });
   if (faults.empty()) {
-    attempt([&] { inputs.gpu = read_gpu(inputs.run.cluster.gpu.empty() ? inputs.cluster.node.gpu : inputs.run.cluster.gpu, paths); });
+    attempt([&] { inputs.gpu = read_gpu(inputs.run.cluster.gpu.empty() ? inputs.cluster.node.gpu : inputs.run.cluster.gpu, paths, asked("cluster.gpu")); });
   }
   if (!faults.empty()) throw ConfigError(std::move(faults));
   faults = validate(inputs);

@@ -2,7 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/base/units_text.hpp"
 #include "experiments/output/report.hpp"
 
 namespace lockstep {
@@ -61,7 +60,7 @@ std::string to_json(const SimulationReport& r) {
   }
   j["published"] = Json::array();
   for (const auto& p : r.published) {
-    j["published"].push_back({{"quantity", p.quantity}, {"value", p.value}, {"source", p.source}, {"confidence", p.confidence}});
+    j["published"].push_back({{"quantity", p.quantity}, {"gpus", p.gpus}, {"value", p.value}, {"source", p.source}, {"confidence", p.confidence}});
   }
   j["warnings"] = r.prediction.warnings;
   j["events"] = step.events;

@@ -24,7 +24,7 @@ std::string thousands(double v) {
 std::string published_of(const SimulationReport& r, const std::string& quantity, double predicted) {
   std::string text;
   for (const auto& p : r.published) {
-    if (p.quantity != quantity) continue;
+    if (p.quantity != quantity || p.gpus != r.prediction.step.gpus) continue;
     text += fmt::format("{}published {} ({:+.1f} %, {})", text.empty() ? "" : "; ", p.value >= 1000 ? thousands(p.value) : fmt::format("{:g}", p.value),
                         100 * (predicted / p.value - 1), p.confidence);
   }
@@ -101,7 +101,7 @@ std::string to_text(const SimulationReport& r) {
                      thousands(static_cast<double>(step.events)), thousands(static_cast<double>(step.messages)), step.digest, r.wall.seconds());
   if (!r.published.empty()) {
     out += "\nsources of the published figures\n";
-    for (const auto& p : r.published) out += fmt::format("  {:<18} {:g}: {}{}\n", p.quantity, p.value, p.source, p.note.empty() ? "" : "; " + p.note);
+    for (const auto& p : r.published) out += fmt::format("  {:<18} {:g} on {} GPUs: {}{}\n", p.quantity, p.value, p.gpus, p.source, p.note.empty() ? "" : "; " + p.note);
   }
   return out;
 }

@@ -16,28 +16,47 @@ namespace lockstep::sim {
 /// The way from one GPU to another. GPU index = node * GPUs per node + local rank.
 struct Route {
   std::span<const std::int32_t> links;
-  Time latency;                     ///< sum over the links and switches crossed
+  Time latency;  ///< sum over the links and switches crossed
   PathClass path_class = PathClass::Local;
-  bool crosses_host = false;        ///< GPU and NIC are not below one PCIe switch (on either end)
-  int switches = 0;                 ///< network switches crossed
+  bool crosses_host =
+      false;         ///< crosses a host bridge: GPU and NIC (on either end) or both GPUs are not below one PCIe switch
+  int switches = 0;  ///< network switches crossed
 };
 
 enum class Routing { Static, Ecmp };
 
 /// Builds every link of the nodes [0, nodes) and of the network that joins them, and finds routes.
-/// Inside a node: NVLink pair if there is one; NVSwitch; a pair without NVLink goes over PCIe (switch, host bridge, socket link).
-/// Between nodes: GPU, PCIe switch, host bridge (unless the NIC is under the same switch), NIC of the local rank, up and down the
-/// tiers, NIC of the receiver's local rank, PCIe, GPU. Up-link choice at each switch: Static = destination port modulo the number
-/// of (switch, cable) choices; Ecmp = hash of (seed, source, destination). The way down is then fixed up to parallel cables.
+/// Inside a node: NVLink pair if there is one; NVSwitch; a pair without NVLink goes over PCIe (switch, host bridge,
+/// socket link). Between nodes: GPU, PCIe switch, host bridge (unless the NIC is under the same switch), NIC of the
+/// local rank, up and down the tiers, NIC of the receiver's local rank, PCIe, GPU. A node without a PCIe section goes
+/// from GPU to NIC directly.
+///
+/// Latency lies on the link that enters what is crossed: pcie.latency on each link into a PCIe switch or host bridge,
+/// nic.latency on each NIC's two links, a tier's hop on each cable into one of its switches, nvlink.latency on a pair's
+/// link or, with NVSwitch, on the way up (once per message). A NIC's port runs at the slower of nic.rate and the rate
+/// of tier 0.
+///
+/// Ports: with nodes_per_rack, port in the rack = nic * nodes_per_rack + node in the rack, and racks start at a new
+/// leaf; otherwise port = node * NICs + NIC, one after the other. Choice among the (switch, cable) pairs above a
+/// switch, so that consecutive destinations use different ones:
+///   Static: floor(destination port / product of `switches` of the tiers 1 .. t - 1) mod (switches * cables) of tier t,
+///   where choice c
+///           means switch c mod switches, cable c / switches   (destination-mod-k for parallel cables: Zahavi, "D-Mod-K
+///           Routing Providing Non-Blocking Traffic for Shift Permutations on Real Life Fat Trees", 2010 [from
+///           memory]);
+///   Ecmp:   hash of (seed, from GPU, to GPU, tier, direction).
+/// The way down uses the switches and cables that the same number picks from the destination's side.
 class Fabric {
  public:
-  /// 1 <= nodes <= cluster.nodes. Throws ConfigError if two nodes have no route between them.
+  /// 1 <= nodes <= cluster.nodes. Throws ConfigError if two GPUs have no route between them or a link that is needed
+  /// has no rate; `where` is the cluster's name. NICs and switches are built only if nodes > 1.
   Fabric(const ClusterSpec& cluster, int nodes, Routing routing, std::uint64_t seed);
   ~Fabric();
   Fabric(Fabric&&) noexcept;
 
   const std::vector<Link>& links() const;
-  /// Cached; valid for the fabric's lifetime. from == to gives an empty Local route.
+  /// Cached; the links stay valid for the fabric's lifetime, also when it is moved. from == to gives an empty Local
+  /// route.
   Route route(int from_gpu, int to_gpu);
 
  private:

@@ -3,8 +3,20 @@
 //   maximise the smallest rate, then the next, ... subject to  sum of rates of the flows on link l <= capacity(l)
 //   and rate(f) <= cap(f).   (Bertsekas & Gallager, Data Networks, section 6.5: progressive filling)
 //
-// A flow is a fluid: it occupies all its links from start to finish (cut-through), so its time does not depend on the number of
-// hops except through latency. Only the part of the network that a change can touch is recomputed.
+// A flow is a fluid: it occupies all its links from start to finish (cut-through), so its time does not depend on the
+// number of hops except through latency. Only the part of the network that a change can touch is recomputed:
+//
+//   static cap(f) = min(cap(f), capacities of its links);   a link is slack while the static caps of its flows sum to
+//   at most its capacity. A slack link can bind in no allocation, so it couples nobody. A flow with slack links only
+//   runs at its static cap: nothing is solved.
+//
+// An allocation is max-min fair exactly if every flow is at its cap or has a bottleneck: a full link on which no flow
+// is faster (Bertsekas & Gallager, proposition 6.2 [from memory]). So a change is first solved among the flows of the
+// links that it touched, all others held; then those are added that lost their bottleneck, or are faster than what they
+// hold back, until there are none.
+//
+// Changes of one instant are solved together, by an event that comes after all others of that instant
+// (EventQueue::push_last).
 #pragma once
 
 #include <cstdint>
@@ -14,6 +26,7 @@
 
 #include "core/base/units.hpp"
 #include "sim/network/event_queue.hpp"
+#include "sim/network/max_min.hpp"
 
 namespace lockstep::sim {
 
@@ -26,35 +39,111 @@ struct Link {
 
 /// Traffic that a link has carried; conservation tests read it.
 struct LinkUse {
-  double bytes = 0;       ///< completed flows
+  double bytes = 0;  ///< completed flows
   std::int64_t flows = 0;
 };
 
 class Network {
  public:
-  /// Events of this network carry `event_kind`; the owner of the queue passes them to finish().
+  /// Events of this network carry `event_kind`; the owner of the queue passes every one of them to finish().
   Network(EventQueue& queue, std::vector<Link> links, std::uint32_t event_kind);
 
-  /// Starts a flow now. `links`: indices, each at most once; must stay valid until the flow ends (routes are kept by their owner).
-  /// Zero bytes end at once (still through the queue). `token` comes back when it ends. A flow with no links and no cap takes no time.
+  /// Starts a flow now. `links`: indices, each at most once; must stay valid until the flow ends (routes are kept by
+  /// their owner). Zero bytes end at once (still through the queue). `token` comes back when it ends. A flow with no
+  /// links and no cap takes no time.
+  ///
+  /// A flow of S bytes whose rate B never changes ends exactly Time::seconds(S / B) after its start: rounded once, to
+  /// the nearest picosecond. When the rate changes, what is left is kept as a double and only the new end is rounded.
+  /// Flows started at one instant in another order get the same rates; flows that end at the same picosecond end in the
+  /// order of their completion events. A flow over a link without capacity waits for ever. Throws ConfigError if it
+  /// would take longer than Time can tell.
   void start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token);
 
-  /// Handles an event of `event_kind`. Returns true and the token if a flow has ended with it; false for outdated events.
+  /// Handles an event of `event_kind`. Returns true and the token if a flow has ended with it; false for outdated
+  /// events, and for the event that solves the changes of an instant.
   bool finish(const Event& event, std::uint64_t& token);
+
+  /// Solves now what has changed at this instant. The queue does it by itself; only who reads rates between events
+  /// needs it.
+  void settle();
 
   const std::vector<Link>& links() const { return links_; }
   const std::vector<LinkUse>& use() const { return use_; }
-  std::size_t active() const;
-  /// Current rate of an active flow's token, for tests. O(active flows).
+  std::size_t active() const { return active_; }
+  /// Rate of an active flow's token after the last settle(), for tests. O(active flows). Unknown token: InternalError.
   double rate_of(std::uint64_t token) const;
   void set_capacity(std::int32_t link, Bandwidth capacity);  ///< only while no flow is active
 
+  std::uint64_t solves() const { return solves_; }              ///< max-min problems solved so far
+  std::uint64_t solved_flows() const { return solved_flows_; }  ///< sum of their flows
+  std::uint64_t rate_changes() const { return rate_changes_; }  ///< rates given to flows so far
+
  private:
+  static constexpr std::int32_t kNone = -1;
+  static constexpr std::uint32_t kSettle = 0xffffffffU;
+
+  struct Flow {
+    double remaining = 0;  ///< bytes at `updated`
+    double rate = 0;
+    double static_cap = 0;
+    double bytes = 0;
+    Time updated;
+    std::uint64_t token = 0;
+    std::uint64_t version = 0;  ///< an event with another version is outdated
+    const std::int32_t* links = nullptr;
+    std::int32_t link_count = 0;
+    std::int32_t first_member = 0;  ///< its block of `members_`
+    std::int32_t room = 0;          ///< size of the block; kept when the slot is used again
+    std::uint32_t seen = 0;         ///< equal to `stamp_`: in the region
+    std::int32_t local = 0;         ///< its index in the problem being solved
+    bool active = false;
+  };
+  /// One flow on one link, in the link's list.
+  struct Member {
+    std::int32_t flow = kNone, next = kNone, previous = kNone;
+  };
+  struct LinkState {
+    double capacity = 0;
+    double demand = 0;  ///< sum of static caps of its flows
+    std::int32_t head = kNone;
+    std::int32_t flows = 0;
+    std::uint32_t seen = 0;  ///< equal to `stamp_`: in the border
+    std::int32_t local = 0;
+    bool tight = false;  ///< not slack
+    bool dirty = false;
+  };
+
+  std::int32_t new_slot(std::int32_t links);
+  void refresh_tight(LinkState& link) const;
+  void mark_dirty(std::int32_t link);
+  void schedule_settle();
+  void solve_around(std::int32_t link);
+  void include(std::int32_t flow);
+  void include_all(std::int32_t link);
+  void solve_region();
+  bool grow_region();
+  void set_rate(std::int32_t flow, double rate);
+  void end(std::int32_t flow);
+
   EventQueue& queue_;
   std::vector<Link> links_;
   std::vector<LinkUse> use_;
   std::uint32_t kind_;
-  // flows, per-link membership and scratch space: see network.cpp
+  std::vector<LinkState> states_;
+  std::vector<Flow> flows_;
+  std::vector<Member> members_;
+  std::vector<std::int32_t> free_;    ///< slots of `flows_`
+  std::vector<std::int32_t> dirty_;   ///< links whose flows must be solved
+  std::vector<std::int32_t> region_;  ///< flows being solved
+  std::vector<std::int32_t> border_;  ///< tight links that they cross
+  MaxMin solver_;
+  std::size_t active_ = 0;
+  std::uint32_t stamp_ = 0;
+  std::uint64_t settle_serial_ = 0;
+  bool settle_pending_ = false;
+  std::uint64_t solves_ = 0;
+  std::uint64_t solved_flows_ = 0;
+  std::uint64_t rate_changes_ = 0;
 };
 
 }  // namespace lockstep::sim

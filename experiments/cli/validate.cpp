@@ -1,0 +1,54 @@
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "experiments/cli/command.hpp"
+#include "experiments/config_io/words.hpp"
+#include "experiments/output/report.hpp"
+#include "experiments/validation/validation.hpp"
+
+namespace lockstep::cli {
+
+namespace {
+
+struct Options {
+  std::string only, output;
+  bool json = false, interval = false;
+};
+
+int validate_all(const Context& context, const Options& options) {
+  const auto rows = read_validation(context.data);
+  std::vector<ValidationResult> results;
+  std::vector<std::string> ids;
+  const Progress progress = progress_line(context);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    ids.push_back(rows[i].id);
+    if (rows[i].id.rfind(options.only, 0) != 0) continue;
+    if (!progress(static_cast<double>(i) / static_cast<double>(rows.size()), rows[i].id)) return kMachineFailed;
+    results.push_back(validate_row(rows[i], context.data, context.data.parent_path() / "experiments", options.interval));
+  }
+  if (results.empty()) throw ConfigError("--only", "", unknown_word(options.only, ids));
+  if (!options.output.empty()) write_file(options.output, to_csv(results));
+  std::fputs((options.json ? to_json(results) : to_text(results)).c_str(), stdout);
+  for (const auto& r : results) {
+    if (r.row.counted && !r.inside()) return kCheckFailed;
+  }
+  return kDone;
+}
+
+}  // namespace
+
+CLI::App* add_validate(CLI::App& app, const Context& context, Run& run) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("validate", "Predicted against published, with the error of every row; exit 1 outside a band");
+  command->add_option("--only", options->only, "Only the rows whose id begins so");
+  command->add_option("--output", options->output, "Also write the table as CSV");
+  command->add_flag("--interval", options->interval, "Also compute prediction intervals (slower)");
+  command->add_flag("--json", options->json, "Print JSON");
+  command->footer("Examples:\n  lockstep validate\n  lockstep validate --only dgx1 --interval\n  lockstep validate --output results/validation.csv");
+  command->callback([&context, options, &run] { run = [&context, options] { return validate_all(context, *options); }; });
+  return command;
+}
+
+}  // namespace lockstep::cli

@@ -1,0 +1,92 @@
+#include "experiments/config_io/config_io.hpp"
+#include "experiments/config_io/find_file.hpp"
+#include "experiments/config_io/reader.hpp"
+
+namespace lockstep {
+
+namespace {
+
+void read_nvlink(ConfigTable t, NvlinkSpec& nvlink) {
+  nvlink.present = t.present();
+  t.read("present", nvlink.present);
+  t.read("through_switch", nvlink.through_switch);
+  t.read("links_per_gpu", nvlink.links_per_gpu);
+  t.read("per_link", nvlink.per_link);
+  t.read("latency", nvlink.latency);
+  std::vector<std::vector<int>> pairs;
+  t.read("pairs", pairs);
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    if (pairs[i].size() != 3) {
+      t.fault("pairs", "entry " + std::to_string(i) + " has " + std::to_string(pairs[i].size()) +
+                           " numbers; expected [GPU, GPU, links]");
+      continue;
+    }
+    nvlink.pairs.push_back({pairs[i][0], pairs[i][1], pairs[i][2]});
+  }
+}
+
+void read_node(ConfigTable t, NodeSpec& node) {
+  t.require("gpus", "GPUs per node");
+  t.require("gpu", "the stem of a GPU file");
+  t.read("gpus", node.gpus);
+  t.read("gpu", node.gpu);
+  read_nvlink(t.table("nvlink"), node.nvlink);
+  ConfigTable pcie = t.table("pcie");
+  pcie.read("switches", node.pcie.switches);
+  pcie.read("cpu_of_switch", node.pcie.cpu_of_switch);
+  pcie.read("x16", node.pcie.x16);
+  pcie.read("latency", node.pcie.latency);
+  pcie.read("host_link", node.pcie.host_link);
+  ConfigTable nic = t.table("nic");
+  nic.read("count", node.nic.count);
+  nic.read("rate", node.nic.rate);
+  nic.read("latency", node.nic.latency);
+  nic.read("cpu", node.nic.cpu);
+  nic.read("under_switch", node.nic.under_switch);
+  nic.read("nic_of_gpu", node.nic.nic_of_gpu);
+}
+
+void read_network(ConfigTable t, NetworkSpec& network) {
+  t.require("kind", "none, star or fat_tree");
+  t.read("kind", network.kind);
+  t.read("nodes_per_rack", network.nodes_per_rack);
+  t.read("leaves_per_rack", network.leaves_per_rack);
+  for (ConfigTable tier : t.tables("tiers")) {
+    TierSpec& spec = network.tiers.emplace_back();
+    tier.require("name", "what this tier is called, such as \"leaf\"");
+    tier.read("name", spec.name);
+    tier.read("group", spec.group);
+    tier.read("switches", spec.switches);
+    tier.read("cables", spec.cables);
+    tier.read("rate", spec.rate);
+    tier.read("hop", spec.hop);
+  }
+}
+
+}  // namespace
+
+ClusterSpec read_cluster(const std::string& name, const DataPaths& paths, const AskedBy& asked) {
+  const std::filesystem::path path = find_file(name, paths, "clusters", "cluster", asked);
+  Reader reader(path);
+  ClusterSpec cluster;
+  cluster.name = path.stem().string();
+  ConfigTable root = reader.root();
+  root.require("nodes", "how many nodes the cluster has");
+  root.require("node", "a table [node]");
+  root.read("title", cluster.title);
+  root.read("nodes", cluster.nodes);
+  read_node(root.table("node"), cluster.node);
+  read_network(root.table("network"), cluster.network);
+
+  reader.report_unknown_keys();
+  std::vector<Fault> faults = validate(cluster);
+  for (Fault& fault : faults) {
+    if (fault.key.rfind("cluster.", 0) == 0)
+      fault.key.erase(0, 8);  // top-level keys of the file have no table of their own
+  }
+  reader.add(std::move(faults));
+  reader.finish();
+  return cluster;
+}
+
+}  // namespace lockstep

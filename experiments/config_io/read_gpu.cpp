@@ -1,0 +1,122 @@
+#include <fmt/format.h>
+
+#include "experiments/config_io/config_io.hpp"
+#include "experiments/config_io/csv.hpp"
+#include "experiments/config_io/find_file.hpp"
+#include "experiments/config_io/reader.hpp"
+
+namespace lockstep {
+
+namespace {
+
+template <class T>
+void read_positive(ConfigTable& t, const std::string& key, Sourced<T>& out, const std::string& example) {
+  t.require(key, example);
+  t.read(key, out);
+  if (t.has(key) && !(out.value > T{})) t.fault(key, "is 0; expected more, such as " + example);
+}
+
+void read_share(ConfigTable& t, const std::string& key, Sourced<double>& out) {
+  t.read(key, out);
+  if (!(out.low >= 0 && out.high < 1)) t.fault(key, "is out of range; expected a relative sigma, 0 <= sigma < 1");
+}
+
+Anchor read_anchor(ConfigTable t) {
+  Anchor anchor;
+  t.require("framework", "a name such as \"mxnet-20.12\"");
+  t.require("model", "a model such as \"resnet50\"");
+  t.require("precision", "fp32, tf32, fp16 or bf16");
+  t.require("batch", "images per GPU");
+  t.read("framework", anchor.framework);
+  t.read("model", anchor.model);
+  t.read("precision", anchor.precision);
+  t.read("batch", anchor.batch);
+  if (t.has("batch") && anchor.batch < 1) t.fault("batch", "expected at least 1 image");
+  read_positive(t, "images_per_second", anchor.images_per_second, "the throughput of one GPU");
+  return anchor;
+}
+
+/// Rows of data/measured: one shape at one batch; an empty time was not measured.
+std::vector<ConvTiming> read_convolutions(const std::filesystem::path& path) {
+  const CsvTable table = read_csv(path);
+  std::vector<Fault> faults;
+  std::vector<ConvTiming> out;
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    try {
+      ConvTiming& conv = out.emplace_back();
+      const auto precision = value_of<Precision>(table.text(row, "precision"));
+      if (!precision)
+        throw ConfigError(table.where(row), "precision",
+                          unknown_word(table.text(row, "precision"), all_words<Precision>()));
+      conv.precision = *precision;
+      const auto at_least = [&](const char* column, int least) {
+        const int value = table.whole(row, column);
+        if (value < least)
+          throw ConfigError(table.where(row), column,
+                            fmt::format("{} is out of range; expected {} or more", value, least));
+        return value;
+      };
+      const auto time = [&](const char* column) {
+        const double ms = table.number_if_any(row, column).value_or(0);
+        if (ms < 0) throw ConfigError(table.where(row), column, fmt::format("{} ms is negative", ms));
+        return Time::milliseconds(ms);
+      };
+      conv.n = at_least("n", 1);
+      conv.c = at_least("c", 1);
+      conv.h = at_least("h", 1);
+      conv.w = at_least("w", 1);
+      conv.k = at_least("k", 1);
+      conv.r = at_least("r", 1);
+      conv.s = at_least("s", 1);
+      conv.stride = at_least("stride", 1);
+      conv.pad_h = at_least("pad_h", 0);
+      conv.pad_w = at_least("pad_w", 0);
+      conv.forward = time("forward_ms");
+      conv.backward_data = time("backward_data_ms");
+      conv.backward_weight = time("backward_weight_ms");
+    } catch (const ConfigError& error) {
+      faults.insert(faults.end(), error.faults().begin(), error.faults().end());
+      if (faults.back().where == path.string()) break;  // a missing column: every row would say so
+    }
+  }
+  if (!faults.empty()) throw ConfigError(std::move(faults));
+  return out;
+}
+
+}  // namespace
+
+GpuSpec read_gpu(const std::string& name, const DataPaths& paths, const AskedBy& asked) {
+  const std::filesystem::path path = find_file(name, paths, "gpus", "GPU", asked);
+  Reader reader(path);
+  GpuSpec gpu;
+  gpu.name = path.stem().string();
+  ConfigTable root = reader.root();
+  root.read("title", gpu.title);
+  root.read("compute_capability", gpu.compute_capability);
+  read_positive(root, "fp32_peak", gpu.fp32_peak, "\"15.7TFLOPS\"");
+  read_positive(root, "half_peak", gpu.half_peak, "\"125TFLOPS\"");
+  read_positive(root, "memory", gpu.memory, "\"16GiB\"");
+  read_positive(root, "memory_peak", gpu.memory_peak, "\"900GBps\"");
+  read_positive(root, "memory_achieved", gpu.memory_achieved, "\"790GBps\"");
+  root.read("kernel_gap", gpu.kernel_gap);
+  root.read("dispatch", gpu.dispatch);
+  read_share(root, "step_jitter", gpu.step_jitter);
+  read_share(root, "gpu_spread", gpu.gpu_spread);
+  for (ConfigTable anchor : root.tables("anchor")) gpu.anchors.push_back(read_anchor(anchor));
+  std::string convolutions;
+  root.read("convolutions", convolutions);
+  root.read("convolutions_source", gpu.convolutions_source);
+  if (!convolutions.empty()) {
+    const std::filesystem::path table = (path.parent_path() / convolutions).lexically_normal();
+    if (std::filesystem::is_regular_file(table)) {
+      reader.add_elsewhere([&] { gpu.convolutions = read_convolutions(table); });
+    } else {
+      root.fault("convolutions", fmt::format("no such file \"{}\" (relative to this one)", convolutions));
+    }
+  }
+  reader.report_unknown_keys();
+  reader.finish();
+  return gpu;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,63 @@
+#include <fmt/format.h>
+
+#include "core/base/units_text.hpp"
+#include "experiments/config_io/config_io.hpp"
+#include "experiments/config_io/run_fields.hpp"
+#include "experiments/config_io/words.hpp"
+
+namespace lockstep {
+
+namespace {
+
+std::string text_of(bool v) { return v ? "true" : "false"; }
+std::string text_of(double v) { return fmt::format("{}", v); }
+template <std::integral T>
+std::string text_of(T v) {
+  return fmt::format("{}", v);
+}
+std::string text_of(Time v) { return '"' + to_exact_text(v) + '"'; }
+std::string text_of(Bytes v) { return '"' + to_exact_text(v) + '"'; }
+std::string text_of(Bandwidth v) { return '"' + to_exact_text(v) + '"'; }
+template <class E>
+requires std::is_enum_v<E> std::string text_of(E v) { return '"' + word_of(v) + '"'; }
+/// A TOML basic string.
+std::string text_of(const std::string& v) {
+  std::string out = "\"";
+  for (const char c : v) {
+    const auto code = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\')
+      out += std::string("\\") + c;
+    else if (code < 0x20 || code == 0x7f)
+      out += fmt::format("\\u{:04x}", code);
+    else
+      out += c;
+  }
+  return out + '"';
+}
+std::string text_of(const SlowRank& v) { return fmt::format("{{ rank = {}, factor = {} }}", v.rank, v.factor); }
+std::string text_of(const std::pair<double, std::int64_t>& v) { return fmt::format("[{}, {}]", v.first, v.second); }
+template <class T>
+std::string text_of(const std::vector<T>& v) {
+  std::string out = "[";
+  for (const T& item : v) out += (out.size() > 1 ? ", " : "") + text_of(item);
+  return out + "]";
+}
+
+struct Writer {
+  std::string out;
+  void section(const char* name) { out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", name); }
+  template <class Field>
+  void operator()(const char* key, const Field& field) {
+    out += fmt::format("{} = {}\n", key, text_of(field));
+  }
+};
+
+}  // namespace
+
+std::string write_run(const RunSpec& run) {
+  Writer writer;
+  visit_run(run, writer);
+  return writer.out;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,126 @@
+#include "experiments/validation/validation.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <sstream>
+
+#include "core/base/error.hpp"
+#include "core/plan/planner.hpp"
+#include "experiments/config_io/config_io.hpp"
+#include "experiments/config_io/csv.hpp"
+#include "experiments/config_io/words.hpp"
+#include "sim/network/estimate.hpp"
+
+namespace lockstep {
+
+namespace {
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, ';');) {
+    part.erase(0, part.find_first_not_of(' '));
+    if (!part.empty()) parts.push_back(part);
+  }
+  return parts;
+}
+
+Inputs load_row(const ValidationRow& row, const std::vector<std::string>& set, const std::filesystem::path& data, const std::filesystem::path& experiments) {
+  const DataPaths paths{data};
+  Inputs inputs;
+  inputs.run = read_run(experiments / row.run / "run.toml", set);
+  inputs.cluster = read_cluster(inputs.run.cluster.file, paths);
+  inputs.library = read_library(inputs.run.allreduce.library, paths);
+  inputs.gpu = read_gpu(inputs.run.cluster.gpu.empty() ? inputs.cluster.node.gpu : inputs.run.cluster.gpu, paths);
+  auto faults = validate(inputs);
+  for (auto& f : faults) f.where = "validation row " + row.id;
+  if (!faults.empty()) throw ConfigError(std::move(faults));
+  return inputs;
+}
+
+double collective_us(const ValidationRow& row, const std::vector<std::string>& set, const std::filesystem::path& data) {
+  std::map<std::string, std::string> value;
+  for (const auto& s : set) {
+    const auto eq = s.find('=');
+    if (eq == std::string::npos) throw ConfigError("validation row " + row.id, s, "expected key=value");
+    value[s.substr(0, eq)] = s.substr(eq + 1);
+  }
+  const auto get = [&](const std::string& key, const std::string& otherwise) { return value.count(key) ? value[key] : otherwise; };
+  const DataPaths paths{data};
+  Inputs in;
+  in.cluster = read_cluster(get("cluster", ""), paths);
+  in.library = read_library(get("library", "plain"), paths);
+  in.run.cluster.gpus = std::stoi(get("gpus", "1"));
+  in.run.allreduce.algorithm = value_of<AllreduceAlgorithm>(get("algorithm", "ring")).value_or(AllreduceAlgorithm::Ring);
+  in.run.allreduce.across = value_of<AllreduceAlgorithm>(get("across", "ring")).value_or(AllreduceAlgorithm::Ring);
+  in.run.allreduce.protocol = get("protocol", "auto");
+  const int node_gpus = gpus_per_node_used(in.run, in.cluster.node);
+  const sim::EstimateContext context{in.cluster, in.library, node_gpus, false};
+  // `leaders`: one GPU per server takes part, as in Goyal's comparison of algorithms between servers.
+  if (get("leaders", "no") == "yes") in.cluster.node.gpus = 1;
+  const int used = gpus_per_node_used(in.run, in.cluster.node);
+  const CollectivePlan plan = plan_allreduce(in.run, in.cluster.node, used, std::stoll(get("bytes", "4")) / 4, 4, [&](const CollectivePlan& p) {
+    return sim::estimate(p, context, sim::choose_protocol(p, context, in.run.allreduce.protocol));
+  });
+  return sim::simulate_collective({in.run, in.cluster, {}, in.library, {}}, plan).time.microseconds();
+}
+
+}  // namespace
+
+std::vector<ValidationRow> read_validation(const std::filesystem::path& data) {
+  const CsvTable t = read_csv(data / "published" / "validation.csv");
+  std::vector<ValidationRow> rows;
+  for (std::size_t r = 0; r < t.rows(); ++r) {
+    ValidationRow row;
+    row.id = t.text(r, "id");
+    row.quantity = t.text(r, "quantity");
+    row.run = t.text(r, "run");
+    row.set = split(t.text(r, "set"));
+    row.against = split(t.text(r, "against"));
+    row.published = t.number(r, "published");
+    row.low = t.number(r, "low");
+    row.high = t.number(r, "high");
+    row.counted = t.text(r, "counted") == "yes";
+    row.reason = t.text(r, "reason");
+    row.source = t.text(r, "source");
+    row.confidence = t.text(r, "confidence");
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+ValidationResult validate_row(const ValidationRow& row, const std::filesystem::path& data, const std::filesystem::path& experiments, bool interval) {
+  ValidationResult result;
+  result.row = row;
+  if (row.quantity == "allreduce_us") {
+    result.predicted = collective_us(row, row.set, data);
+    return result;
+  }
+  if (row.quantity == "allreduce_ratio") {
+    result.predicted = collective_us(row, row.set, data) / collective_us(row, row.against, data);
+    return result;
+  }
+  const Inputs inputs = load_row(row, row.set, data, experiments);
+  if (row.quantity == "time_to_train_s") {
+    result.predicted = predict_run(inputs, {}).run.elapsed.seconds();
+    return result;
+  }
+  const StepPrediction step = predict_step(inputs);
+  const bool rate = row.quantity == "images_per_s";
+  const auto quantity = [&](Time t) { return rate ? static_cast<double>(step.global_batch) / t.seconds() : t.milliseconds(); };
+  result.predicted = quantity(step.step);
+  if (row.quantity == "step_ratio") {
+    result.predicted /= predict_step(load_row(row, row.against, data, experiments)).step.milliseconds();
+    return result;
+  }
+  if (!rate && row.quantity != "step_ms") throw ConfigError("validation row " + row.id, "quantity", "\"" + row.quantity + "\" is not known");
+  if (interval) {
+    const Interval i = predict_interval(inputs, step, {});
+    result.interval_low = quantity(rate ? i.high : i.low);
+    result.interval_high = quantity(rate ? i.low : i.high);
+  }
+  return result;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,309 @@
+#include "sim/network/network.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/base/error.hpp"
+
+namespace lockstep::sim {
+namespace {
+
+// Sums of static caps carry rounding errors; beyond this distance from the capacity they cannot change the verdict.
+constexpr double kDoubt = 1e-6;
+// A link may be overrun, and a rate be left unchanged, by this relative amount: far below what a picosecond can show.
+constexpr double kSame = 1e-12;
+constexpr double kWas = 1e-9;
+// A change that is still spreading after so many rounds is solved with all flows that it can reach at all.
+constexpr int kLocalRounds = 12;
+constexpr double kLongest = 9.2e6;  // seconds; Time ends at 9.22e6
+
+std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
+
+Network::Network(EventQueue& queue, std::vector<Link> links, std::uint32_t event_kind)
+    : queue_(queue), links_(std::move(links)), use_(links_.size()), kind_(event_kind), states_(links_.size()) {
+  for (std::size_t l = 0; l < links_.size(); ++l) {
+    states_[l].capacity = links_[l].capacity.bytes_per_second();
+    LOCKSTEP_EXPECTS(states_[l].capacity >= 0);
+  }
+}
+
+std::int32_t Network::new_slot(std::int32_t links) {
+  if (free_.empty()) {
+    free_.push_back(static_cast<std::int32_t>(flows_.size()));
+    flows_.emplace_back();
+  }
+  const std::int32_t slot = free_.back();
+  free_.pop_back();
+  Flow& flow = flows_[at(slot)];
+  if (flow.room < links) {
+    flow.room = (links + 7) / 8 * 8;
+    flow.first_member = static_cast<std::int32_t>(members_.size());
+    members_.resize(members_.size() + at(flow.room));
+  }
+  return slot;
+}
+
+void Network::refresh_tight(LinkState& link) const {
+  if (link.flows <= 1 || std::isinf(link.capacity)) {  // a static cap never exceeds the capacity
+    link.tight = false;
+    return;
+  }
+  if (std::abs(link.demand - link.capacity) <= kDoubt * (link.demand + link.capacity)) {
+    link.demand = 0;
+    for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
+      link.demand += flows_[at(members_[at(m)].flow)].static_cap;
+    }
+  }
+  link.tight = link.demand > link.capacity * (1 + kSame);
+}
+
+void Network::mark_dirty(std::int32_t link) {
+  if (states_[at(link)].dirty) return;
+  states_[at(link)].dirty = true;
+  dirty_.push_back(link);
+  schedule_settle();
+}
+
+void Network::schedule_settle() {
+  if (settle_pending_) return;
+  settle_pending_ = true;
+  queue_.push_last(queue_.now(), kind_, kSettle, ++settle_serial_);
+}
+
+void Network::start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token) {
+  LOCKSTEP_EXPECTS(bytes >= 0 && cap.bytes_per_second() >= 0);
+  const auto count = static_cast<std::int32_t>(links.size());
+  const std::int32_t slot = new_slot(count);
+  Flow& flow = flows_[at(slot)];
+  flow.remaining = flow.bytes = bytes;
+  flow.rate = 0;
+  flow.updated = queue_.now();
+  flow.token = token;
+  flow.links = links.data();
+  flow.link_count = bytes > 0 ? count : 0;  // an empty flow takes no share
+  flow.active = true;
+  ++active_;
+  if (bytes == 0) {
+    for (std::int32_t link : links) ++use_[at(link)].flows;
+    queue_.push(queue_.now(), kind_, static_cast<std::uint32_t>(slot), ++flow.version);
+    return;
+  }
+
+  double static_cap = cap.bytes_per_second();
+  for (std::int32_t link : links) static_cap = std::min(static_cap, states_[at(link)].capacity);
+  flow.static_cap = static_cap;
+  bool coupled = false;
+  for (std::int32_t i = 0; i < count; ++i) {
+    LinkState& link = states_[at(links[at(i)])];
+    const std::int32_t m = flow.first_member + i;
+    members_[at(m)] = {slot, link.head, kNone};
+    if (link.head != kNone) members_[at(link.head)].previous = m;
+    link.head = m;
+    ++link.flows;
+    link.demand += static_cap;
+    refresh_tight(link);
+    if (link.tight) {
+      coupled = true;
+      mark_dirty(links[at(i)]);
+    }
+  }
+  if (!coupled) set_rate(slot, static_cap);
+}
+
+void Network::set_rate(std::int32_t slot, double rate) {
+  Flow& flow = flows_[at(slot)];
+  const Time now = queue_.now();
+  if (flow.updated != now) {
+    flow.remaining = std::max(0.0, flow.remaining - flow.rate * (now - flow.updated).seconds());
+    flow.updated = now;
+  }
+  flow.rate = rate;
+  ++flow.version;
+  ++rate_changes_;
+  if (rate <= 0) return;
+  const double seconds = flow.remaining / rate;
+  if (!(seconds < kLongest)) {
+    throw ConfigError("network", flow.link_count > 0 ? links_[at(flow.links[0])].name : "cap",
+                      "a transfer would take longer than 106 days; raise the rate");
+  }
+  queue_.push(now + Time::seconds(seconds), kind_, static_cast<std::uint32_t>(slot), flow.version);
+}
+
+bool Network::finish(const Event& event, std::uint64_t& token) {
+  if (event.a == kSettle) {
+    if (settle_pending_ && event.b == settle_serial_) settle();
+    return false;
+  }
+  Flow& flow = flows_[event.a];
+  if (!flow.active || flow.version != event.b) return false;
+  token = flow.token;
+  end(static_cast<std::int32_t>(event.a));
+  return true;
+}
+
+void Network::end(std::int32_t slot) {
+  Flow& flow = flows_[at(slot)];
+  for (std::int32_t i = 0; i < flow.link_count; ++i) {
+    const std::int32_t l = flow.links[i];
+    LinkState& link = states_[at(l)];
+    const Member& member = members_[at(flow.first_member + i)];
+    if (member.next != kNone) members_[at(member.next)].previous = member.previous;
+    if (member.previous != kNone) {
+      members_[at(member.previous)].next = member.next;
+    } else {
+      link.head = member.next;
+    }
+    use_[at(l)].bytes += flow.bytes;
+    ++use_[at(l)].flows;
+    const bool coupled = link.tight;
+    if (--link.flows == 0) {
+      link.demand = 0;
+      link.tight = false;
+    } else {
+      link.demand -= flow.static_cap;
+      refresh_tight(link);
+      if (coupled) mark_dirty(l);
+    }
+  }
+  flow.active = false;
+  ++flow.version;
+  free_.push_back(slot);
+  if (--active_ == 0) {
+    for (std::int32_t l : dirty_) states_[at(l)].dirty = false;
+    dirty_.clear();
+    settle_pending_ = false;
+  }
+}
+
+void Network::settle() {
+  settle_pending_ = false;
+  for (std::size_t i = 0; i < dirty_.size(); ++i) {
+    if (states_[at(dirty_[i])].dirty) solve_around(dirty_[i]);
+  }
+  dirty_.clear();
+}
+
+void Network::include(std::int32_t slot) {
+  Flow& flow = flows_[at(slot)];
+  if (flow.seen == stamp_) return;
+  flow.seen = stamp_;
+  flow.local = kNone;  // not solved yet
+  region_.push_back(slot);
+}
+
+void Network::include_all(std::int32_t link) {
+  for (std::int32_t m = states_[at(link)].head; m != kNone; m = members_[at(m)].next) include(members_[at(m)].flow);
+}
+
+void Network::solve_around(std::int32_t dirty_link) {
+  if (++stamp_ == 0) {  // after four thousand million regions old stamps could be taken for new ones
+    for (Flow& flow : flows_) flow.seen = 0;
+    for (LinkState& link : states_) link.seen = 0;
+    stamp_ = 1;
+  }
+  region_.clear();
+  border_.clear();
+  states_[at(dirty_link)].dirty = false;
+  include_all(dirty_link);
+  std::size_t bordered = 0;
+  for (int round = 0;; ++round) {
+    const bool whole = round >= kLocalRounds;
+    for (; bordered < region_.size(); ++bordered) {
+      const Flow& flow = flows_[at(region_[bordered])];
+      for (std::int32_t k = 0; k < flow.link_count; ++k) {
+        const std::int32_t l = flow.links[k];
+        LinkState& link = states_[at(l)];
+        if (link.dirty || (whole && link.tight)) include_all(l);
+        link.dirty = false;
+        if (!link.tight || link.seen == stamp_) continue;
+        link.seen = stamp_;
+        border_.push_back(l);
+      }
+    }
+    solve_region();
+    if (!grow_region()) break;
+    if (round + 1 == kLocalRounds) bordered = 0;
+  }
+  for (std::int32_t slot : region_) {
+    const Flow& flow = flows_[at(slot)];
+    const double rate = border_.empty() ? flow.static_cap : solver_.rate(flow.local);
+    if (std::abs(rate - flow.rate) > kSame * flow.rate) set_rate(slot, rate);
+  }
+}
+
+void Network::solve_region() {
+  if (border_.empty()) return;
+  solver_.clear();
+  for (std::int32_t l : border_) {
+    LinkState& link = states_[at(l)];
+    double held = 0;
+    for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
+      if (const Flow& flow = flows_[at(members_[at(m)].flow)]; flow.seen != stamp_) held += flow.rate;
+    }
+    link.local = solver_.add_link(std::max(0.0, link.capacity - held));
+  }
+  for (std::int32_t slot : region_) {
+    Flow& flow = flows_[at(slot)];
+    flow.local = solver_.add_flow(flow.static_cap);
+    for (std::int32_t k = 0; k < flow.link_count; ++k) {
+      if (const LinkState& link = states_[at(flow.links[k])]; link.tight) solver_.cross(link.local);
+    }
+  }
+  solver_.solve();
+  ++solves_;
+  solved_flows_ += region_.size();
+}
+
+bool Network::grow_region() {
+  const std::size_t before = region_.size();
+  for (std::int32_t l : border_) {
+    const LinkState& link = states_[at(l)];
+    double old_load = 0, old_fastest = 0, load = 0, fastest = 0;
+    bool all_inside = true;
+    for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
+      const Flow& flow = flows_[at(members_[at(m)].flow)];
+      const bool inside = flow.seen == stamp_;
+      const double rate = inside && flow.local != kNone ? solver_.rate(flow.local) : flow.rate;
+      all_inside &= inside;
+      old_load += flow.rate;
+      old_fastest = std::max(old_fastest, flow.rate);
+      load += rate;
+      fastest = std::max(fastest, rate);
+    }
+    if (all_inside) continue;
+    // Generous in what was a bottleneck, strict in what still is: a doubtful flow is solved again rather than
+    // forgotten.
+    const bool was_full = old_load >= link.capacity * (1 - kWas);
+    const bool is_full = load >= link.capacity * (1 - kSame);
+    const double share = solver_.share(link.local);
+    for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
+      const std::int32_t slot = members_[at(m)].flow;
+      const Flow& flow = flows_[at(slot)];
+      if (flow.seen == stamp_) continue;
+      const bool too_fast = flow.rate > share * (1 + kSame);
+      const bool capped = flow.rate >= flow.static_cap * (1 - kSame);
+      const bool held_here = was_full && flow.rate >= old_fastest * (1 - kWas);
+      const bool still_held = is_full && flow.rate >= fastest * (1 - kSame);
+      if (too_fast || (!capped && held_here && !still_held)) include(slot);
+    }
+  }
+  return region_.size() > before;
+}
+
+double Network::rate_of(std::uint64_t token) const {
+  for (const Flow& flow : flows_) {
+    if (flow.active && flow.token == token) return flow.rate;
+  }
+  throw InternalError("no active flow has token " + std::to_string(token));
+}
+
+void Network::set_capacity(std::int32_t link, Bandwidth capacity) {
+  LOCKSTEP_EXPECTS(active_ == 0 && capacity.bytes_per_second() >= 0);
+  links_[at(link)].capacity = capacity;
+  states_[at(link)].capacity = capacity.bytes_per_second();
+}
+
+}  // namespace lockstep::sim

@@ -1,0 +1,71 @@
+#include "experiments/config_io/csv.hpp"
+
+#include <functional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/base/error.hpp"
+
+namespace lockstep {
+namespace {
+
+std::string fault_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Csv, ReadsQuotesCommentsEmptyCellsAndLinesOfCells) {
+  const CsvTable t = CsvTable::parse(
+      "# where it comes from\n"
+      "name, value ,note\r\n"
+      "\n"
+      "plain,1.5,\n"
+      "\"a, b\",-2e3,\"said \"\"no\"\"\nand left\"\n"
+      "last,,x",
+      "t.csv");
+  EXPECT_THAT(t.columns(), testing::ElementsAre("name", "value", "note"));
+  ASSERT_EQ(t.rows(), 3u);
+  EXPECT_EQ(t.text(1, "name"), "a, b");
+  EXPECT_EQ(t.text(1, "note"), "said \"no\"\nand left");
+  EXPECT_EQ(t.number(1, "value"), -2000);
+  EXPECT_FALSE(t.number_if_any(2, "value").has_value());
+  EXPECT_EQ(t.where(0), "t.csv:4");
+  EXPECT_EQ(t.where(2), "t.csv:7");  // the quoted line break counts
+}
+
+TEST(Csv, EveryRowOfAWrongLengthIsNamed) {
+  EXPECT_EQ(fault_of([] { CsvTable::parse("a,b\n1\n1,2\n1,2,3\n", "t.csv"); }),
+            "t.csv:2: 1 cells; the header has 2\n"
+            "t.csv:4: 3 cells; the header has 2");
+}
+
+TEST(Csv, ManyWrongRowsAreCounted) {
+  const std::string fault = fault_of([] { CsvTable::parse("a\n1,2\n1,2\n1,2\n1,2\n1,2\n1,2\n1,2\n", "t.csv"); });
+  EXPECT_NE(fault.find("t.csv:6: 2 cells; the header has 1\nt.csv: and 2 more rows of a wrong length"),
+            std::string::npos)
+      << fault;
+}
+
+TEST(Csv, FaultsNameLineAndColumn) {
+  const CsvTable t = CsvTable::parse("batch,speed\n8,12x\n8.5,1\n", "t.csv");
+  EXPECT_EQ(fault_of([&] { t.number(0, "speed"); }), "t.csv:2: speed: expected a number, found \"12x\"");
+  EXPECT_EQ(fault_of([&] { t.whole(1, "batch"); }), "t.csv:3: batch: expected a whole number, found \"8.5\"");
+  EXPECT_EQ(fault_of([&] { t.text(0, "sped"); }), "t.csv: sped: no such column; is \"speed\" meant to be it?");
+}
+
+TEST(Csv, RefusesWhatIsNoTable) {
+  EXPECT_EQ(fault_of([] { CsvTable::parse("# only a comment\n", "t.csv"); }),
+            "t.csv: no header line; expected the names of the columns");
+  EXPECT_EQ(fault_of([] { CsvTable::parse("a,b\n1,\"2\n", "t.csv"); }), "t.csv:2: a quote is never closed");
+  EXPECT_EQ(fault_of([] { CsvTable::parse("a,b\n\"1\"x,2\n", "t.csv"); }),
+            "t.csv:2: text after a closing quote; expected a comma");
+  EXPECT_EQ(fault_of([] { read_csv("no/such.csv"); }), "no/such.csv: no such file");
+}
+
+}  // namespace
+}  // namespace lockstep
