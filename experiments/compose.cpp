@@ -1,7 +1,12 @@
 #include "experiments/compose.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
+#include <exception>
+#include <mutex>
+#include <thread>
 
 #include "core/model/zoo.hpp"
 #include "core/plan/planner.hpp"
@@ -15,7 +20,9 @@ std::shared_ptr<const ModelGraph> fused_graph(const RunSpec& run) {
   return std::make_shared<const ModelGraph>(fuse(build_model(run.model.name, run.model.image_size, run.model.classes)));
 }
 
-sim::WorldSettings settings_of(const Inputs& inputs) { return {inputs.run, inputs.cluster, inputs.gpu, inputs.library, inputs.top1}; }
+sim::WorldSettings settings_of(const Inputs& inputs) {
+  return {inputs.run, inputs.cluster, inputs.gpu, inputs.library, inputs.top1};
+}
 
 Inputs at_world_size(Inputs inputs, int gpus) {
   const std::int64_t per_gpu = inputs.run.training.global_batch / inputs.run.cluster.gpus;
@@ -50,15 +57,50 @@ StepPrediction steady_step(const Inputs& inputs, sim::SimWorld& world, const Ste
 /// A parameter with a band, by name, with a way to set it.
 struct Banded {
   std::string name;
+  bool noise = false;  ///< matters only with noise on
   std::function<void(Inputs&, bool high)> set;
 };
 
+/// Calls `work(0 .. count - 1)` from all cores; results go to places fixed by the index, so the order does not matter. Progress is reported from the
+/// calling thread; false once the user has stopped it. The first exception is rethrown.
+bool for_each_in_parallel(std::size_t count, const std::string& what, const Progress& progress,
+                          const std::function<void(std::size_t)>& work) {
+  std::atomic<std::size_t> next{0}, done{0};
+  std::atomic<bool> stop{false};
+  std::exception_ptr error;
+  std::mutex guard;
+  const auto loop = [&] {
+    for (std::size_t i = next++; i < count && !stop; i = next++) {
+      try {
+        work(i);
+      } catch (...) {
+        const std::lock_guard lock(guard);
+        if (!error) error = std::current_exception();
+        stop = true;
+      }
+      ++done;
+    }
+  };
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < std::min<std::size_t>(count, std::max(1u, std::thread::hardware_concurrency())); ++t)
+    threads.emplace_back(loop);
+  while (done < count && !stop) {
+    if (progress && !progress(static_cast<double>(done) / static_cast<double>(count), what)) stop = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  for (auto& t : threads) t.join();
+  if (error) std::rethrow_exception(error);
+  return !stop;
+}
+
 template <class T>
-void collect(std::vector<Banded>& out, const std::string& name, const Inputs& inputs, std::function<Sourced<T>&(Inputs&)> field) {
+void collect(std::vector<Banded>& out, const std::string& name, const Inputs& inputs,
+             std::function<Sourced<T>&(Inputs&)> field) {
   Inputs copy = inputs;
   const Sourced<T>& s = field(copy);
   if (s.low == s.high) return;
-  out.push_back({name, [field](Inputs& i, bool high) {
+  const bool noise = name == "gpu.step_jitter" || name == "gpu.gpu_spread";
+  out.push_back({name, noise, [field](Inputs& i, bool high) {
                    Sourced<T>& f = field(i);
                    f.value = high ? f.high : f.low;
                  }});
@@ -66,32 +108,56 @@ void collect(std::vector<Banded>& out, const std::string& name, const Inputs& in
 
 std::vector<Banded> banded_parameters(const Inputs& in) {
   std::vector<Banded> out;
-  collect<Bandwidth>(out, "nvlink.per_link", in, [](Inputs& i) -> auto& { return i.cluster.node.nvlink.per_link; });
-  collect<Time>(out, "nvlink.latency", in, [](Inputs& i) -> auto& { return i.cluster.node.nvlink.latency; });
-  collect<Bandwidth>(out, "pcie.x16", in, [](Inputs& i) -> auto& { return i.cluster.node.pcie.x16; });
-  collect<Time>(out, "pcie.latency", in, [](Inputs& i) -> auto& { return i.cluster.node.pcie.latency; });
-  collect<Bandwidth>(out, "nic.rate", in, [](Inputs& i) -> auto& { return i.cluster.node.nic.rate; });
-  collect<Time>(out, "nic.latency", in, [](Inputs& i) -> auto& { return i.cluster.node.nic.latency; });
+  collect<Bandwidth>(
+      out, "nvlink.per_link", in, [](Inputs & i) -> auto& { return i.cluster.node.nvlink.per_link; });
+  collect<Time>(
+      out, "nvlink.latency", in, [](Inputs & i) -> auto& { return i.cluster.node.nvlink.latency; });
+  collect<Bandwidth>(
+      out, "pcie.x16", in, [](Inputs & i) -> auto& { return i.cluster.node.pcie.x16; });
+  collect<Time>(
+      out, "pcie.latency", in, [](Inputs & i) -> auto& { return i.cluster.node.pcie.latency; });
+  collect<Bandwidth>(
+      out, "nic.rate", in, [](Inputs & i) -> auto& { return i.cluster.node.nic.rate; });
+  collect<Time>(
+      out, "nic.latency", in, [](Inputs & i) -> auto& { return i.cluster.node.nic.latency; });
   for (std::size_t t = 0; t < in.cluster.network.tiers.size(); ++t) {
     const std::string tier = "network." + in.cluster.network.tiers[t].name;
-    collect<Bandwidth>(out, tier + ".rate", in, [t](Inputs& i) -> auto& { return i.cluster.network.tiers[t].rate; });
-    collect<Time>(out, tier + ".hop", in, [t](Inputs& i) -> auto& { return i.cluster.network.tiers[t].hop; });
+    collect<Bandwidth>(
+        out, tier + ".rate", in, [t](Inputs & i) -> auto& { return i.cluster.network.tiers[t].rate; });
+    collect<Time>(
+        out, tier + ".hop", in, [t](Inputs & i) -> auto& { return i.cluster.network.tiers[t].hop; });
   }
-  collect<Time>(out, "library.launch", in, [](Inputs& i) -> auto& { return i.library.launch; });
-  collect<Time>(out, "library.negotiate", in, [](Inputs& i) -> auto& { return i.library.negotiate; });
-  collect<Bandwidth>(out, "library.reduce", in, [](Inputs& i) -> auto& { return i.library.reduce; });
-  collect<Bandwidth>(out, "library.staging", in, [](Inputs& i) -> auto& { return i.library.staging; });
-  collect<Time>(out, "library.staging_latency", in, [](Inputs& i) -> auto& { return i.library.staging_latency; });
-  collect<Bandwidth>(out, "gpu.memory_achieved", in, [](Inputs& i) -> auto& { return i.gpu.memory_achieved; });
-  collect<Time>(out, "gpu.kernel_gap", in, [](Inputs& i) -> auto& { return i.gpu.kernel_gap; });
-  collect<Time>(out, "gpu.dispatch", in, [](Inputs& i) -> auto& { return i.gpu.dispatch; });
-  collect<double>(out, "gpu.step_jitter", in, [](Inputs& i) -> auto& { return i.gpu.step_jitter; });
-  collect<double>(out, "gpu.gpu_spread", in, [](Inputs& i) -> auto& { return i.gpu.gpu_spread; });
+  collect<Time>(
+      out, "library.launch", in, [](Inputs & i) -> auto& { return i.library.launch; });
+  if (in.run.buckets.policy == BucketPolicy::Horovod) {
+    collect<Time>(
+        out, "library.negotiate", in, [](Inputs & i) -> auto& { return i.library.negotiate; });
+  }
+  collect<Bandwidth>(
+      out, "library.reduce", in, [](Inputs & i) -> auto& { return i.library.reduce; });
+  if (in.library.host_memory || !in.run.allreduce.gpudirect) {
+    collect<Bandwidth>(
+        out, "library.staging", in, [](Inputs & i) -> auto& { return i.library.staging; });
+    collect<Time>(
+        out, "library.staging_latency", in, [](Inputs & i) -> auto& { return i.library.staging_latency; });
+  }
+  collect<Bandwidth>(
+      out, "gpu.memory_achieved", in, [](Inputs & i) -> auto& { return i.gpu.memory_achieved; });
+  collect<Time>(
+      out, "gpu.kernel_gap", in, [](Inputs & i) -> auto& { return i.gpu.kernel_gap; });
+  collect<Time>(
+      out, "gpu.dispatch", in, [](Inputs & i) -> auto& { return i.gpu.dispatch; });
+  collect<double>(
+      out, "gpu.step_jitter", in, [](Inputs & i) -> auto& { return i.gpu.step_jitter; });
+  collect<double>(
+      out, "gpu.gpu_spread", in, [](Inputs & i) -> auto& { return i.gpu.gpu_spread; });
   for (std::size_t a = 0; a < in.gpu.anchors.size(); ++a) {
     const auto& anchor = in.gpu.anchors[a];
     if (anchor.precision != in.run.training.precision) continue;
     if (!in.run.cluster.framework.empty() && anchor.framework != in.run.cluster.framework) continue;
-    collect<double>(out, "gpu.anchor " + anchor.framework, in, [a](Inputs& i) -> auto& { return i.gpu.anchors[a].images_per_second; });
+    collect<double>(
+        out, "gpu.anchor " + anchor.framework,
+        in, [a](Inputs & i) -> auto& { return i.gpu.anchors[a].images_per_second; });
     break;
   }
   return out;
@@ -102,13 +168,18 @@ std::vector<Banded> banded_parameters(const Inputs& in) {
 std::vector<Fault> validate(const Inputs& inputs) {
   std::vector<Fault> faults;
   const auto& run = inputs.run;
-  const auto fault = [&](std::string key, std::string message) { faults.push_back({"run file", std::move(key), std::move(message)}); };
+  const auto fault = [&](std::string key, std::string message) {
+    faults.push_back({"run file", std::move(key), std::move(message)});
+  };
   if (run.cluster.gpus > inputs.cluster.total_gpus()) {
     fault("cluster.gpus", std::to_string(run.cluster.gpus) + " GPUs, but cluster " + inputs.cluster.name + " has " +
-                              std::to_string(inputs.cluster.total_gpus()) + " (" + std::to_string(inputs.cluster.nodes) + " nodes of " +
+                              std::to_string(inputs.cluster.total_gpus()) + " (" +
+                              std::to_string(inputs.cluster.nodes) + " nodes of " +
                               std::to_string(inputs.cluster.node.gpus) + ")");
   }
-  if (run.simulation.fold != "none") fault("simulation.fold", "\"" + run.simulation.fold + "\" is not available yet; expected \"none\" (every rank is simulated)");
+  if (run.simulation.fold != "none")
+    fault("simulation.fold",
+          "\"" + run.simulation.fold + "\" is not available yet; expected \"none\" (every rank is simulated)");
   if (run.allreduce.protocol != "auto") {
     std::string known;
     bool found = false;
@@ -116,19 +187,23 @@ std::vector<Fault> validate(const Inputs& inputs) {
       found = found || p.name == run.allreduce.protocol;
       known += (known.empty() ? "" : ", ") + p.name;
     }
-    if (!found) fault("allreduce.protocol", "library " + inputs.library.name + " has no protocol \"" + run.allreduce.protocol + "\"; expected auto, " + known);
+    if (!found)
+      fault("allreduce.protocol", "library " + inputs.library.name + " has no protocol \"" + run.allreduce.protocol +
+                                      "\"; expected auto, " + known);
   }
   bool precision_known = false, framework_known = run.cluster.framework.empty();
   for (const auto& a : inputs.gpu.anchors) {
     precision_known = precision_known || a.precision == run.training.precision;
-    framework_known = framework_known || (a.precision == run.training.precision && a.framework == run.cluster.framework);
+    framework_known =
+        framework_known || (a.precision == run.training.precision && a.framework == run.cluster.framework);
   }
   if (precision_known && !framework_known) {
     std::string known;
     for (const auto& a : inputs.gpu.anchors) {
       if (a.precision == run.training.precision) known += (known.empty() ? "" : ", ") + a.framework;
     }
-    fault("cluster.framework", "GPU " + inputs.gpu.name + " has no anchor \"" + run.cluster.framework + "\" at this precision; expected one of " + known);
+    fault("cluster.framework", "GPU " + inputs.gpu.name + " has no anchor \"" + run.cluster.framework +
+                                   "\" at this precision; expected one of " + known);
   }
   try {
     build_model(run.model.name, run.model.image_size, run.model.classes);
@@ -136,11 +211,14 @@ std::vector<Fault> validate(const Inputs& inputs) {
     fault("model.name", e.what());
   }
   for (int r : run.output.trace_ranks) {
-    if (r < 0 || r >= run.cluster.gpus) fault("output.trace_ranks", "rank " + std::to_string(r) + " does not exist; ranks are 0 to " + std::to_string(run.cluster.gpus - 1));
+    if (r < 0 || r >= run.cluster.gpus)
+      fault("output.trace_ranks",
+            "rank " + std::to_string(r) + " does not exist; ranks are 0 to " + std::to_string(run.cluster.gpus - 1));
   }
   for (int n : run.output.curve) {
     if (n < 1 || n > inputs.cluster.total_gpus()) {
-      fault("output.curve", std::to_string(n) + " GPUs: expected 1 to the cluster's " + std::to_string(inputs.cluster.total_gpus()));
+      fault("output.curve",
+            std::to_string(n) + " GPUs: expected 1 to the cluster's " + std::to_string(inputs.cluster.total_gpus()));
     }
   }
   return faults;
@@ -150,7 +228,8 @@ StepProgram make_program(const Inputs& inputs, const sim::SimWorld& world, std::
   auto graph = fused_graph(inputs.run);
   const std::int64_t per_rank = global_batch / inputs.run.cluster.gpus / inputs.run.training.accumulation;
   const auto ready = world.ready_times(*graph, per_rank);
-  return plan_step(inputs.run, inputs.cluster.node, std::move(graph), ready, [&](const CollectivePlan& plan) { return world.cost(plan); });
+  return plan_step(inputs.run, inputs.cluster.node, std::move(graph), ready,
+                   [&](const CollectivePlan& plan) { return world.cost(plan); });
 }
 
 StepPrediction predict_step(const Inputs& inputs) {
@@ -161,53 +240,60 @@ StepPrediction predict_step(const Inputs& inputs) {
 
 RunPrediction predict_run(const Inputs& inputs, const LoopHooks& hooks) {
   RunPrediction p;
-  {
-    sim::SimWorld world(settings_of(inputs));
-    world.prepare({fused_graph(inputs.run), inputs.run.training.seed});
-    p.program = make_program(inputs, world, inputs.run.training.global_batch);
-    p.info = world.info();
-    p.step = steady_step(inputs, world, p.program);
-    std::vector<Rank> ranks;
-    for (int r : inputs.run.output.trace_ranks) ranks.emplace_back(r);
-    std::vector<std::int64_t> steps{1, 2, 3, 4};
-    p.timeline = world.timeline(ranks, steps);
-  }
   sim::SimWorld world(settings_of(inputs));
+  world.prepare({fused_graph(inputs.run), inputs.run.training.seed});
+  p.program = make_program(inputs, world, inputs.run.training.global_batch);
+  p.info = world.info();
+  p.step = steady_step(inputs, world, p.program);
+  std::vector<Rank> ranks;
+  for (int r : inputs.run.output.trace_ranks) ranks.emplace_back(r);
+  const std::vector<std::int64_t> steps{1, 2, 3, 4};
+  p.timeline = world.timeline(ranks, steps);
+  // The loop prepares the world anew; steps already simulated are known to it.
   p.warnings = schedule_warnings(inputs.run);
-  p.run = train(inputs.run, world, [&](std::int64_t batch) { return make_program(inputs, world, batch); }, hooks);
+  p.run = train(
+      inputs.run, world, [&](std::int64_t batch) { return make_program(inputs, world, batch); }, hooks);
   return p;
 }
 
 std::vector<CurvePoint> predict_curve(const Inputs& inputs, const std::vector<int>& gpus, const Progress& progress) {
-  std::vector<CurvePoint> curve;
   const double alone = predict_step(at_world_size(inputs, 1)).images_per_second;
-  for (std::size_t i = 0; i < gpus.size(); ++i) {
-    if (progress && !progress(static_cast<double>(i) / static_cast<double>(gpus.size()), "scaling curve: " + std::to_string(gpus[i]) + " GPUs")) break;
-    CurvePoint point;
-    point.prediction = predict_step(at_world_size(inputs, gpus[i]));
-    point.efficiency = scaling_efficiency(point.prediction.images_per_second, gpus[i], alone, 1);
-    curve.push_back(std::move(point));
-  }
+  std::vector<CurvePoint> curve(gpus.size());
+  const bool whole = for_each_in_parallel(gpus.size(), "scaling curve", progress, [&](std::size_t i) {
+    const std::size_t largest_first = gpus.size() - 1 - i;
+    CurvePoint& point = curve[largest_first];
+    point.prediction = predict_step(at_world_size(inputs, gpus[largest_first]));
+    point.efficiency = scaling_efficiency(point.prediction.images_per_second, gpus[largest_first], alone, 1);
+  });
+  if (!whole) curve.clear();
   return curve;
 }
 
 Interval predict_interval(const Inputs& inputs, const StepPrediction& centre, const Progress& progress) {
+  // One noise-free step tells what a parameter does; the noise itself is varied with noise on.
+  Inputs quiet = inputs;
+  quiet.run.simulation.noise = false;
+  quiet.run.simulation.sampled_steps = 1;
+  quiet.run.output.trace_ranks.clear();
+  const Time still = predict_step(quiet).step;
+  const auto parameters = banded_parameters(inputs);
+  std::vector<Time> shifts(2 * parameters.size());
+  for_each_in_parallel(shifts.size(), "prediction interval", progress, [&](std::size_t i) {
+    const Banded& parameter = parameters[i / 2];
+    if (parameter.noise && !inputs.run.simulation.noise) return;
+    Inputs changed = parameter.noise ? inputs : quiet;
+    parameter.set(changed, i % 2 == 1);
+    shifts[i] = predict_step(changed).step - (parameter.noise ? centre.step : still);
+  });
+
   Interval interval;
   double below = 0, above = 0;
-  const auto parameters = banded_parameters(inputs);
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const auto& parameter = parameters[i];
-    if (progress && !progress(static_cast<double>(i) / static_cast<double>(parameters.size()), "interval: " + parameter.name)) break;
-    const auto at = [&](bool high) {
-      Inputs changed = inputs;
-      parameter.set(changed, high);
-      return predict_step(changed).step;
-    };
-    const Sensitivity s{parameter.name, at(false), at(true)};
-    for (const Time t : {s.at_low, s.at_high}) {
-      const double d = (t - centre.step).seconds();
-      (d < 0 ? below : above) += d * d;
-    }
+    const Sensitivity s{parameters[i].name, centre.step + shifts[2 * i], centre.step + shifts[2 * i + 1]};
+    const double low = std::min({0.0, shifts[2 * i].seconds(), shifts[2 * i + 1].seconds()});
+    const double high = std::max({0.0, shifts[2 * i].seconds(), shifts[2 * i + 1].seconds()});
+    below += low * low;
+    above += high * high;
     interval.parameters.push_back(s);
   }
   interval.low = centre.step - Time::seconds(std::sqrt(below));

@@ -22,7 +22,7 @@ struct Inputs {
   ClusterSpec cluster;
   GpuSpec gpu;
   LibrarySpec library;
-  sim::Top1Model top1;     ///< may be empty
+  sim::Top1Model top1;  ///< may be empty
 };
 
 /// Faults that need more than one file: more GPUs than the cluster has, words that only the library knows, fold modes.
@@ -53,7 +53,7 @@ StepProgram make_program(const Inputs& inputs, const sim::SimWorld& world, std::
 struct RunPrediction {
   StepPrediction step;
   TrainingResult run;
-  Timeline timeline;                     ///< of output.trace_ranks
+  Timeline timeline;  ///< of output.trace_ranks
   StepProgram program;
   WorldInfo info;
   std::vector<std::string> warnings;
@@ -75,10 +75,11 @@ struct Sensitivity {
   Time at_low, at_high;
 };
 struct Interval {
-  Time low, high;                        ///< root of the sum of squares of the one-at-a-time deviations, each side apart
-  std::vector<Sensitivity> parameters;   ///< largest effect first
+  Time low, high;                       ///< root of the sum of squares of the one-at-a-time deviations, each side apart
+  std::vector<Sensitivity> parameters;  ///< largest effect first
 };
-/// Re-simulates with each banded parameter (links, latencies, anchors, overheads, noise) at both ends. Cost: 2 steps per parameter.
+/// Re-simulates with each banded parameter (links, latencies, anchors, overheads, noise) at both ends, one noise-free step each (noise parameters: as the run
+/// samples them), on all cores. Each side is the root of the sum of squares of the shifts. Cost: 2 steps per parameter.
 Interval predict_interval(const Inputs& inputs, const StepPrediction& centre, const Progress& progress);
 
 }  // namespace lockstep

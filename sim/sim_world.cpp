@@ -16,14 +16,16 @@ std::vector<int> place(const std::string& placement, int world_size, const Clust
   const int per_node = cluster.node.gpus;
   const int nodes = (world_size + per_node - 1) / per_node;
   if (nodes > cluster.nodes) {
-    throw ConfigError("cluster " + cluster.name, "cluster.gpus",
-                      std::to_string(world_size) + " GPUs asked for, the cluster has " + std::to_string(cluster.total_gpus()));
+    throw ConfigError(
+        "cluster " + cluster.name, "cluster.gpus",
+        std::to_string(world_size) + " GPUs asked for, the cluster has " + std::to_string(cluster.total_gpus()));
   }
   std::vector<int> node_of(static_cast<std::size_t>(nodes));
   if (placement == "packed") {
     for (int i = 0; i < nodes; ++i) node_of[static_cast<std::size_t>(i)] = i;
   } else if (placement == "spread") {
-    for (int i = 0; i < nodes; ++i) node_of[static_cast<std::size_t>(i)] = static_cast<int>(std::int64_t{i} * cluster.nodes / nodes);
+    for (int i = 0; i < nodes; ++i)
+      node_of[static_cast<std::size_t>(i)] = static_cast<int>(std::int64_t{i} * cluster.nodes / nodes);
   } else if (placement == "random") {
     std::vector<int> all(static_cast<std::size_t>(cluster.nodes));
     for (int i = 0; i < cluster.nodes; ++i) all[static_cast<std::size_t>(i)] = i;
@@ -34,11 +36,13 @@ std::vector<int> place(const std::string& placement, int world_size, const Clust
       node_of[static_cast<std::size_t>(i)] = all[static_cast<std::size_t>(i)];
     }
   } else {
-    throw ConfigError("cluster " + cluster.name, "cluster.placement", "\"" + placement + "\" is not packed, spread or random");
+    throw ConfigError("cluster " + cluster.name, "cluster.placement",
+                      "\"" + placement + "\" is not packed, spread or random");
   }
   std::vector<int> gpu_of_rank(static_cast<std::size_t>(world_size));
   for (int r = 0; r < world_size; ++r) {
-    gpu_of_rank[static_cast<std::size_t>(r)] = node_of[static_cast<std::size_t>(r / per_node)] * per_node + r % per_node;
+    gpu_of_rank[static_cast<std::size_t>(r)] =
+        node_of[static_cast<std::size_t>(r / per_node)] * per_node + r % per_node;
   }
   return gpu_of_rank;
 }
@@ -58,7 +62,7 @@ constexpr std::int64_t kTimelineSteps = 4;  // simulated steps whose records are
 /// What a program costs on this world's GPUs, worked out once per (program, images per step).
 struct Prepared {
   std::vector<CollectiveChoice> collectives;
-  std::map<std::int64_t, RankDurations> by_images;   // images of a rank -> durations of its operations
+  std::map<std::int64_t, RankDurations> by_images;  // images of a rank -> durations of its operations
 };
 
 struct SimWorld::Impl {
@@ -82,11 +86,11 @@ struct SimWorld::Impl {
       : settings(std::move(s)),
         world(settings.run.cluster.gpus),
         gpu_of_rank(place(settings.run.cluster.placement, world, settings.cluster, settings.run.training.seed)),
-        fabric(settings.cluster, nodes_needed(gpu_of_rank, settings.cluster.node.gpus), routing_of(settings.run.simulation),
-               settings.run.training.seed),
+        fabric(settings.cluster, nodes_needed(gpu_of_rank, settings.cluster.node.gpus),
+               routing_of(settings.run.simulation), settings.run.training.seed),
         gpu(settings.gpu, settings.run.training.precision, settings.run.cluster.framework),
         noise(settings.run.training.seed, world, spread(), jitter(), settings.run.simulation.slow_ranks),
-        engine{settings.library, gpu_of_rank, settings.run.allreduce.gpudirect},
+        engine{settings.library, gpu_of_rank, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
         simulation(fabric, engine, world) {
     std::vector<char> traced(static_cast<std::size_t>(world), 0);
     for (int r : settings.run.output.trace_ranks) {
@@ -101,10 +105,12 @@ struct SimWorld::Impl {
   }
   double jitter() const {
     if (!settings.run.simulation.noise) return 0;
-    return settings.run.simulation.step_jitter >= 0 ? settings.run.simulation.step_jitter : settings.gpu.step_jitter.value;
+    return settings.run.simulation.step_jitter >= 0 ? settings.run.simulation.step_jitter
+                                                    : settings.gpu.step_jitter.value;
   }
   EstimateContext context() const {
-    return {settings.cluster, settings.library, std::min(world, settings.cluster.node.gpus), settings.run.allreduce.gpudirect};
+    return {settings.cluster, settings.library, std::min(world, settings.cluster.node.gpus),
+            settings.run.allreduce.gpudirect};
   }
 
   RankDurations durations(const StepProgram& program, std::int64_t images) const {
@@ -123,7 +129,8 @@ struct SimWorld::Impl {
           std::int64_t elements = 0;
           const auto& tensors = program.updates[static_cast<std::size_t>(op.group)].tensors;
           for (TensorId id : tensors) elements += program.graph->tensor(id).elements();
-          t = gpu.update_time(elements, static_cast<int>(tensors.size()), settings.run.optimizer.kind, settings.run.optimizer.norms);
+          t = gpu.update_time(elements, static_cast<int>(tensors.size()), settings.run.optimizer.kind,
+                              settings.run.optimizer.norms);
           break;
         }
       }
@@ -160,6 +167,7 @@ struct SimWorld::Impl {
     }
     input.starts = starts;
     input.step = args.step;
+    input.in_flight = settings.run.allreduce.in_flight;
     StepOutcome outcome = simulation.run(input);
     if (kept_steps < kTimelineSteps) {
       ++kept_steps;
@@ -177,7 +185,8 @@ SimWorld::~SimWorld() = default;
 WorldInfo SimWorld::info() const {
   const auto& s = impl_->settings;
   return {"simulated " + s.cluster.name, impl_->world,
-          (s.cluster.title.empty() ? s.cluster.name : s.cluster.title) + ", " + s.gpu.title + ", " + s.library.name + "; " + impl_->gpu.description()};
+          (s.cluster.title.empty() ? s.cluster.name : s.cluster.title) + ", " + s.gpu.title + ", " + s.library.name +
+              "; " + impl_->gpu.description()};
 }
 
 Time SimWorld::now() const { return impl_->clock; }
@@ -191,7 +200,9 @@ void SimWorld::prepare(const RunPlan& plan) {
     const Bytes size(plan.graph->parameters() * 4);
     const auto& node = i.settings.cluster.node;
     const bool inside = i.world <= node.gpus;
-    const Bandwidth rate = inside && node.nvlink.present ? node.nvlink.per_link.value : node.nic.count > 0 ? node.nic.rate.value : node.pcie.x16.value;
+    const Bandwidth rate = inside && node.nvlink.present ? node.nvlink.per_link.value
+                           : node.nic.count > 0          ? node.nic.rate.value
+                                                         : node.pcie.x16.value;
     const ProtocolSpec& p = i.settings.library.protocols.front();
     i.clock += size / rate + (inside ? p.tree_nvlink : p.tree_network) * std::ceil(std::log2(i.world));
   }
@@ -204,7 +215,8 @@ StepResult SimWorld::run(const StepProgram& program, std::span<const StepArgs> s
   const bool noisy = !i.noise.silent() && i.noise.varies_by_step();
   StepResult result;
   std::vector<Time> starts(static_cast<std::size_t>(i.world), Time::zero());
-  Rng draw(i.settings.run.training.seed, "drawn steps", steps.empty() ? 0 : static_cast<std::uint64_t>(steps.front().step));
+  Rng draw(i.settings.run.training.seed, "drawn steps",
+           steps.empty() ? 0 : static_cast<std::uint64_t>(steps.front().step));
 
   for (const StepArgs& args : steps) {
     if (args.step == 0) i.clock += i.settings.run.setup.first_epoch_extra;
@@ -219,7 +231,8 @@ StepResult SimWorld::run(const StepProgram& program, std::span<const StepArgs> s
       outcome = &it->second;
     } else {
       auto& sample = i.sampled[id];
-      if (static_cast<std::int64_t>(sample.size()) < std::max<std::int64_t>(1, i.settings.run.simulation.sampled_steps)) {
+      if (static_cast<std::int64_t>(sample.size()) <
+          std::max<std::int64_t>(1, i.settings.run.simulation.sampled_steps)) {
         sample.push_back(i.simulate(program, key, args, &starts));
         ++result.simulated_steps;
         outcome = &sample.back();
@@ -245,7 +258,8 @@ EvalResult SimWorld::evaluate(const StepProgram& program, const EvalArgs& args) 
     result.elapsed = i.settings.run.setup.evaluation;
   } else {
     const std::int64_t mine = (args.images + i.world - 1) / i.world;
-    const std::int64_t batch = std::max<std::int64_t>(1, i.settings.run.training.global_batch / i.world / i.settings.run.training.accumulation);
+    const std::int64_t batch = std::max<std::int64_t>(
+        1, i.settings.run.training.global_batch / i.world / i.settings.run.training.accumulation);
     const std::int64_t full = mine / batch, rest = mine % batch;
     if (full > 0) result.elapsed += i.gpu.inference_time(*program.graph, batch) * full;
     if (rest > 0) result.elapsed += i.gpu.inference_time(*program.graph, rest);
@@ -267,7 +281,8 @@ LoopState SimWorld::restore(const std::string& id) {
 Timeline SimWorld::timeline(std::span<const Rank> ranks, std::span<const std::int64_t> steps) const {
   Timeline t;
   for (const auto& e : impl_->records) {
-    if (std::find(ranks.begin(), ranks.end(), e.rank) != ranks.end() && std::find(steps.begin(), steps.end(), e.step) != steps.end()) {
+    if (std::find(ranks.begin(), ranks.end(), e.rank) != ranks.end() &&
+        std::find(steps.begin(), steps.end(), e.step) != steps.end()) {
       t.events.push_back(e);
     }
   }
@@ -293,7 +308,8 @@ std::vector<Time> SimWorld::ready_times(const ModelGraph& fused, std::int64_t im
 }
 
 Time SimWorld::cost(const CollectivePlan& plan) const {
-  return estimate(plan, impl_->context(), choose_protocol(plan, impl_->context(), impl_->settings.run.allreduce.protocol));
+  return estimate(plan, impl_->context(),
+                  choose_protocol(plan, impl_->context(), impl_->settings.run.allreduce.protocol));
 }
 
 std::vector<BucketReport> SimWorld::bucket_report() const { return impl_->simulation.buckets(); }
@@ -302,15 +318,20 @@ std::int64_t SimWorld::events() const { return impl_->simulation.events(); }
 std::int64_t SimWorld::messages() const { return impl_->simulation.messages(); }
 std::vector<LinkUse> SimWorld::link_use() const { return impl_->simulation.link_use(); }
 
-CollectiveTime simulate_collective(const WorldSettings& settings, const CollectivePlan& plan) {
-  const auto gpus = place(settings.run.cluster.placement, plan.grid.size(), settings.cluster, settings.run.training.seed);
-  Fabric fabric(settings.cluster, nodes_needed(gpus, settings.cluster.node.gpus), routing_of(settings.run.simulation), settings.run.training.seed);
-  const EstimateContext context{settings.cluster, settings.library, std::min(plan.grid.size(), settings.cluster.node.gpus),
+CollectiveTime simulate_collective(const WorldSettings& settings, const CollectivePlan& plan, Time stagger) {
+  const auto gpus =
+      place(settings.run.cluster.placement, plan.grid.size(), settings.cluster, settings.run.training.seed);
+  Fabric fabric(settings.cluster, nodes_needed(gpus, settings.cluster.node.gpus), routing_of(settings.run.simulation),
+                settings.run.training.seed);
+  const EstimateContext context{settings.cluster, settings.library,
+                                std::min(plan.grid.size(), settings.cluster.node.gpus),
                                 settings.run.allreduce.gpudirect};
   const int protocol = choose_protocol(plan, context, settings.run.allreduce.protocol);
   CollectiveTime t;
   t.protocol = settings.library.protocols[static_cast<std::size_t>(protocol)].name;
-  t.time = bare_collective_time(fabric, {settings.library, gpus, settings.run.allreduce.gpudirect}, plan, protocol, nullptr, &t.messages) +
+  t.time = bare_collective_time(fabric,
+                                {settings.library, gpus, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
+                                plan, protocol, stagger, nullptr, &t.messages) +
            settings.library.launch.value;
   return t;
 }

@@ -27,7 +27,7 @@ struct WorldSettings {
   ClusterSpec cluster;
   GpuSpec gpu;
   LibrarySpec library;
-  Top1Model top1;          ///< may be empty
+  Top1Model top1;  ///< may be empty
 };
 
 /// Ranks to GPUs of the fabric: packed fills node after node; spread takes nodes at equal distances over the cluster; random takes
@@ -39,7 +39,7 @@ struct BucketReport {
   BucketId bucket;
   Bytes bytes;
   std::string algorithm, protocol;
-  Time ready, begin, end;   ///< relative to the start of the step, mean over ranks (ready, begin) and the latest (end)
+  Time ready, begin, end;  ///< relative to the start of the step, mean over ranks (ready, begin) and the latest (end)
 };
 
 /// Executes step programs by discrete events. A noise-free program is simulated once and repeated; with noise
@@ -65,8 +65,8 @@ class SimWorld final : public World {
   std::vector<Time> ready_times(const ModelGraph& fused, std::int64_t images_per_rank) const;
   /// Cost of a collective by the closed-form estimate and the protocol that `run` asks for: the planner's table.
   Time cost(const CollectivePlan& plan) const;
-  std::vector<BucketReport> bucket_report() const;   ///< of the last simulated step
-  std::uint64_t digest() const;                      ///< of every event simulated so far
+  std::vector<BucketReport> bucket_report() const;  ///< of the last simulated step
+  std::uint64_t digest() const;                     ///< of every event simulated so far
   std::int64_t events() const;
   std::int64_t messages() const;
   std::vector<LinkUse> link_use() const;
@@ -76,12 +76,14 @@ class SimWorld final : public World {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Time of a bare collective on the cluster (all ranks enter at once), launch included: a row of nccl-tests.
+/// Time of a bare collective on the cluster, launch included: a row of nccl-tests. Local rank i enters i x `stagger` after local rank 0: one process
+/// that drives all GPUs of a node launches on one after the other.
 struct CollectiveTime {
   Time time;
   std::string protocol;
   std::int64_t messages = 0;
 };
-CollectiveTime simulate_collective(const WorldSettings& settings, const CollectivePlan& plan);
+CollectiveTime simulate_collective(const WorldSettings& settings, const CollectivePlan& plan,
+                                   Time stagger = Time::zero());
 
 }  // namespace lockstep::sim

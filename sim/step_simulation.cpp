@@ -11,13 +11,13 @@ namespace lockstep::sim {
 
 namespace {
 constexpr std::uint32_t kFlow = 0;
-constexpr std::uint32_t kEngine = 1;   // three kinds
-constexpr std::uint32_t kFull = 4;     // a bucket's gradients are complete on a rank
-constexpr std::uint32_t kQueued = 5;   // the bucket is packed and may take its turn
+constexpr std::uint32_t kEngine = 1;  // three kinds
+constexpr std::uint32_t kFull = 4;    // a bucket's gradients are complete on a rank
+constexpr std::uint32_t kQueued = 5;  // the bucket is packed and may take its turn
 
 /// Ends of the compute operations before the first update, counted from the start of the rank's step at factor 1.
 struct Prefix {
-  std::vector<Time> full;     // by bucket: when its gradients are complete
+  std::vector<Time> full;  // by bucket: when its gradients are complete
   Time forward, backward, end;
 };
 
@@ -56,7 +56,7 @@ struct StepSimulation::Impl {
   Network network;
   CollectiveEngine engine;
   std::vector<char> traced;
-  Time shown;   // time of the next step's start in the timeline
+  Time shown;  // time of the next step's start in the timeline
   std::vector<BucketReport> report;
 
   Impl(Fabric& fabric, const EngineSettings& s, int n)
@@ -70,9 +70,15 @@ namespace {
 /// The communication lanes of one step.
 class CommunicationLanes {
  public:
-  CommunicationLanes(EventQueue& queue, Network& network, CollectiveEngine& engine, const StepInput& input, const LibrarySpec& library,
-                     std::vector<Time> starts, int world)
-      : queue_(queue), network_(network), engine_(engine), input_(input), library_(library), starts_(std::move(starts)), world_(world),
+  CommunicationLanes(EventQueue& queue, Network& network, CollectiveEngine& engine, const StepInput& input,
+                     const LibrarySpec& library, std::vector<Time> starts, int world)
+      : queue_(queue),
+        network_(network),
+        engine_(engine),
+        input_(input),
+        library_(library),
+        starts_(std::move(starts)),
+        world_(world),
         buckets_(static_cast<int>(input.collectives.size())) {
     const auto cells = static_cast<std::size_t>(world) * static_cast<std::size_t>(buckets_);
     full.resize(cells);
@@ -114,8 +120,7 @@ class CommunicationLanes {
       for (std::size_t i = 0; i < finished.size(); ++i) {
         const auto [bucket, rank] = finished[i];
         done[cell(rank.value, bucket)] = queue_.now() + input_.collectives[static_cast<std::size_t>(bucket)].pack;
-        busy_[rank.index()] = 0;
-        ++next_[rank.index()];
+        --busy_[rank.index()];
         take_turn(rank.value);
       }
       finished.clear();
@@ -123,7 +128,7 @@ class CommunicationLanes {
     engine_.close_all();
   }
 
-  std::vector<Time> full, begin, done;   // by (rank, bucket)
+  std::vector<Time> full, begin, done;  // by (rank, bucket)
 
  private:
   void on_full(int rank, int bucket) {
@@ -145,10 +150,12 @@ class CommunicationLanes {
 
   void take_turn(int rank) {
     const auto r = static_cast<std::size_t>(rank);
-    if (busy_[r] || next_[r] == buckets_ || !queued_[cell(rank, next_[r])]) return;
-    busy_[r] = 1;
-    begin[cell(rank, next_[r])] = queue_.now();
-    engine_.enter(next_[r], Rank(rank));
+    while (busy_[r] < input_.in_flight && next_[r] < buckets_ && queued_[cell(rank, next_[r])]) {
+      const int bucket = next_[r]++;
+      ++busy_[r];
+      begin[cell(rank, bucket)] = queue_.now();
+      engine_.enter(bucket, Rank(rank));
+    }
   }
 
   EventQueue& queue_;
@@ -158,8 +165,8 @@ class CommunicationLanes {
   const LibrarySpec& library_;
   std::vector<Time> starts_;
   int world_, buckets_;
-  std::vector<char> queued_, busy_;
-  std::vector<int> next_, full_ranks_;
+  std::vector<char> queued_;
+  std::vector<int> busy_, next_, full_ranks_;
 };
 
 }  // namespace
@@ -190,8 +197,10 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
   if (world > 1) {
     for (int r = 0; r < world; ++r) {
       for (int b = 0; b < buckets; ++b) {
-        lanes.add(r, b, start[static_cast<std::size_t>(r)] + prefix[static_cast<std::size_t>(r)]->full[static_cast<std::size_t>(b)] *
-                                                                 input.factors[static_cast<std::size_t>(r)]);
+        lanes.add(r, b,
+                  start[static_cast<std::size_t>(r)] +
+                      prefix[static_cast<std::size_t>(r)]->full[static_cast<std::size_t>(b)] *
+                          input.factors[static_cast<std::size_t>(r)]);
       }
     }
     lanes.drain();
@@ -216,7 +225,8 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
       if (world > 1) {
         for (OpId need : op.needs) {
           const Op& n = program.ops[need.index()];
-          if (n.kind == OpKind::Allreduce) ready = std::max(ready, lanes.done[lanes.cell(static_cast<int>(r), n.bucket.value)]);
+          if (n.kind == OpKind::Allreduce)
+            ready = std::max(ready, lanes.done[lanes.cell(static_cast<int>(r), n.bucket.value)]);
         }
       }
       wait += ready - t;
@@ -236,7 +246,8 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
     if (record) {
       Time at = start[r];
       const auto add = [&](const Op& op, Time begin, Time stop, Bytes bytes) {
-        outcome.records.push_back({Rank(static_cast<std::int64_t>(r)), op.lane, input.step, op.kind, program.name(op), to_shown(begin), to_shown(stop), bytes});
+        outcome.records.push_back({Rank(static_cast<std::int64_t>(r)), op.lane, input.step, op.kind, program.name(op),
+                                   to_shown(begin), to_shown(stop), bytes});
       };
       for (const Op& op : program.ops) {
         const Time length = input.durations[r]->of_op[op.id.index()];
@@ -250,14 +261,16 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
           add(op, lanes.begin[c], lanes.done[c], program.buckets.buckets[op.bucket.index()].bytes());
         }
       }
-      for (const auto& [op, begin] : updates) add(*op, begin, begin + input.durations[r]->of_op[op->id.index()] * f, Bytes(0));
+      for (const auto& [op, begin] : updates)
+        add(*op, begin, begin + input.durations[r]->of_op[op->id.index()] * f, Bytes(0));
     }
   }
   for (const PhaseRecord& p : engine.records()) {
     const auto& plan = *input.collectives[static_cast<std::size_t>(p.collective)].plan;
-    outcome.records.push_back({p.rank, Lane::Communication, input.step, OpKind::Allreduce,
-                               "bucket " + std::to_string(p.collective) + ": " + plan.phases[static_cast<std::size_t>(p.phase)].name(),
-                               to_shown(p.begin), to_shown(p.end), plan.bytes()});
+    outcome.records.push_back(
+        {p.rank, Lane::Communication, input.step, OpKind::Allreduce,
+         "bucket " + std::to_string(p.collective) + ": " + plan.phases[static_cast<std::size_t>(p.phase)].name(),
+         to_shown(p.begin), to_shown(p.end), plan.bytes()});
   }
   engine.records().clear();
 
@@ -305,7 +318,8 @@ StepSimulation::StepSimulation(Fabric& fabric, const EngineSettings& settings, i
 StepSimulation::~StepSimulation() = default;
 
 StepOutcome StepSimulation::run(const StepInput& input) {
-  LOCKSTEP_EXPECTS(static_cast<int>(input.durations.size()) == impl_->world && input.durations.size() == input.factors.size());
+  LOCKSTEP_EXPECTS(static_cast<int>(input.durations.size()) == impl_->world &&
+                   input.durations.size() == input.factors.size());
   return impl_->run(input);
 }
 

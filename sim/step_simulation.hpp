@@ -16,22 +16,23 @@ struct BucketReport;
 struct CollectiveChoice {
   std::shared_ptr<const CollectivePlan> plan;
   int protocol = 0;
-  Time pack;          ///< into the bucket buffer before, out of it after
+  Time pack;  ///< into the bucket buffer before, out of it after
 };
 
 /// Nominal lengths of one rank's operations.
 struct RankDurations {
-  std::vector<Time> of_op;   ///< by OpId; Allreduce entries are ignored
-  Time input;                ///< to prepare the images of a step, pipelined ahead of it
+  std::vector<Time> of_op;  ///< by OpId; Allreduce entries are ignored
+  Time input;               ///< to prepare the images of a step, pipelined ahead of it
 };
 
 struct StepInput {
   const StepProgram* program = nullptr;
-  std::vector<CollectiveChoice> collectives;          ///< one per bucket
-  std::vector<const RankDurations*> durations;        ///< by rank
-  std::vector<double> factors;                        ///< by rank: compute time multiplier
-  std::vector<Time>* starts = nullptr;                ///< by rank, updated to the ends; null = all start together
+  std::vector<CollectiveChoice> collectives;    ///< one per bucket
+  std::vector<const RankDurations*> durations;  ///< by rank
+  std::vector<double> factors;                  ///< by rank: compute time multiplier
+  std::vector<Time>* starts = nullptr;          ///< by rank, updated to the ends; null = all start together
   std::int64_t step = 0;
+  int in_flight = 1;  ///< collectives that a rank may have under way at once
 };
 
 struct StepOutcome {

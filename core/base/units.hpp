@@ -34,8 +34,14 @@ class Time {
   constexpr Time operator+(Time o) const { return Time(ps_ + o.ps_); }
   constexpr Time operator-(Time o) const { return Time(ps_ - o.ps_); }
   constexpr Time operator-() const { return Time(-ps_); }
-  constexpr Time& operator+=(Time o) { ps_ += o.ps_; return *this; }
-  constexpr Time& operator-=(Time o) { ps_ -= o.ps_; return *this; }
+  constexpr Time& operator+=(Time o) {
+    ps_ += o.ps_;
+    return *this;
+  }
+  constexpr Time& operator-=(Time o) {
+    ps_ -= o.ps_;
+    return *this;
+  }
   constexpr Time operator*(std::int64_t n) const { return Time(ps_ * n); }
   constexpr Time operator*(int n) const { return Time(ps_ * n); }
   Time operator*(double f) const { return Time(std::llround(static_cast<double>(ps_) * f)); }
@@ -63,7 +69,10 @@ class Bytes {
   constexpr auto operator<=>(const Bytes&) const = default;
   constexpr Bytes operator+(Bytes o) const { return Bytes(n_ + o.n_); }
   constexpr Bytes operator-(Bytes o) const { return Bytes(n_ - o.n_); }
-  constexpr Bytes& operator+=(Bytes o) { n_ += o.n_; return *this; }
+  constexpr Bytes& operator+=(Bytes o) {
+    n_ += o.n_;
+    return *this;
+  }
   constexpr Bytes operator*(std::int64_t k) const { return Bytes(n_ * k); }
   constexpr Bytes operator/(std::int64_t k) const { return Bytes(n_ / k); }
   constexpr double operator/(Bytes o) const { return static_cast<double>(n_) / static_cast<double>(o.n_); }
@@ -103,7 +112,10 @@ class Flops {
   constexpr double count() const { return n_; }
   constexpr auto operator<=>(const Flops&) const = default;
   constexpr Flops operator+(Flops o) const { return Flops(n_ + o.n_); }
-  constexpr Flops& operator+=(Flops o) { n_ += o.n_; return *this; }
+  constexpr Flops& operator+=(Flops o) {
+    n_ += o.n_;
+    return *this;
+  }
   constexpr Flops operator*(double k) const { return Flops(n_ * k); }
   constexpr double operator/(Flops o) const { return n_ / o.n_; }
 

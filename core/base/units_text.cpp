@@ -17,10 +17,13 @@ struct Unit {
 };
 
 constexpr Unit kTimes[] = {{"ps", 1e-12}, {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"min", 60}, {"h", 3600}};
-constexpr Unit kSizes[] = {{"B", 1}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12},
-                           {"KiB", 1024.}, {"MiB", 1048576.}, {"GiB", 1073741824.}, {"TiB", 1099511627776.}};
-constexpr Unit kRates[] = {{"Bps", 1}, {"kBps", 1e3}, {"MBps", 1e6}, {"GBps", 1e9}, {"TBps", 1e12}, {"KiBps", 1024.}, {"MiBps", 1048576.},
-                           {"GiBps", 1073741824.}, {"bps", 0.125}, {"kbps", 125}, {"Mbps", 125e3}, {"Gbps", 125e6}, {"Tbps", 125e9}};
+constexpr Unit kSizes[] = {
+    {"B", 1},     {"kB", 1e3},    {"KB", 1e3},       {"MB", 1e6},          {"GB", 1e9},
+    {"TB", 1e12}, {"KiB", 1024.}, {"MiB", 1048576.}, {"GiB", 1073741824.}, {"TiB", 1099511627776.}};
+constexpr Unit kRates[] = {{"Bps", 1},     {"kBps", 1e3},    {"MBps", 1e6},       {"GBps", 1e9},
+                           {"TBps", 1e12}, {"KiBps", 1024.}, {"MiBps", 1048576.}, {"GiBps", 1073741824.},
+                           {"bps", 0.125}, {"kbps", 125},    {"Mbps", 125e3},     {"Gbps", 125e6},
+                           {"Tbps", 125e9}};
 constexpr Unit kFlopRates[] = {{"FLOPS", 1}, {"GFLOPS", 1e9}, {"TFLOPS", 1e12}, {"PFLOPS", 1e15}};
 
 struct Quantity {
@@ -70,7 +73,8 @@ Bytes parse_bytes(std::string_view text) {
   constexpr std::string_view example = "\"25MiB\" or \"4096B\"";
   const Quantity q = parse(text, kSizes, "a size", example);
   const double bytes = q.number * q.factor;
-  if (bytes != std::floor(bytes) || bytes > 9e18) throw std::invalid_argument(fmt::format("\"{}\" is not a whole number of bytes; write {}", text, example));
+  if (bytes != std::floor(bytes) || bytes > 9e18)
+    throw std::invalid_argument(fmt::format("\"{}\" is not a whole number of bytes; write {}", text, example));
   return Bytes(static_cast<std::int64_t>(bytes));
 }
 
@@ -85,7 +89,8 @@ FlopRate parse_flop_rate(std::string_view text) {
 }
 
 std::string to_text(Time time) {
-  static constexpr Unit units[] = {{"ps", 1e-12}, {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"min", 120}, {"h", 7200}};
+  static constexpr Unit units[] = {{"ps", 1e-12}, {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3},
+                                   {"s", 1},      {"min", 120}, {"h", 7200}};
   const double s = time.seconds();
   if (std::abs(s) >= 7200) return fmt::format("{:.2f} h", s / 3600);
   if (std::abs(s) >= 120) return fmt::format("{:.1f} min", s / 60);
@@ -94,7 +99,8 @@ std::string to_text(Time time) {
 }
 
 std::string to_text(Bytes size) {
-  static constexpr Unit units[] = {{"B", 1}, {"KiB", 1024.}, {"MiB", 1048576.}, {"GiB", 1073741824.}, {"TiB", 1099511627776.}};
+  static constexpr Unit units[] = {
+      {"B", 1}, {"KiB", 1024.}, {"MiB", 1048576.}, {"GiB", 1073741824.}, {"TiB", 1099511627776.}};
   if (size.count() < 1024) return fmt::format("{} B", size.count());
   return pretty(static_cast<double>(size.count()), units);
 }

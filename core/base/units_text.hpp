@@ -10,10 +10,12 @@ namespace lockstep {
 
 /// Each parse function throws std::invalid_argument with a sentence that says what was wrong and gives an example, such as
 /// `"25GB" is not a rate; write "25GBps" or "200Gbps"`. Spaces between number and unit are allowed; negative values are refused.
-Time parse_time(std::string_view text);            ///< ps ns us ms s min h
-Bytes parse_bytes(std::string_view text);          ///< B kB KB MB GB TB (powers of 1000) KiB MiB GiB TiB; must be a whole number of bytes
-Bandwidth parse_bandwidth(std::string_view text);  ///< Bps kBps MBps GBps TBps, KiBps MiBps GiBps, bps kbps Mbps Gbps Tbps
-FlopRate parse_flop_rate(std::string_view text);   ///< GFLOPS TFLOPS PFLOPS
+Time parse_time(std::string_view text);  ///< ps ns us ms s min h
+Bytes parse_bytes(
+    std::string_view text);  ///< B kB KB MB GB TB (powers of 1000) KiB MiB GiB TiB; must be a whole number of bytes
+Bandwidth parse_bandwidth(
+    std::string_view text);  ///< Bps kBps MBps GBps TBps, KiBps MiBps GiBps, bps kbps Mbps Gbps Tbps
+FlopRate parse_flop_rate(std::string_view text);  ///< GFLOPS TFLOPS PFLOPS
 
 /// Three to four significant digits and the largest fitting unit: "49.5 ms", "25.0 MiB", "47.9 GB/s", "125 TFLOP/s".
 std::string to_text(Time time);

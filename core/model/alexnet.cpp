@@ -4,7 +4,8 @@ namespace lockstep {
 
 ModelGraph alexnet(bool batch_norm, int image_size, int classes) {
   GraphBuilder g(batch_norm ? "alexnet_bn" : "alexnet", {3, image_size, image_size});
-  const auto conv = [&](const std::string& number, LayerId in, int k, int kernel, int stride, int pad, int groups, bool normalise) {
+  const auto conv = [&](const std::string& number, LayerId in, int k, int kernel, int stride, int pad, int groups,
+                        bool normalise) {
     LayerId x = g.conv("conv" + number, in, k, kernel, stride, pad, !batch_norm, groups);
     if (batch_norm) x = g.batch_norm("bn" + number, x);
     x = g.relu("relu" + number, x);

@@ -7,7 +7,9 @@
 
 namespace lockstep {
 
-std::int64_t ParamTensor::elements() const { return std::accumulate(dims.begin(), dims.end(), std::int64_t{1}, std::multiplies<>()); }
+std::int64_t ParamTensor::elements() const {
+  return std::accumulate(dims.begin(), dims.end(), std::int64_t{1}, std::multiplies<>());
+}
 
 std::int64_t ModelGraph::parameters() const {
   std::int64_t total = 0;
@@ -33,7 +35,8 @@ LayerId GraphBuilder::append(Layer layer) {
   return graph_.layers.back().id;
 }
 
-void GraphBuilder::parameter(LayerId layer, const std::string& suffix, TensorRole role, std::vector<std::int64_t> dims) {
+void GraphBuilder::parameter(LayerId layer, const std::string& suffix, TensorRole role,
+                             std::vector<std::int64_t> dims) {
   ParamTensor t;
   t.id = TensorId(static_cast<std::int64_t>(graph_.tensors.size()));
   t.name = graph_.layer(layer).name + "." + suffix;
@@ -57,7 +60,8 @@ Layer layer_of(LayerKind kind, const std::string& name, std::vector<LayerId> inp
 
 }  // namespace
 
-LayerId GraphBuilder::conv(const std::string& name, LayerId in, int k, int kernel, int stride, int pad, bool bias, int groups) {
+LayerId GraphBuilder::conv(const std::string& name, LayerId in, int k, int kernel, int stride, int pad, bool bias,
+                           int groups) {
   const Shape from = graph_.layer(in).out;
   LOCKSTEP_EXPECTS(from.c % groups == 0 && k % groups == 0);
   Layer layer = layer_of(LayerKind::Conv, name, {in});
@@ -83,7 +87,9 @@ LayerId GraphBuilder::batch_norm(const std::string& name, LayerId in, bool gamma
   return id;
 }
 
-LayerId GraphBuilder::relu(const std::string& name, LayerId in) { return append(layer_of(LayerKind::Relu, name, {in})); }
+LayerId GraphBuilder::relu(const std::string& name, LayerId in) {
+  return append(layer_of(LayerKind::Relu, name, {in}));
+}
 
 LayerId GraphBuilder::add(const std::string& name, LayerId a, LayerId b) {
   LOCKSTEP_EXPECTS(graph_.layer(a).out == graph_.layer(b).out);
@@ -107,7 +113,9 @@ LayerId GraphBuilder::global_avg_pool(const std::string& name, LayerId in) {
 }
 
 LayerId GraphBuilder::lrn(const std::string& name, LayerId in) { return append(layer_of(LayerKind::Lrn, name, {in})); }
-LayerId GraphBuilder::dropout(const std::string& name, LayerId in) { return append(layer_of(LayerKind::Dropout, name, {in})); }
+LayerId GraphBuilder::dropout(const std::string& name, LayerId in) {
+  return append(layer_of(LayerKind::Dropout, name, {in}));
+}
 
 LayerId GraphBuilder::linear(const std::string& name, LayerId in, int out) {
   const std::int64_t features = graph_.layer(in).out.elements();

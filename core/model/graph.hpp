@@ -21,22 +21,22 @@ struct Shape {
 /// One layer. Convolution: weight [K, C / groups, R, S]; pooling uses r, s, stride, pad too. AvgPool with r = 0 is global.
 struct Layer {
   LayerId id;
-  std::string name;                ///< "layer1.0.conv2"; unique in the graph
+  std::string name;  ///< "layer1.0.conv2"; unique in the graph
   LayerKind kind = LayerKind::Input;
-  std::vector<LayerId> inputs;     ///< earlier layers; two for Add, or for a BatchNorm with `fused_add`
-  Shape in, out;                   ///< of one image; `in` is the first input's
+  std::vector<LayerId> inputs;  ///< earlier layers; two for Add, or for a BatchNorm with `fused_add`
+  Shape in, out;                ///< of one image; `in` is the first input's
   int r = 0, s = 0, stride = 1, pad = 0, groups = 1;
-  bool bias = false;               ///< Conv, Linear
-  bool fused_add = false;          ///< BatchNorm that adds its second input (after fuse())
-  bool fused_relu = false;         ///< BatchNorm (+ add) followed by ReLU in one kernel (after fuse())
-  bool gamma_zero = false;         ///< last BatchNorm of a residual block: gamma may start at 0 (Goyal et al., 5.1)
+  bool bias = false;        ///< Conv, Linear
+  bool fused_add = false;   ///< BatchNorm that adds its second input (after fuse())
+  bool fused_relu = false;  ///< BatchNorm (+ add) followed by ReLU in one kernel (after fuse())
+  bool gamma_zero = false;  ///< last BatchNorm of a residual block: gamma may start at 0 (Goyal et al., 5.1)
 };
 
 enum class TensorRole { Weight, Bias, Gamma, Beta };
 
 struct ParamTensor {
   TensorId id;
-  std::string name;                ///< "layer1.0.conv2.weight"
+  std::string name;  ///< "layer1.0.conv2.weight"
   LayerId layer;
   TensorRole role = TensorRole::Weight;
   std::vector<std::int64_t> dims;
@@ -63,7 +63,8 @@ struct ModelGraph {
 class GraphBuilder {
  public:
   GraphBuilder(std::string name, Shape input);
-  LayerId conv(const std::string& name, LayerId in, int k, int kernel, int stride, int pad, bool bias = false, int groups = 1);
+  LayerId conv(const std::string& name, LayerId in, int k, int kernel, int stride, int pad, bool bias = false,
+               int groups = 1);
   LayerId batch_norm(const std::string& name, LayerId in, bool gamma_zero = false);
   LayerId relu(const std::string& name, LayerId in);
   LayerId add(const std::string& name, LayerId a, LayerId b);

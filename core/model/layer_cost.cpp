@@ -9,7 +9,8 @@ double macs(const Layer& layer) {
   if (layer.kind == LayerKind::Conv) {
     return static_cast<double>(layer.out.elements()) * (layer.in.c / layer.groups) * layer.r * layer.s;
   }
-  if (layer.kind == LayerKind::Linear) return static_cast<double>(layer.in.elements()) * static_cast<double>(layer.out.elements());
+  if (layer.kind == LayerKind::Linear)
+    return static_cast<double>(layer.in.elements()) * static_cast<double>(layer.out.elements());
   return 0;
 }
 
@@ -19,7 +20,8 @@ bool reads_images(const ModelGraph& graph, const Layer& layer) {
 
 }  // namespace
 
-LayerCost layer_cost(const ModelGraph& graph, const Layer& layer, std::int64_t batch, int element_bytes, bool one_pass_norm) {
+LayerCost layer_cost(const ModelGraph& graph, const Layer& layer, std::int64_t batch, int element_bytes,
+                     bool one_pass_norm) {
   const std::int64_t in = layer.in.elements() * batch, out = layer.out.elements() * batch;
   // Passes over activations, and elements of weights, become bytes here.
   const auto pass = [&](double flops, std::int64_t elements, std::int64_t weights, int kernels) {
@@ -31,8 +33,9 @@ LayerCost layer_cost(const ModelGraph& graph, const Layer& layer, std::int64_t b
     case LayerKind::Conv:
     case LayerKind::Linear: {
       const double flops = 2 * macs(layer) * static_cast<double>(batch);
-      const std::int64_t weights = layer.kind == LayerKind::Conv ? std::int64_t{layer.out.c} * (layer.in.c / layer.groups) * layer.r * layer.s
-                                                                 : layer.in.elements() * layer.out.elements();
+      const std::int64_t weights = layer.kind == LayerKind::Conv
+                                       ? std::int64_t{layer.out.c} * (layer.in.c / layer.groups) * layer.r * layer.s
+                                       : layer.in.elements() * layer.out.elements();
       c.forward = pass(flops, in + out, weights, 1);
       if (!reads_images(graph, layer)) c.backward_data = pass(flops, out + in, weights, 1);
       c.backward_weight = pass(flops, in + out, weights, layer.bias ? 2 : 1);

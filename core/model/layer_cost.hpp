@@ -22,7 +22,8 @@ struct LayerCost {
 
 /// Cost of `layer` for `batch` images with elements of `element_bytes`. `one_pass_norm`: BatchNorm reads its input once
 /// (persistent kernels) instead of twice. batch >= 1. Pure.
-LayerCost layer_cost(const ModelGraph& graph, const Layer& layer, std::int64_t batch, int element_bytes, bool one_pass_norm = true);
+LayerCost layer_cost(const ModelGraph& graph, const Layer& layer, std::int64_t batch, int element_bytes,
+                     bool one_pass_norm = true);
 
 /// Multiply-adds of one image's forward pass through convolutions and linear layers (ResNet-50 v1.5: 4.089e9).
 double forward_macs(const ModelGraph& graph);

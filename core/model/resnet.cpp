@@ -20,8 +20,10 @@ LayerId basic_block(GraphBuilder& g, const std::string& name, LayerId in, int wi
 /// 1x1, 3x3, 1x1 with four times the width at the end.
 LayerId bottleneck(GraphBuilder& g, const std::string& name, LayerId in, int width, int stride, bool project, bool v1) {
   LayerId shortcut = in;
-  if (project) shortcut = g.batch_norm(name + ".downsample.1", g.conv(name + ".downsample.0", in, 4 * width, 1, stride, 0));
-  LayerId x = g.relu(name + ".relu1", g.batch_norm(name + ".bn1", g.conv(name + ".conv1", in, width, 1, v1 ? stride : 1, 0)));
+  if (project)
+    shortcut = g.batch_norm(name + ".downsample.1", g.conv(name + ".downsample.0", in, 4 * width, 1, stride, 0));
+  LayerId x =
+      g.relu(name + ".relu1", g.batch_norm(name + ".bn1", g.conv(name + ".conv1", in, width, 1, v1 ? stride : 1, 0)));
   x = g.relu(name + ".relu2", g.batch_norm(name + ".bn2", g.conv(name + ".conv2", x, width, 3, v1 ? 1 : stride, 1)));
   x = g.batch_norm(name + ".bn3", g.conv(name + ".conv3", x, 4 * width, 1, 1, 0), true);
   return g.relu(name + ".relu", g.add(name + ".add", x, shortcut));
@@ -61,7 +63,8 @@ ModelGraph cifar_resnet(int depth, int image_size, int classes) {
   for (int stage = 0; stage < 3; ++stage) {
     for (int b = 0; b < (depth - 2) / 6; ++b) {
       const bool first = stage > 0 && b == 0;
-      x = basic_block(g, "layer" + std::to_string(stage + 1) + "." + std::to_string(b), x, 16 << stage, first ? 2 : 1, first);
+      x = basic_block(g, "layer" + std::to_string(stage + 1) + "." + std::to_string(b), x, 16 << stage, first ? 2 : 1,
+                      first);
     }
   }
   return std::move(g).finish(g.linear("fc", g.global_avg_pool("avgpool", x), classes));

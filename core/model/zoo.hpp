@@ -9,7 +9,8 @@
 namespace lockstep {
 
 struct ModelInfo {
-  std::string name;         ///< resnet50, resnet50_v1, resnet18, resnet34, resnet101, resnet20 .. resnet110, alexnet, alexnet_bn
+  std::string
+      name;  ///< resnet50, resnet50_v1, resnet18, resnet34, resnet101, resnet20 .. resnet110, alexnet, alexnet_bn
   std::string title;
   int image_size = 224;
   int classes = 1000;

@@ -59,7 +59,8 @@ TensorTreatment tensor_treatment(LarsVariant variant, TensorRole role, bool line
   return t;
 }
 
-std::optional<double> trust_ratio(LarsVariant variant, const LarsHyper& hyper, const StepValues& x, const LarsNorms& norms) {
+std::optional<double> trust_ratio(LarsVariant variant, const LarsHyper& hyper, const StepValues& x,
+                                  const LarsNorms& norms) {
   const bool zero = norms.w == 0 || norms.g == 0;
   const double eps = effective_epsilon(variant, hyper.epsilon);
   const double scaled = hyper.trust * norms.w;
@@ -123,8 +124,8 @@ void lars_update(LarsVariant variant, const LarsHyper& hyper, const TensorTreatm
   }
 }
 
-template void lars_update<float>(LarsVariant, const LarsHyper&, const TensorTreatment&, const StepValues&, std::span<float>,
-                                 std::span<const float>, std::span<float>);
+template void lars_update<float>(LarsVariant, const LarsHyper&, const TensorTreatment&, const StepValues&,
+                                 std::span<float>, std::span<const float>, std::span<float>);
 template void lars_update<double>(LarsVariant, const LarsHyper&, const TensorTreatment&, const StepValues&,
                                   std::span<double>, std::span<const double>, std::span<double>);
 

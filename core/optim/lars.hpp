@@ -7,14 +7,14 @@
 // MlperfReference  eta n_w / (n_g + b n_w + eps)             1                as Paper
 // TfModels         eta n_w / |g + b w|                       1                as Paper
 // MxnetMultiLars   eta n_w / (n_g + b n_w + eps)             1: plain rate    v = m s v - lr r (g + b w); w += v
-// NvidiaFastV2     as MxnetMultiLars                         1                as MxnetMultiLars, but s = 1 on tensors
-// without r Fujitsu          eta n_w / (n_g + b0 lr0 n_w + eps)        1 if r <= 0      v = m v - r b lr0 w - r lr g;
-// w += v ApexLarc         min(eta n_w / (n_g + b n_w + eps) / lr, 1)  r = 1, b = 0   u = m u + r (g + b w); w -= lr u
+// NvidiaFastV2     as MxnetMultiLars                         1                as MxnetMultiLars; s = 1 where no ratio
+// Fujitsu          eta n_w / (n_g + b0 lr0 n_w + eps)        1 if r <= 0      v = m v - r b lr0 w - r lr g; w += v
+// ApexLarc         min(r of ApexScale / lr, 1)               r = 1, b = 0     u = m u + r (g + b w); w -= lr u
 // ApexScale        eta n_w / (n_g + b n_w + eps)             r = 1, b = 0     as ApexLarc
 // Timm             eta n_w / (n_g + b n_w + eps)             1                as ApexLarc; r only where b is not 0
 //
-// Fujitsu: b0 is the decay before its schedule and lr0 the peak rate (the kernel receives their product as "wd"); b =
-// b0 c_wd(t), lr = lr0 c_lr(t).
+// Fujitsu: b0 is the decay before its schedule and lr0 the peak rate (the kernel receives their product as "wd");
+// b = b0 c_wd(t), lr = lr0 c_lr(t).
 // MXNet and NVIDIA rescale the summed gradient in the kernel; here g is averaged already.
 //
 // Paper, MlperfReference, TfModels and Fujitsu keep the rate inside the velocity and do not correct it; MxnetMultiLars
@@ -39,8 +39,8 @@ namespace lockstep {
 
 /// What stays fixed during a run.
 struct LarsHyper {
-  double trust = 0.001;   ///< eta, > 0
-  double epsilon = 0;     ///< as the user wrote it, >= 0; see effective_epsilon()
+  double trust = 0.001;  ///< eta, > 0
+  double epsilon = 0;    ///< as the user wrote it, >= 0; see effective_epsilon()
 };
 
 /// The eps of the table. Zero takes the source's own: MlperfReference 1e-7 (Keras replaces a zero by it), Fujitsu
@@ -50,16 +50,15 @@ double effective_epsilon(LarsVariant variant, double epsilon);
 
 /// What a variant does to one kind of tensor.
 struct TensorTreatment {
-  bool ratio = true;        ///< layer-wise trust ratio; otherwise r = 1
-  bool decay = true;        ///< weight decay
-  bool correction = true;   ///< momentum correction, where the variant has one
+  bool ratio = true;       ///< layer-wise trust ratio; otherwise r = 1
+  bool decay = true;       ///< weight decay
+  bool correction = true;  ///< momentum correction, where the variant has one
 };
 
-/// Weights get everything. Biases, gamma and beta get neither ratio nor decay if `skip`
-/// (OptimizerSpec::skip_bias_and_norm), except:
-/// MXNet and NVIDIA decay the bias of a fully connected layer (`linear`), though not of a convolution; NVIDIA leaves
-/// out the correction where there is no ratio. Apex and timm leave the lists to the caller, who says `skip` or not.
-/// Without `skip` all tensors are treated as weights.
+/// Weights get everything. Biases, gamma and beta get neither ratio nor decay with `skip`
+/// (OptimizerSpec::skip_bias_and_norm), except that MXNet and NVIDIA decay the bias of a fully connected layer
+/// (`linear`), though not of a convolution; NVIDIA leaves out the correction where there is no ratio. Apex and timm
+/// leave the lists to the caller, who says `skip` or not. Without `skip` all tensors are treated as weights.
 TensorTreatment tensor_treatment(LarsVariant variant, TensorRole role, bool linear, bool skip);
 
 /// Euclidean norm, accumulated in double in index order: deterministic, relative error below n 2^-53.
@@ -70,18 +69,18 @@ double norm(std::span<const double> x);
 struct LarsNorms {
   double w = 0;
   double g = 0;
-  double combined = 0;    ///< |g + b w|; only TfModels reads it
+  double combined = 0;  ///< |g + b w|; only TfModels reads it
 };
 
 /// r of the table; nothing where apex leaves the tensor to plain SGD without decay. Uses lr (ApexLarc), weight_decay,
 /// and for Fujitsu weight_decay_base and base_lr of `x`. Norms >= 0; the result is positive and finite. Pure.
-std::optional<double> trust_ratio(LarsVariant variant, const LarsHyper& hyper, const StepValues& x, const LarsNorms& norms);
+std::optional<double> trust_ratio(LarsVariant variant, const LarsHyper& hyper, const StepValues& x,
+                                  const LarsNorms& norms);
 
-/// One LARS step on one tensor: norms, ratio, velocity, weights. `v` starts at zero; it holds v or u of the table,
-/// with the table's sign.
-/// Spans of equal length; arithmetic in double, rounded once to T (float or double).
+/// One LARS step on one tensor: norms, ratio, velocity, weights. `v` starts at zero; it holds v or u of the table, with
+/// the table's sign. Spans of equal length; arithmetic in double, rounded once to T (float or double).
 template <class T>
-void lars_update(LarsVariant variant, const LarsHyper& hyper, const TensorTreatment& treatment, const StepValues& x, std::span<T> w,
-                 std::span<const T> g, std::span<T> v);
+void lars_update(LarsVariant variant, const LarsHyper& hyper, const TensorTreatment& treatment, const StepValues& x,
+                 std::span<T> w, std::span<const T> g, std::span<T> v);
 
 }  // namespace lockstep

@@ -9,8 +9,8 @@ namespace lockstep {
 
 /// Where a step stands in its run.
 struct SchedulePoint {
-  double epoch = 0;             ///< at the start of the step, fractional; step / steps per epoch for a constant batch
-  double step_epochs = 0;       ///< length of this step in epochs: what the two ways of counting steps differ by
+  double epoch = 0;        ///< at the start of the step, fractional; step / steps per epoch for a constant batch
+  double step_epochs = 0;  ///< length of this step in epochs: what the two ways of counting steps differ by
   double total_epochs = 0;
   std::int64_t global_batch = 0;
 };

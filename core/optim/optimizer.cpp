@@ -4,7 +4,8 @@
 
 namespace lockstep {
 
-StepValues step_values(const OptimizerSpec& optimizer, double peak, double lr, double weight_decay, double momentum_scale) {
+StepValues step_values(const OptimizerSpec& optimizer, double peak, double lr, double weight_decay,
+                       double momentum_scale) {
   return {lr, peak, weight_decay, optimizer.weight_decay, optimizer.momentum, momentum_scale};
 }
 

@@ -11,7 +11,8 @@ namespace {
 
 /// Groups of tensors in backward order, cut after every tensor for which `close` says so (given the bytes collected so far).
 template <class Close>
-std::vector<std::vector<TensorId>> cut(const ModelGraph& graph, const std::vector<TensorId>& order, int element_bytes, Close close) {
+std::vector<std::vector<TensorId>> cut(const ModelGraph& graph, const std::vector<TensorId>& order, int element_bytes,
+                                       Close close) {
   std::vector<std::vector<TensorId>> groups;
   std::int64_t bytes = 0;
   bool open = false;
@@ -29,9 +30,13 @@ std::vector<std::vector<TensorId>> cut(const ModelGraph& graph, const std::vecto
 }
 
 /// Horovod: every cycle fuses what has become ready, in order, up to the threshold.
-std::vector<std::vector<TensorId>> fuse_by_cycle(const ModelGraph& graph, const std::vector<TensorId>& order, int element_bytes, const BucketsSpec& spec,
+std::vector<std::vector<TensorId>> fuse_by_cycle(const ModelGraph& graph, const std::vector<TensorId>& order,
+                                                 int element_bytes, const BucketsSpec& spec,
                                                  const std::vector<Time>& ready) {
-  const auto tick = [&](TensorId id) { return ready.empty() ? 0 : (ready[id.index()].picoseconds() + spec.cycle.picoseconds() - 1) / spec.cycle.picoseconds(); };
+  const auto tick = [&](TensorId id) {
+    return ready.empty() ? 0
+                         : (ready[id.index()].picoseconds() + spec.cycle.picoseconds() - 1) / spec.cycle.picoseconds();
+  };
   std::vector<std::vector<TensorId>> groups;
   std::int64_t bytes = 0, current = -1;
   for (TensorId id : order) {
@@ -55,7 +60,8 @@ Bytes BucketPlan::total() const {
   return sum;
 }
 
-BucketPlan plan_buckets(const ModelGraph& graph, const BucketsSpec& spec, Precision precision, const std::vector<Time>& ready) {
+BucketPlan plan_buckets(const ModelGraph& graph, const BucketsSpec& spec, Precision precision,
+                        const std::vector<Time>& ready) {
   LOCKSTEP_EXPECTS(ready.empty() || ready.size() == graph.tensors.size());
   const int element_bytes = precision == Precision::Fp16 || precision == Precision::Bf16 ? 2 : 4;
   const bool apart = spec.separate_fp32 && element_bytes == 2;
@@ -74,22 +80,28 @@ BucketPlan plan_buckets(const ModelGraph& graph, const BucketsSpec& spec, Precis
       groups = cut(graph, order, element_bytes, [](std::size_t, std::int64_t) { return false; });
       break;
     case BucketPolicy::Size:
-      groups = cut(graph, order, element_bytes, [&](std::size_t, std::int64_t bytes) { return bytes >= spec.size.count(); });
+      groups =
+          cut(graph, order, element_bytes, [&](std::size_t, std::int64_t bytes) { return bytes >= spec.size.count(); });
       break;
     case BucketPolicy::Ddp:
-      groups = cut(graph, order, element_bytes, [&](std::size_t index, std::int64_t bytes) { return bytes >= (index == 0 ? spec.first : spec.size).count(); });
+      groups = cut(graph, order, element_bytes, [&](std::size_t index, std::int64_t bytes) {
+        return bytes >= (index == 0 ? spec.first : spec.size).count();
+      });
       break;
     case BucketPolicy::Horovod: groups = fuse_by_cycle(graph, order, element_bytes, spec, ready); break;
     case BucketPolicy::Fixed: {
       const auto sum = std::accumulate(spec.tensors.begin(), spec.tensors.end(), std::size_t{0});
       if (sum != order.size()) {
-        throw ConfigError("run file", "buckets.tensors", "the counts sum to " + std::to_string(sum) + ", but " + graph.name + " has " + std::to_string(order.size()) + " gradient tensors");
+        throw ConfigError("run file", "buckets.tensors",
+                          "the counts sum to " + std::to_string(sum) + ", but " + graph.name + " has " +
+                              std::to_string(order.size()) + " gradient tensors");
       }
       // Boundaries count every tensor; batch-norm gradients then leave for the last bucket.
       auto next = order.begin();
       for (int n : spec.tensors) {
         groups.emplace_back();
-        for (int i = 0; i < n; ++i, ++next) (apart && graph.tensor(*next).is_norm() ? fp32 : groups.back()).push_back(*next);
+        for (int i = 0; i < n; ++i, ++next)
+          (apart && graph.tensor(*next).is_norm() ? fp32 : groups.back()).push_back(*next);
         if (groups.back().empty()) groups.pop_back();
       }
       break;

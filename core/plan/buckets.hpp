@@ -13,23 +13,23 @@ namespace lockstep {
 
 struct Bucket {
   BucketId id;
-  std::vector<TensorId> tensors;   ///< in backward order
+  std::vector<TensorId> tensors;  ///< in backward order
   std::int64_t elements = 0;
-  int element_bytes = 4;           ///< on the wire
-  LayerId last_layer;              ///< the layer whose backward pass completes the bucket
+  int element_bytes = 4;  ///< on the wire
+  LayerId last_layer;     ///< the layer whose backward pass completes the bucket
   Bytes bytes() const { return Bytes(elements * element_bytes); }
 };
 
 /// How the ranks agree that a bucket is full (facts, published.md 1b; Horovod).
 struct Coordination {
-  bool negotiated = false;         ///< one round over all ranks per cycle
-  Time cycle;                      ///< a bucket starts at the next multiple of this after it is full; zero = at once
+  bool negotiated = false;  ///< one round over all ranks per cycle
+  Time cycle;               ///< a bucket starts at the next multiple of this after it is full; zero = at once
 };
 
 /// Invariant: every tensor of the graph is in exactly one bucket.
 struct BucketPlan {
   BucketPolicy policy = BucketPolicy::One;
-  std::vector<Bucket> buckets;     ///< in the order their allreduces are issued
+  std::vector<Bucket> buckets;  ///< in the order their allreduces are issued
   Coordination coordination;
   Bytes total() const;
 };
@@ -39,7 +39,8 @@ struct BucketPlan {
 /// `size` (never beyond it unless one tensor is larger): needs `ready`, the time at which each tensor's gradient is complete.
 /// Tensors go in reverse of forward order (within a layer too). `separate_fp32`: BN gradients stay fp32 in one last bucket.
 /// Throws ConfigError (key "buckets.tensors") if fixed counts do not sum to the tensors they group.
-BucketPlan plan_buckets(const ModelGraph& graph, const BucketsSpec& spec, Precision precision, const std::vector<Time>& ready = {});
+BucketPlan plan_buckets(const ModelGraph& graph, const BucketsSpec& spec, Precision precision,
+                        const std::vector<Time>& ready = {});
 
 std::string to_text(BucketPolicy policy);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <numeric>
 
 #include "core/base/error.hpp"
@@ -31,14 +32,76 @@ std::string op_text(CollectiveOp op) {
   return "?";
 }
 
-/// Channels that walk every node's GPUs in that node's ring order, node after node.
-std::vector<std::vector<int>> orders_over_nodes(const std::vector<std::vector<int>>& inside, int nodes) {
+/// Where channels enter and leave a node, summed over groups of 1, 2, 4, ... neighbouring GPUs: the sum of squares is
+/// least when every group that could share a NIC has an even load.
+class DoorLoad {
+ public:
+  explicit DoorLoad(int gpus) : in_(static_cast<std::size_t>(gpus)), out_(static_cast<std::size_t>(gpus)) {}
+  void add(int in, int out, int change) {
+    in_[static_cast<std::size_t>(in)] += change;
+    out_[static_cast<std::size_t>(out)] += change;
+  }
+  int unevenness() const {
+    int sum = 0;
+    for (std::size_t group = 1; group < in_.size(); group *= 2) {
+      for (std::size_t first = 0; first < in_.size(); first += group) {
+        int in = 0, out = 0;
+        for (std::size_t g = first; g < std::min(first + group, in_.size()); ++g) {
+          in += in_[g];
+          out += out_[g];
+        }
+        sum += in * in + out * out;
+      }
+    }
+    return sum;
+  }
+
+ private:
+  std::vector<int> in_, out_;
+};
+
+/// Opens each ring at one hop (rotates it to begin behind that hop): greedily, then improved one ring at a time until
+/// nothing helps.
+std::vector<std::vector<int>> opened(std::vector<std::vector<int>> rings) {
+  DoorLoad load(static_cast<int>(rings.front().size()));
+  constexpr int kSweeps = 8;  // settles in two or three
+  for (int sweep = 0; sweep < kSweeps; ++sweep) {
+    bool changed = false;
+    for (auto& ring : rings) {
+      if (sweep > 0) load.add(ring.front(), ring.back(), -1);
+      std::size_t best = 0;
+      int least = std::numeric_limits<int>::max();
+      for (std::size_t i = 0; i < ring.size(); ++i) {
+        const int in = ring[i], out = ring[(i + ring.size() - 1) % ring.size()];
+        load.add(in, out, +1);
+        const int now = load.unevenness();
+        load.add(in, out, -1);
+        if (now < least) {
+          least = now;
+          best = i;
+        }
+      }
+      changed = changed || best != 0;
+      std::rotate(ring.begin(), ring.begin() + static_cast<std::ptrdiff_t>(best), ring.end());
+      load.add(ring.front(), ring.back(), +1);
+    }
+    if (sweep > 0 && !changed) break;
+  }
+  return rings;
+}
+
+/// Channels that walk every node's GPUs in that node's ring order, node after node; the last node may be short of some.
+std::vector<std::vector<int>> orders_over_nodes(const std::vector<std::vector<int>>& inside, int world) {
+  const int per_node = static_cast<int>(inside.front().size());
+  if (world <= per_node) return inside;
   std::vector<std::vector<int>> orders;
-  for (const auto& ring : inside) {
+  for (const auto& ring : opened(inside)) {
     std::vector<int> order;
-    const int per_node = static_cast<int>(ring.size());
-    for (int node = 0; node < nodes; ++node) {
-      for (int local : ring) order.push_back(node * per_node + local);
+    order.reserve(static_cast<std::size_t>(world));
+    for (int first = 0; first < world; first += per_node) {
+      for (int local : ring) {
+        if (first + local < world) order.push_back(first + local);
+      }
     }
     orders.push_back(std::move(order));
   }
@@ -66,14 +129,16 @@ std::string Phase::name() const {
     case Group::Leaders: text += " of leaders"; break;
   }
   switch (algorithm) {
-    case PhaseAlgorithm::Ring: return text + " (ring x" + std::to_string(std::max<std::size_t>(1, orders.size())) + ")";
+    case PhaseAlgorithm::Ring: return text + " (ring x" + std::to_string(orders.channels()) + ")";
     case PhaseAlgorithm::HalvingDoubling: return text + " (halving-doubling)";
     case PhaseAlgorithm::Tree: return text + " (double tree)";
   }
   return text;
 }
 
-bool CollectivePlan::takes_part(const Phase& phase, Rank rank) const { return phase.group != Group::Leaders || rank.value % grid.x == 0; }
+bool CollectivePlan::takes_part(const Phase& phase, Rank rank) const {
+  return phase.group != Group::Leaders || rank.value % grid.x == 0;
+}
 
 int CollectivePlan::member(const Phase& phase, Rank rank) const {
   switch (phase.group) {
@@ -99,6 +164,7 @@ Schedule CollectivePlan::schedule(const Phase& phase, Rank rank) const {
   const Span whole{0, elements};
   const Span buffer = phase.group == Group::Column ? part(whole, rank.value % grid.x, grid.x) : whole;
   const int n = group_size(*this, phase);
+  LOCKSTEP_EXPECTS(phase.algorithm == PhaseAlgorithm::Ring || phase.op == CollectiveOp::Allreduce);
   switch (phase.algorithm) {
     case PhaseAlgorithm::Ring: return ring_schedule(phase.op, buffer, n, phase.orders, phase.chunk);
     case PhaseAlgorithm::HalvingDoubling: return halving_doubling_schedule(buffer, n);
@@ -116,8 +182,6 @@ CollectivePlan plan_collective(const CollectiveRequest& r) {
   plan.element_bytes = r.element_bytes;
   const int world = r.world_size;
   const int local = std::min(r.node_gpus, world);
-  // Ring orders fit only where every node is full.
-  const bool full_nodes = world % local == 0;
   const auto inside = [&](int row) {
     const bool fits = !r.ring_orders.empty() && static_cast<int>(r.ring_orders.front().size()) == row;
     return fits ? r.ring_orders : std::vector<std::vector<int>>{};
@@ -129,7 +193,8 @@ CollectivePlan plan_collective(const CollectiveRequest& r) {
     Phase phase;
     phase.algorithm = phase_algorithm(r.algorithm);
     phase.chunk = r.chunk;
-    if (r.algorithm == A::Ring && full_nodes) phase.orders = orders_over_nodes(inside(local), world / local);
+    const auto rings = inside(local);
+    if (r.algorithm == A::Ring && !rings.empty()) phase.orders = orders_over_nodes(rings, world);
     plan.phases.push_back(std::move(phase));
     return plan;
   }
@@ -162,17 +227,16 @@ CollectivePlan plan_collective(const CollectiveRequest& r) {
 
 namespace {
 
-std::int64_t chunks_of(std::int64_t length, std::int64_t chunk) { return length <= 0 ? 1 : (length + chunk - 1) / chunk; }
-
 /// Totals of one group of n members over a buffer of `length` elements.
 CollectiveCount count_group(const Phase& phase, int n, std::int64_t length) {
   CollectiveCount c;
-  const auto channels = static_cast<std::int64_t>(std::max<std::size_t>(1, phase.orders.size()));
+  const std::int64_t channels = phase.orders.channels();
   const std::int64_t hops = n - 1;
   if (n == 1) return c;
   if (phase.algorithm == PhaseAlgorithm::Tree) {
     for (int tree = 0; tree < 2; ++tree) {
-      const std::int64_t half = part({0, length}, tree, 2).length, chunks = chunks_of(half, std::max<std::int64_t>(1, phase.chunk));
+      const std::int64_t half = part({0, length}, tree, 2).length,
+                         chunks = chunk_count(half, std::max<std::int64_t>(1, phase.chunk));
       c.messages += 2 * hops * chunks;
       c.elements_sent += 2 * hops * half;
       c.elements_reduced += hops * half;
@@ -181,7 +245,8 @@ CollectiveCount count_group(const Phase& phase, int n, std::int64_t length) {
     return c;
   }
   if (phase.algorithm == PhaseAlgorithm::HalvingDoubling) {
-    // Inside a block of b: 2 lg b messages per member, every element sent b - 1 times each way; neighbours exchange the whole buffer.
+    // Inside a block of b: 2 lg b messages per member, every element sent b - 1 times each way; neighbours exchange the
+    // whole buffer.
     std::int64_t larger = 0;
     for (int b = static_cast<int>(std::bit_floor(static_cast<unsigned>(n))); b > 0; b >>= 1) {
       if (!(n & b)) continue;
@@ -202,7 +267,8 @@ CollectiveCount count_group(const Phase& phase, int n, std::int64_t length) {
     case CollectiveOp::Reduce:
     case CollectiveOp::Broadcast:
       for (std::int64_t channel = 0; channel < channels; ++channel) {
-        const std::int64_t chunks = chunks_of(part({0, length}, channel, channels).length, phase.chunk > 0 ? phase.chunk : std::max<std::int64_t>(1, length));
+        const std::int64_t chunks = chunk_count(part({0, length}, channel, channels).length,
+                                                phase.chunk > 0 ? phase.chunk : std::max<std::int64_t>(1, length));
         c.messages += hops * chunks;
         c.longest = std::max(c.longest, chunks);
       }
@@ -228,7 +294,8 @@ CollectiveCount count(const CollectivePlan& plan) {
     std::int64_t longest = 0;
     if (phase.group == Group::Column) {
       for (int column = 0; column < plan.grid.x; ++column) {
-        longest = std::max(longest, add(count_group(phase, n, part({0, plan.elements}, column, plan.grid.x).length), 1));
+        longest =
+            std::max(longest, add(count_group(phase, n, part({0, plan.elements}, column, plan.grid.x).length), 1));
       }
     } else {
       longest = add(count_group(phase, n, plan.elements), phase.group == Group::Row ? plan.grid.y : 1);

@@ -20,10 +20,10 @@ struct Grid {
 
 /// Which ranks take part together in a phase.
 enum class Group {
-  World,         ///< all ranks, member = rank
-  Row,           ///< the x ranks of a row, member = column
-  Column,        ///< the y ranks of a column, member = row, on the part of the buffer that the column owns
-  Leaders        ///< the y ranks of column 0, member = row, on the whole buffer
+  World,   ///< all ranks, member = rank
+  Row,     ///< the x ranks of a row, member = column
+  Column,  ///< the y ranks of a column, member = row, on the part of the buffer that the column owns
+  Leaders  ///< the y ranks of column 0, member = row, on the whole buffer
 };
 
 enum class PhaseAlgorithm { Ring, HalvingDoubling, Tree };
@@ -32,9 +32,9 @@ struct Phase {
   CollectiveOp op = CollectiveOp::Allreduce;
   Group group = Group::World;
   PhaseAlgorithm algorithm = PhaseAlgorithm::Ring;
-  std::vector<std::vector<int>> orders;  ///< ring channels as permutations of members; empty = member order
-  std::int64_t chunk = 0;                ///< elements, for trees and chains
-  std::string name() const;              ///< "reduce-scatter in the node (ring x6)"
+  RingOrders orders;         ///< ring channels as permutations of members; empty = member order
+  std::int64_t chunk = 0;    ///< elements, for trees and chains
+  std::string name() const;  ///< "reduce-scatter in rows (ring x6)"
 };
 
 /// Phases run one after the other on each rank: a rank enters the next one when its own part of this one is complete.
@@ -47,38 +47,42 @@ struct CollectivePlan {
 
   Bytes bytes() const { return Bytes(elements * element_bytes); }
   bool takes_part(const Phase& phase, Rank rank) const;
-  int member(const Phase& phase, Rank rank) const;          ///< of a rank that takes part
-  Rank rank(const Phase& phase, Rank peer_of, int member) const;  ///< the rank that is `member` of the group of `peer_of`
-  /// The schedule of the group that `rank` belongs to. Groups of one phase differ only in the buffer span.
+  int member(const Phase& phase, Rank rank) const;  ///< of a rank that takes part
+  /// The rank that is `member` of the group of `peer_of`.
+  Rank rank(const Phase& phase, Rank peer_of, int member) const;
+  /// The schedule of the group that `rank` belongs to. Groups of one phase differ only in the buffer span. O(1): ring
+  /// orders are shared.
   Schedule schedule(const Phase& phase, Rank rank) const;
 };
 
-/// Everything needed to lay out an allreduce. `node_gpus`: GPUs per node of the placement. `ring_orders`: rings inside a node
-/// (see node_rings()), used wherever a phase runs inside full nodes. `across`: algorithm between nodes.
+/// Everything needed to lay out an allreduce. `node_gpus`: GPUs per node of the placement. `ring_orders`: rings inside
+/// a node (see node_rings()), used wherever a phase runs inside full nodes. `across`: algorithm between nodes.
 struct CollectiveRequest {
-  AllreduceAlgorithm algorithm = AllreduceAlgorithm::Ring;   ///< not Auto
-  AllreduceAlgorithm across = AllreduceAlgorithm::Ring;      ///< Ring, HalvingDoubling or Tree
+  AllreduceAlgorithm algorithm = AllreduceAlgorithm::Ring;  ///< not Auto
+  AllreduceAlgorithm across = AllreduceAlgorithm::Ring;     ///< Ring, HalvingDoubling or Tree
   int world_size = 1;
   int node_gpus = 1;
-  int torus_x = 0;                       ///< 0 = node_gpus
+  int torus_x = 0;  ///< 0 = node_gpus
   std::int64_t elements = 0;
   int element_bytes = 4;
-  std::int64_t chunk = 131072;           ///< elements
+  std::int64_t chunk = 131072;  ///< elements
   std::vector<std::vector<int>> ring_orders;
 };
 
-/// Any world size >= 1 and any number of elements >= 0. Rows have gcd(node_gpus or torus_x, world_size) ranks, so that every
-/// row lies inside a node and all rows are equal. World of 1: no phases. Hierarchical and Torus: reduce-scatter in rows,
-/// allreduce in columns, all-gather in rows. ThreePhase (Goyal et al., section 4): reduce to the leader, allreduce of leaders,
-/// broadcast. Ring over several nodes with `ring_orders`: each channel walks a node's GPUs in its own order.
+/// Any world size >= 1 and any number of elements >= 0. Rows have gcd(node_gpus or torus_x, world_size) ranks, so that
+/// every row lies inside a node and all rows are equal. World of 1: no phases. Hierarchical and Torus: reduce-scatter
+/// in rows, allreduce in columns, all-gather in rows. ThreePhase (Goyal et al., section 4): reduce to the leader,
+/// allreduce of leaders, broadcast. Ring over several nodes with `ring_orders`: each channel walks a node's GPUs in its
+/// own order, opened at a hop chosen so that the channels spread their entries and exits over the GPUs, hence over the
+/// NICs; a last node with fewer GPUs skips the absent ones.
 CollectivePlan plan_collective(const CollectiveRequest& request);
 
-/// Totals over all ranks, by the textbook: used by `plan` and by tests that count lazily.
+/// Totals over all ranks, by the textbook, O(phases x columns): used by `plan` and by tests that count lazily.
 struct CollectiveCount {
   std::int64_t messages = 0;
   std::int64_t elements_sent = 0;
   std::int64_t elements_reduced = 0;
-  std::int64_t longest = 0;     ///< most steps on one lane of one rank, summed over phases
+  std::int64_t longest = 0;  ///< most steps on one lane of one rank, summed over phases
 };
 CollectiveCount count(const CollectivePlan& plan);
 

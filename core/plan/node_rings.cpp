@@ -4,16 +4,19 @@
 #include <limits>
 #include <numeric>
 
+#include "core/base/error.hpp"
+
 namespace lockstep {
 
 namespace {
 
-constexpr int kExhaustive = 8;   // GPUs up to which all Hamiltonian cycles are tried
+constexpr int kMoves = 1000000;  // extensions of a path after which the search is content with the best set so far
 
 /// Finds a largest set of Hamiltonian cycles in the multigraph of NVLink cables.
 class CycleSearch {
  public:
-  CycleSearch(std::vector<std::vector<int>> cables, int at_most) : left_(std::move(cables)), n_(static_cast<int>(left_.size())), goal_(at_most) {
+  CycleSearch(std::vector<std::vector<int>> cables, int at_most)
+      : left_(std::move(cables)), n_(static_cast<int>(left_.size())), goal_(at_most) {
     int degree = std::numeric_limits<int>::max();
     for (const auto& row : left_) degree = std::min(degree, std::accumulate(row.begin(), row.end(), 0));
     goal_ = std::min(goal_, degree / 2);
@@ -34,13 +37,16 @@ class CycleSearch {
     return extend(path, used);
   }
 
+  /// Grows the path in all ways; true when the search is over.
   bool extend(std::vector<int>& path, std::vector<char>& used) {
+    if (++moves_ > kMoves) return true;
     const int at = path.back();
     if (static_cast<int>(path.size()) == n_) {
-      if (left_[static_cast<std::size_t>(at)][0] == 0 || path[1] > path.back()) return false;  // one of the two directions is enough
+      if (left_[static_cast<std::size_t>(at)][0] == 0 || path[1] > path.back())
+        return false;  // one of the two directions is enough
       take(at, 0, -1);
       found_.push_back(path);
-      const bool done = add_cycle();
+      const bool done = add_cycle() || moves_ > kMoves;
       found_.pop_back();
       take(at, 0, +1);
       return done;
@@ -48,10 +54,12 @@ class CycleSearch {
     // Thick connections first: they carry a share of more than one cycle.
     std::vector<int> next;
     for (int g = 0; g < n_; ++g) {
-      if (!used[static_cast<std::size_t>(g)] && left_[static_cast<std::size_t>(at)][static_cast<std::size_t>(g)] > 0) next.push_back(g);
+      if (!used[static_cast<std::size_t>(g)] && left_[static_cast<std::size_t>(at)][static_cast<std::size_t>(g)] > 0)
+        next.push_back(g);
     }
     std::stable_sort(next.begin(), next.end(), [&](int a, int b) {
-      return left_[static_cast<std::size_t>(at)][static_cast<std::size_t>(a)] > left_[static_cast<std::size_t>(at)][static_cast<std::size_t>(b)];
+      return left_[static_cast<std::size_t>(at)][static_cast<std::size_t>(a)] >
+             left_[static_cast<std::size_t>(at)][static_cast<std::size_t>(b)];
     });
     for (int g : next) {
       take(at, g, -1);
@@ -73,6 +81,7 @@ class CycleSearch {
 
   std::vector<std::vector<int>> left_;
   int n_, goal_;
+  int moves_ = 0;
   std::vector<std::vector<int>> found_, best_;
 };
 
@@ -93,6 +102,7 @@ std::vector<int> pcie_order(const NodeSpec& node, int gpus) {
 }  // namespace
 
 std::vector<std::vector<int>> node_rings(const NodeSpec& node, int gpus, int at_most) {
+  LOCKSTEP_EXPECTS(gpus >= 1);
   const int limit = at_most > 0 ? at_most : std::numeric_limits<int>::max();
   std::vector<std::vector<int>> rings;
   std::vector<int> identity(static_cast<std::size_t>(gpus));
@@ -106,12 +116,14 @@ std::vector<std::vector<int>> node_rings(const NodeSpec& node, int gpus, int at_
   };
 
   if (gpus > 1 && node.nvlink.present && node.nvlink.through_switch) {
-    for (int i = 0; i < node.nvlink.links_per_gpu && static_cast<int>(rings.size()) < limit; ++i) {
+    const int count = std::min(node.nvlink.links_per_gpu, limit);
+    for (int i = 0; i < count; ++i) {
       rings.push_back(identity);
-      if (i % 2 == 1) std::reverse(rings.back().begin(), rings.back().end());
+      std::rotate(rings.back().begin(), rings.back().begin() + i * gpus / count, rings.back().end());
     }
   } else if (gpus > 1 && node.nvlink.present) {
-    std::vector<std::vector<int>> cables(static_cast<std::size_t>(gpus), std::vector<int>(static_cast<std::size_t>(gpus), 0));
+    std::vector<std::vector<int>> cables(static_cast<std::size_t>(gpus),
+                                         std::vector<int>(static_cast<std::size_t>(gpus), 0));
     for (const NvlinkPair& p : node.nvlink.pairs) {
       if (p.a >= gpus || p.b >= gpus) continue;
       cables[static_cast<std::size_t>(p.a)][static_cast<std::size_t>(p.b)] += p.links;
@@ -119,10 +131,8 @@ std::vector<std::vector<int>> node_rings(const NodeSpec& node, int gpus, int at_
     }
     if (gpus == 2) {  // there and back over the same cable, one direction each
       for (int i = 0; i < std::min(cables[0][1], limit); ++i) rings.push_back(identity);
-    } else if (gpus <= kExhaustive) {
-      for (const auto& cycle : CycleSearch(cables, limit).run()) both_ways(cycle);
     } else {
-      for (const auto& cycle : CycleSearch(cables, 1).run()) both_ways(cycle);
+      for (const auto& cycle : CycleSearch(cables, limit / 2 + limit % 2).run()) both_ways(cycle);
     }
   }
   if (rings.empty()) rings.push_back(pcie_order(node, gpus));

@@ -22,8 +22,8 @@ std::vector<AllreduceAlgorithm> choices(AllreduceAlgorithm asked, std::vector<Al
 
 int gpus_per_node_used(const RunSpec& run, const NodeSpec& node) { return std::min(run.cluster.gpus, node.gpus); }
 
-std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeSpec& node, int node_gpus, std::int64_t elements,
-                                                 int element_bytes) {
+std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeSpec& node, int node_gpus,
+                                                 std::int64_t elements, int element_bytes) {
   using A = AllreduceAlgorithm;
   CollectiveRequest request;
   request.world_size = run.cluster.gpus;
@@ -36,10 +36,12 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
 
   const bool one_node = request.world_size <= node_gpus;
   std::vector<CollectivePlan> plans;
-  for (const A algorithm : choices(run.allreduce.algorithm, one_node ? std::vector{A::Ring, A::HalvingDoubling, A::Tree}
-                                                                     : std::vector{A::Ring, A::HalvingDoubling, A::Tree, A::Hierarchical})) {
+  for (const A algorithm : choices(run.allreduce.algorithm,
+                                   one_node ? std::vector{A::Ring, A::HalvingDoubling, A::Tree}
+                                            : std::vector{A::Ring, A::HalvingDoubling, A::Tree, A::Hierarchical})) {
     request.algorithm = algorithm;
-    const auto across = two_level(algorithm) ? choices(run.allreduce.across, {A::Ring, A::HalvingDoubling, A::Tree}) : std::vector{A::Ring};
+    const auto across = two_level(algorithm) ? choices(run.allreduce.across, {A::Ring, A::HalvingDoubling, A::Tree})
+                                             : std::vector{A::Ring};
     for (const A a : across) {
       request.across = a;
       plans.push_back(plan_collective(request));
@@ -48,8 +50,8 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
   return plans;
 }
 
-CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node_gpus, std::int64_t elements, int element_bytes,
-                              const CostTable& costs) {
+CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node_gpus, std::int64_t elements,
+                              int element_bytes, const CostTable& costs) {
   std::vector<CollectivePlan> plans = allreduce_candidates(run, node, node_gpus, elements, element_bytes);
   LOCKSTEP_EXPECTS(!plans.empty());
   if (plans.size() == 1) return std::move(plans.front());
@@ -65,8 +67,8 @@ CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node
   return std::move(plans[best]);
 }
 
-StepProgram plan_step(const RunSpec& run, const NodeSpec& node, std::shared_ptr<const ModelGraph> fused, const std::vector<Time>& ready,
-                      const CostTable& costs) {
+StepProgram plan_step(const RunSpec& run, const NodeSpec& node, std::shared_ptr<const ModelGraph> fused,
+                      const std::vector<Time>& ready, const CostTable& costs) {
   BucketPlan buckets = plan_buckets(*fused, run.buckets, run.training.precision, ready);
   std::vector<CollectivePlan> collectives;
   const int node_gpus = gpus_per_node_used(run, node);

@@ -11,13 +11,16 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
+#include <initializer_list>
+#include <memory>
+#include <utility>
 #include <variant>
 #include <vector>
 
 namespace lockstep {
 
-/// Elements [begin, begin + length) of a collective's buffer. Length 0 is legal and moves no data, but still synchronises.
+/// Elements [begin, begin + length) of a collective's buffer. Length 0 is legal and moves no data, but still
+/// synchronises.
 struct Span {
   std::int64_t begin = 0;
   std::int64_t length = 0;
@@ -25,61 +28,114 @@ struct Span {
 };
 
 /// Part `i` of `n` of a span: [floor(i L / n), floor((i + 1) L / n)); parts tile the span, sizes differ by at most one.
+/// 0 <= i < n < 2^31. Parts nest: part i of n is parts i k .. i k + k - 1 of n k together.
 Span part(Span whole, std::int64_t i, std::int64_t n);
 
 struct ScheduleStep {
-  int send_to = -1;               ///< group member, or -1
-  int send_lane = 0;              ///< the receiver's lane
-  std::int64_t send_step = 0;     ///< the receiver's step on that lane
+  int send_to = -1;            ///< group member, or -1
+  int send_lane = 0;           ///< the receiver's lane
+  std::int64_t send_step = 0;  ///< the receiver's step on that lane
   Span send;
-  int receive_from = -1;          ///< group member, or -1
-  bool reduce = false;            ///< add to the buffer instead of overwriting it
+  int receive_from = -1;  ///< group member, or -1
+  bool reduce = false;    ///< add to the buffer instead of overwriting it
   Span receive;
   struct Wait {
-    int lane = -1;                ///< own lane, or -1 for "no wait"
-    std::int64_t steps = 0;       ///< that many of its steps must be complete
+    int lane = -1;           ///< own lane, or -1 for "no wait"
+    std::int64_t steps = 0;  ///< that many of its steps must be complete
   };
   std::array<Wait, 3> waits;
 };
 
 enum class CollectiveOp { Allreduce, ReduceScatter, AllGather, Reduce, Broadcast };
 
-/// Ring over `orders.size()` channels. Channel c visits members in orders[c] (a permutation; lane c), moving the c-th part
-/// of every member's segment, so that after ReduceScatter member m owns part(buffer, m, members) whatever the order.
-/// Allreduce: 2(n-1) steps per lane; ReduceScatter and AllGather n-1; Reduce (to member 0) and Broadcast (from member 0)
-/// are pipelined chains over `chunk` elements. (Patarasuk & Yuan, JPDC 2009.)
+/// The ways in which ring channels visit the members of a group, each a permutation. Immutable and shared: copies cost
+/// nothing.
+class RingOrders {
+ public:
+  RingOrders() = default;  ///< no channel named: one ring in member order, which needs no table
+  RingOrders(std::vector<std::vector<int>> orders);
+  RingOrders(std::initializer_list<std::vector<int>> orders) : RingOrders(std::vector<std::vector<int>>(orders)) {}
+
+  std::size_t size() const { return tables_ ? tables_->orders.size() : 0; }
+  bool empty() const { return size() == 0; }
+  const std::vector<int>& operator[](std::size_t channel) const { return tables_->orders[channel]; }
+  const std::vector<int>* begin() const { return tables_ ? tables_->orders.data() : nullptr; }
+  const std::vector<int>* end() const { return begin() + size(); }
+
+  int channels() const { return empty() ? 1 : static_cast<int>(size()); }
+  int member_at(int channel, int place) const {
+    return tables_ ? tables_->orders[static_cast<std::size_t>(channel)][static_cast<std::size_t>(place)] : place;
+  }
+  int place_of(int channel, int member) const {
+    return tables_ ? tables_->places[static_cast<std::size_t>(channel)][static_cast<std::size_t>(member)] : member;
+  }
+
+ private:
+  struct Tables {
+    std::vector<std::vector<int>> orders, places;  // places: inverse permutations
+  };
+  std::shared_ptr<const Tables> tables_;
+};
+
+/// Ring over `orders.channels()` channels. Channel c visits members in orders[c], moving the c-th part of every
+/// member's segment, so that after ReduceScatter member m owns part(buffer, m, members) whatever the order. Allreduce:
+/// 2(n-1) steps per lane, one lane per channel; ReduceScatter and AllGather n-1. (Patarasuk & Yuan, JPDC 2009.)
+/// Reduce (to member 0) and Broadcast (from member 0): pipelined chains along the ring, `chunk` elements at a time;
+/// channel c carries the c-th part of the buffer and has lane 2c for its receives and lane 2c + 1 for its sends.
 struct RingSchedule {
   CollectiveOp op = CollectiveOp::Allreduce;
   Span buffer;
-  std::vector<std::vector<int>> orders;
-  std::vector<std::vector<int>> position;  ///< inverse permutations
-  std::int64_t chunk = 0;
+  int members = 1;
+  RingOrders orders;
+  std::int64_t chunk = 1;  ///< elements, >= 1
+
+  int lanes(int member) const;
+  std::int64_t steps(int member, int lane) const;
+  ScheduleStep step(int member, int lane, std::int64_t step) const;
 };
 
 /// Recursive halving, then doubling; other counts than powers of two by binary blocks (Rabenseifner 2004; Gloo;
-/// Goyal et al. section 4: blocks of sizes 2^k, smaller blocks feed larger ones). One lane. Allreduce only.
+/// Goyal et al. section 4): the members form blocks of the powers of two in their count, largest first. Each block
+/// halves; from the smallest up, a block's sums join the next larger block; totals return the same way; each block
+/// doubles. One lane. Allreduce only. Powers of two: exactly 2 lg n steps, 2 (n-1)/n of the buffer sent by each member.
+/// Others: a member of a block of b next to a larger one of B adds 2 B/b steps, next to a smaller one 2 steps.
 struct HalvingDoublingSchedule {
   Span buffer;
   int members = 1;
+
+  int lanes(int) const { return 1; }
+  std::int64_t steps(int member, int lane) const;
+  ScheduleStep step(int member, int lane, std::int64_t step) const;
 };
 
 /// Two complementary binary trees, each reducing and broadcasting half of the buffer in chunks, pipelined
-/// (Sanders, Speck & Traeff 2009; NCCL 2.4). Lanes: one per (tree, direction, edge). Allreduce only.
+/// (Sanders, Speck & Traeff 2009; NCCL 2.4). Allreduce only. Height floor(lg n). Tree 0 is in member order, its inner
+/// nodes the odd members; tree 1 is shifted by one, so that no member has children in both. Lanes of tree t: 6t +
+/// TreeLane; those without a neighbour have no steps. Step k of every lane handles chunk k. A member adds its left
+/// child before its right child, always.
 struct TreeSchedule {
+  enum TreeLane { kReduceLeft, kReduceRight, kSendUp, kReceiveDown, kSendLeft, kSendRight, kTreeLanes };
+
   Span buffer;
   int members = 1;
-  std::int64_t chunk = 1;  ///< elements
+  std::int64_t chunk = 1;  ///< elements, >= 1
+
+  int lanes(int) const;
+  std::int64_t steps(int member, int lane) const;
+  ScheduleStep step(int member, int lane, std::int64_t step) const;
 };
 
 /// A collective over one group of members, as lazy steps.
 class Schedule {
  public:
   using Variant = std::variant<RingSchedule, HalvingDoublingSchedule, TreeSchedule>;
-  explicit Schedule(Variant v) : v_(std::move(v)) {}
+  explicit Schedule(RingSchedule ring) : v_(std::move(ring)) {}
+  explicit Schedule(HalvingDoublingSchedule blocks) : v_(blocks) {}
+  explicit Schedule(TreeSchedule trees) : v_(trees) {}
 
   int members() const;
   int lanes(int member) const;
-  std::int64_t steps(int member, int lane) const;
+  std::int64_t steps(int member, int lane) const;  ///< never 0 on every lane unless members() == 1
   /// 0 <= step < steps(member, lane). Pure, no allocation, O(log members) at most.
   ScheduleStep step(int member, int lane, std::int64_t step) const;
   const Variant& variant() const { return v_; }
@@ -88,9 +144,13 @@ class Schedule {
   Variant v_;
 };
 
-/// `orders` empty = one ring in member order. `chunk` only matters for Reduce and Broadcast. members >= 1, buffer.length >= 0.
-Schedule ring_schedule(CollectiveOp op, Span buffer, int members, std::vector<std::vector<int>> orders = {}, std::int64_t chunk = 0);
+/// `orders` empty = one ring in member order. `chunk` (elements, 0 = everything at once) only matters for Reduce and
+/// Broadcast. members >= 1, buffer.length >= 0. One member has no steps.
+Schedule ring_schedule(CollectiveOp op, Span buffer, int members, RingOrders orders = {}, std::int64_t chunk = 0);
 Schedule halving_doubling_schedule(Span buffer, int members);
 Schedule tree_schedule(Span buffer, int members, std::int64_t chunk);
+
+/// Chunks that a length is cut into: at least one, so that an empty buffer still synchronises.
+std::int64_t chunk_count(std::int64_t length, std::int64_t chunk);
 
 }  // namespace lockstep

@@ -7,7 +7,9 @@
 namespace lockstep {
 
 std::string StepProgram::name(const Op& op) const {
-  const std::string micro = accumulation > 1 && op.kind != OpKind::Allreduce && op.kind != OpKind::Update ? " (micro-step " + std::to_string(op.micro) + ")" : "";
+  const std::string micro = accumulation > 1 && op.kind != OpKind::Allreduce && op.kind != OpKind::Update
+                                ? " (micro-step " + std::to_string(op.micro) + ")"
+                                : "";
   switch (op.kind) {
     case OpKind::Load: return "load" + micro;
     case OpKind::Forward: return "forward " + graph->layer(op.layer).name + micro;
@@ -25,7 +27,8 @@ std::uint64_t StepProgram::digest() const {
   d.add(static_cast<std::uint64_t>(accumulation));
   for (const Layer& l : graph->layers) {
     d.add(l.name);
-    for (const std::int64_t v : {std::int64_t{l.out.c}, std::int64_t{l.out.h}, std::int64_t{l.out.w}, std::int64_t{l.fused_add}, std::int64_t{l.fused_relu}}) {
+    for (const std::int64_t v : {std::int64_t{l.out.c}, std::int64_t{l.out.h}, std::int64_t{l.out.w},
+                                 std::int64_t{l.fused_add}, std::int64_t{l.fused_relu}}) {
       d.add(static_cast<std::uint64_t>(v));
     }
   }
@@ -54,8 +57,9 @@ std::uint64_t StepProgram::digest() const {
   return d.value();
 }
 
-StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPlan buckets, std::vector<CollectivePlan> collectives,
-                               int accumulation, bool overlap, const std::string& update, int world_size) {
+StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPlan buckets,
+                               std::vector<CollectivePlan> collectives, int accumulation, bool overlap,
+                               const std::string& update, int world_size) {
   LOCKSTEP_EXPECTS(accumulation >= 1 && world_size >= 1 && collectives.size() == buckets.buckets.size());
   LOCKSTEP_EXPECTS(update == "whole" || update == "per_bucket");
   StepProgram p;
@@ -77,7 +81,7 @@ StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPl
   };
 
   std::vector<OpId> allreduce_of(p.buckets.buckets.size());
-  OpId previous;   // the compute lane is one chain
+  OpId previous;  // the compute lane is one chain
   for (int micro = 0; micro < accumulation; ++micro) {
     const OpId load = add(OpKind::Load, Lane::Input, micro, {}).id;
     bool first = true;
@@ -105,7 +109,8 @@ StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPl
       previous = op.id;
       if (!last_micro || !overlap) continue;
       const OpId done = op.id;
-      while (next < p.buckets.buckets.size() && p.buckets.buckets[next].last_layer >= layer->id) issue(p.buckets.buckets[next++].id, done);
+      while (next < p.buckets.buckets.size() && p.buckets.buckets[next].last_layer >= layer->id)
+        issue(p.buckets.buckets[next++].id, done);
     }
     if (last_micro) {
       while (next < p.buckets.buckets.size()) issue(p.buckets.buckets[next++].id, previous);

@@ -22,11 +22,11 @@ struct Op {
   OpId id;
   OpKind kind = OpKind::Load;
   Lane lane = Lane::Input;
-  LayerId layer;                 ///< Forward, Backward
-  BucketId bucket;               ///< Allreduce
-  int group = -1;                ///< Update: index into StepProgram::updates
-  int micro = 0;                 ///< micro-step of an accumulated step
-  std::vector<OpId> needs;       ///< operations that must be complete, all earlier in the program
+  LayerId layer;            ///< Forward, Backward
+  BucketId bucket;          ///< Allreduce
+  int group = -1;           ///< Update: index into StepProgram::updates
+  int micro = 0;            ///< micro-step of an accumulated step
+  std::vector<OpId> needs;  ///< operations that must be complete, all earlier in the program
 };
 
 /// An optimizer update over some tensors.
@@ -36,15 +36,15 @@ struct UpdateGroup {
 
 /// Names layers, tensors and buckets by id, never ranks or pointers to their data. Value type; copying is cheap enough to be rare.
 struct StepProgram {
-  std::shared_ptr<const ModelGraph> graph;   ///< fused
+  std::shared_ptr<const ModelGraph> graph;  ///< fused
   BucketPlan buckets;
-  std::vector<CollectivePlan> collectives;   ///< one per bucket
+  std::vector<CollectivePlan> collectives;  ///< one per bucket
   std::vector<UpdateGroup> updates;
-  std::vector<Op> ops;                       ///< in an order that respects `needs`
+  std::vector<Op> ops;  ///< in an order that respects `needs`
   int accumulation = 1;
   int world_size = 1;
 
-  std::string name(const Op& op) const;      ///< "forward layer1.0.conv1", "allreduce bucket 2", "update 0"
+  std::string name(const Op& op) const;  ///< "forward layer1.0.conv1", "allreduce bucket 2", "update 0"
   /// Equal for equal programs; worlds cache prepared programs by it.
   std::uint64_t digest() const;
 };
@@ -52,8 +52,9 @@ struct StepProgram {
 /// Load -> forward layers -> backward layers in reverse -> updates, `accumulation` times all but the update; allreduces only in
 /// the last micro-step. With `overlap` a bucket's allreduce needs the backward of its last layer, otherwise the last backward.
 /// Update groups: "whole" = one group over all tensors after every bucket; "per_bucket" = one per bucket. Frozen order on each lane.
-StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPlan buckets, std::vector<CollectivePlan> collectives,
-                               int accumulation, bool overlap, const std::string& update, int world_size);
+StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPlan buckets,
+                               std::vector<CollectivePlan> collectives, int accumulation, bool overlap,
+                               const std::string& update, int world_size);
 
 /// What differs between ranks: how many of the step's images rank `r` takes: floor((r + 1) B / N) - floor(r B / N).
 std::int64_t images_of_rank(std::int64_t images, int world_size, Rank rank);

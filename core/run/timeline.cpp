@@ -12,7 +12,9 @@ Breakdown& Breakdown::operator+=(const Breakdown& o) {
   return *this;
 }
 
-Breakdown Breakdown::operator/(double n) const { return {input / n, forward / n, backward / n, exposed / n, straggler / n, update / n}; }
+Breakdown Breakdown::operator/(double n) const {
+  return {input / n, forward / n, backward / n, exposed / n, straggler / n, update / n};
+}
 
 std::string to_text(Lane lane) {
   switch (lane) {

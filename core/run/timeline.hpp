@@ -15,9 +15,9 @@ struct TimelineEvent {
   Lane lane = Lane::Compute;
   std::int64_t step = 0;
   OpKind kind = OpKind::Forward;
-  std::string name;              ///< StepProgram::name(op), or a phase of a collective
+  std::string name;  ///< StepProgram::name(op), or a phase of a collective
   Time begin, end;
-  Bytes bytes;                   ///< Allreduce: size of the bucket
+  Bytes bytes;  ///< Allreduce: size of the bucket
 };
 
 struct Timeline {
@@ -26,11 +26,11 @@ struct Timeline {
 
 /// Lengths of the parts of a step as seen by one rank or averaged over ranks; they sum to the step.
 struct Breakdown {
-  Time input;          ///< compute lane waiting for data
+  Time input;  ///< compute lane waiting for data
   Time forward;
   Time backward;
-  Time exposed;        ///< communication not hidden by computation
-  Time straggler;      ///< waiting for the slowest rank to enter a collective
+  Time exposed;    ///< communication not hidden by computation
+  Time straggler;  ///< waiting for the slowest rank to enter a collective
   Time update;
   Time total() const { return input + forward + backward + exposed + straggler + update; }
   Breakdown& operator+=(const Breakdown& o);

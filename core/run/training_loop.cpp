@@ -17,7 +17,7 @@ namespace {
 /// A stretch of the run with one global batch. Epoch boundaries restart the count of images: the last step of an epoch is short.
 struct Stretch {
   std::int64_t batch = 0;
-  double first_epoch = 0, last_epoch = 0;   ///< [first, last)
+  double first_epoch = 0, last_epoch = 0;  ///< [first, last)
   std::int64_t steps_per_epoch = 0;
   std::int64_t first_step = 0, steps = 0;
 };
@@ -37,7 +37,8 @@ std::vector<Stretch> stretches(const RunSpec& run) {
     s.last_epoch = cuts[i + 1];
     s.steps_per_epoch = steps_per_epoch(run.data.training_images, s.batch);
     s.first_step = step;
-    s.steps = std::max<std::int64_t>(1, std::llround((s.last_epoch - s.first_epoch) * static_cast<double>(s.steps_per_epoch)));
+    s.steps = std::max<std::int64_t>(
+        1, std::llround((s.last_epoch - s.first_epoch) * static_cast<double>(s.steps_per_epoch)));
     step += s.steps;
     out.push_back(s);
   }
@@ -99,17 +100,21 @@ std::vector<std::string> schedule_warnings(const RunSpec& run) {
   std::vector<std::string> warnings;
   const auto& s = run.schedule;
   if (s.warmup != WarmupKind::None && s.warmup_epochs > run.training.epochs) {
-    warnings.push_back(fmt::format("warm-up of {:g} epochs is longer than the run ({:g}); shortened to {:g}", s.warmup_epochs, run.training.epochs, run.training.epochs));
+    warnings.push_back(fmt::format("warm-up of {:g} epochs is longer than the run ({:g}); shortened to {:g}",
+                                   s.warmup_epochs, run.training.epochs, run.training.epochs));
   }
   if (s.decay == DecayKind::Step && !s.step_epochs.empty() && s.step_epochs.front() >= run.training.epochs) {
-    warnings.push_back(fmt::format("the first rate step at epoch {:g} lies behind the end of the run ({:g} epochs)", s.step_epochs.front(), run.training.epochs));
+    warnings.push_back(fmt::format("the first rate step at epoch {:g} lies behind the end of the run ({:g} epochs)",
+                                   s.step_epochs.front(), run.training.epochs));
   }
   const double warmup = effective_warmup(s, run.training.epochs);
   if (s.decay_epochs > 0 && warmup + s.decay_epochs > run.training.epochs + 1e-9) {
-    warnings.push_back(fmt::format("warm-up and decay take {:g} epochs, the run {:g}: the rate does not reach its end", warmup + s.decay_epochs, run.training.epochs));
+    warnings.push_back(fmt::format("warm-up and decay take {:g} epochs, the run {:g}: the rate does not reach its end",
+                                   warmup + s.decay_epochs, run.training.epochs));
   }
   if (run.training.global_batch > run.data.training_images) {
-    warnings.push_back(fmt::format("global batch {} is larger than the training set ({} images): every step is short", run.training.global_batch, run.data.training_images));
+    warnings.push_back(fmt::format("global batch {} is larger than the training set ({} images): every step is short",
+                                   run.training.global_batch, run.data.training_images));
   }
   return warnings;
 }

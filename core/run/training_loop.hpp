@@ -18,29 +18,29 @@ struct LogRecord {
   double epoch = 0;
   std::int64_t step = 0, total_steps = 0;
   double lr = 0;
-  StepResult result;             ///< Steps
-  EvalResult evaluation;         ///< Evaluation
-  std::string text;              ///< Start, Checkpoint, Warning, End
+  StepResult result;      ///< Steps
+  EvalResult evaluation;  ///< Evaluation
+  std::string text;       ///< Start, Checkpoint, Warning, End
 };
 
 struct TrainingResult {
-  Time elapsed;                  ///< whole run, set-up and evaluations included
-  Time stepping;                 ///< in steps
+  Time elapsed;   ///< whole run, set-up and evaluations included
+  Time stepping;  ///< in steps
   Time evaluating;
   std::int64_t steps = 0;
   std::int64_t images = 0;
   std::optional<Figure> loss, top1;
-  Breakdown parts;               ///< mean step of the whole run
-  bool stopped = false;          ///< by the observer
+  Breakdown parts;       ///< mean step of the whole run
+  bool stopped = false;  ///< by the observer
 };
 
 /// Makes the program for a global batch; called once per distinct batch and cached by the loop.
 using ProgramFactory = std::function<StepProgram(std::int64_t global_batch)>;
 
 struct LoopHooks {
-  std::function<void(const LogRecord&)> log;      ///< may be empty
-  StepObserver observer;                          ///< may be empty
-  std::optional<std::string> resume_from;         ///< checkpoint id
+  std::function<void(const LogRecord&)> log;  ///< may be empty
+  StepObserver observer;                      ///< may be empty
+  std::optional<std::string> resume_from;     ///< checkpoint id
 };
 
 /// Runs `run` on `world`. Hands over all consecutive steps up to the next log line, evaluation, checkpoint or change of program

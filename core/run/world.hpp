@@ -16,13 +16,13 @@ namespace lockstep {
 /// What changes from step to step; computed by pure schedules, the same on every rank.
 struct StepArgs {
   std::int64_t step = 0;
-  double epoch = 0;              ///< at the start of the step, fractional
+  double epoch = 0;  ///< at the start of the step, fractional
   double lr = 0;
   double weight_decay = 0;
-  double momentum_scale = 1;     ///< lr_t / lr_{t-1} with momentum correction, else 1
+  double momentum_scale = 1;  ///< lr_t / lr_{t-1} with momentum correction, else 1
   bool augment = true;
-  std::int64_t first_sample = 0; ///< position in the epoch's global order
-  std::int64_t images = 0;       ///< true global count of this step: the divisor of the summed gradient
+  std::int64_t first_sample = 0;  ///< position in the epoch's global order
+  std::int64_t images = 0;        ///< true global count of this step: the divisor of the summed gradient
 };
 
 /// A value with its band; measured values have low == value == high.
@@ -32,17 +32,17 @@ struct Figure {
 };
 
 struct StepResult {
-  Time elapsed;                  ///< over all the steps
+  Time elapsed;  ///< over all the steps
   std::int64_t steps = 0;
   std::int64_t images = 0;
-  std::optional<Figure> loss;    ///< of the last step, averaged over the global batch
-  Breakdown parts;               ///< mean per step
+  std::optional<Figure> loss;        ///< of the last step, averaged over the global batch
+  Breakdown parts;                   ///< mean per step
   std::int64_t simulated_steps = 0;  ///< steps executed one by one; the others were repeated or drawn
 };
 
 struct EvalArgs {
   double epoch = 0;
-  std::int64_t images = 0;       ///< validation images; every one is counted once
+  std::int64_t images = 0;  ///< validation images; every one is counted once
 };
 
 struct EvalResult {
@@ -51,9 +51,9 @@ struct EvalResult {
 };
 
 struct WorldInfo {
-  std::string backend;           ///< "simulated ABCI", "cpu (oneDNN 2.6)"
+  std::string backend;  ///< "simulated ABCI", "cpu (oneDNN 2.6)"
   int world_size = 1;
-  std::string description;       ///< one line for logs: cluster, GPU, versions
+  std::string description;  ///< one line for logs: cluster, GPU, versions
 };
 
 /// The training loop's own state, saved with a checkpoint.

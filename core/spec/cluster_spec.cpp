@@ -28,7 +28,8 @@ void check_nvlink(Checker& c, const NodeSpec& node) {
   if (!n.present) return;
   c.rate(n.per_link, "node.nvlink.per_link");
   if (n.through_switch) {
-    c.expect(n.links_per_gpu >= 1, "node.nvlink.links_per_gpu", "{} links to the switch; expected at least 1", n.links_per_gpu);
+    c.expect(n.links_per_gpu >= 1, "node.nvlink.links_per_gpu", "{} links to the switch; expected at least 1",
+             n.links_per_gpu);
     c.expect(n.pairs.empty(), "node.nvlink.pairs", "pairs beside a switch; expected one or the other");
     return;
   }
@@ -49,10 +50,14 @@ void check_pcie(Checker& c, const NodeSpec& node) {
   std::multiset<int> gpus;
   for (const auto& s : p.switches) gpus.insert(s.begin(), s.end());
   for (int g = 0; g < node.gpus; ++g) {
-    c.expect(gpus.count(g) == 1, "node.pcie.switches", "local rank {} is below {} switches; expected exactly one", g, gpus.count(g));
+    c.expect(gpus.count(g) == 1, "node.pcie.switches", "local rank {} is below {} switches; expected exactly one", g,
+             gpus.count(g));
   }
-  for (int g : gpus) c.expect(g >= 0 && g < node.gpus, "node.pcie.switches", "local rank {} does not exist; the node has {} GPUs", g, node.gpus);
-  c.expect(p.cpu_of_switch.size() == p.switches.size(), "node.pcie.cpu_of_switch", "{} entries for {} switches", p.cpu_of_switch.size(), p.switches.size());
+  for (int g : gpus)
+    c.expect(g >= 0 && g < node.gpus, "node.pcie.switches", "local rank {} does not exist; the node has {} GPUs", g,
+             node.gpus);
+  c.expect(p.cpu_of_switch.size() == p.switches.size(), "node.pcie.cpu_of_switch", "{} entries for {} switches",
+           p.cpu_of_switch.size(), p.switches.size());
   std::set<int> cpus(p.cpu_of_switch.begin(), p.cpu_of_switch.end());
   if (cpus.size() > 1) c.rate(p.host_link, "node.pcie.host_link");
 }
@@ -62,32 +67,41 @@ void check_nics(Checker& c, const ClusterSpec& cluster) {
   const NicSpec& n = node.nic;
   c.expect(n.count >= 0, "node.nic.count", "{} NICs; expected 0 or more", n.count);
   if (n.count <= 0) {
-    c.expect(cluster.nodes == 1 && cluster.network.kind == NetworkKind::None, "node.nic.count", "{} nodes cannot reach each other without a NIC", cluster.nodes);
+    c.expect(cluster.nodes == 1 && cluster.network.kind == NetworkKind::None, "node.nic.count",
+             "{} nodes cannot reach each other without a NIC", cluster.nodes);
     return;
   }
   const auto count = static_cast<std::size_t>(n.count);
   c.rate(n.rate, "node.nic.rate");
-  c.expect(static_cast<int>(n.nic_of_gpu.size()) == node.gpus, "node.nic.nic_of_gpu", "{} entries for {} GPUs", n.nic_of_gpu.size(), node.gpus);
-  for (int nic : n.nic_of_gpu) c.expect(nic >= 0 && nic < n.count, "node.nic.nic_of_gpu", "NIC {} does not exist; NICs are 0 to {}", nic, n.count - 1);
+  c.expect(static_cast<int>(n.nic_of_gpu.size()) == node.gpus, "node.nic.nic_of_gpu", "{} entries for {} GPUs",
+           n.nic_of_gpu.size(), node.gpus);
+  for (int nic : n.nic_of_gpu)
+    c.expect(nic >= 0 && nic < n.count, "node.nic.nic_of_gpu", "NIC {} does not exist; NICs are 0 to {}", nic,
+             n.count - 1);
   if (node.pcie.switches.empty()) return;
   if (!n.under_switch.empty()) {
-    c.expect(n.under_switch.size() == count, "node.nic.under_switch", "{} entries for {} NICs", n.under_switch.size(), n.count);
+    c.expect(n.under_switch.size() == count, "node.nic.under_switch", "{} entries for {} NICs", n.under_switch.size(),
+             n.count);
     for (int s : n.under_switch) {
-      c.expect(s >= 0 && s < static_cast<int>(node.pcie.switches.size()), "node.nic.under_switch", "PCIe switch {} does not exist", s);
+      c.expect(s >= 0 && s < static_cast<int>(node.pcie.switches.size()), "node.nic.under_switch",
+               "PCIe switch {} does not exist", s);
     }
   } else {
-    c.expect(n.cpu.size() == count, "node.nic.cpu", "{} entries for {} NICs; expected the socket of each (or under_switch)", n.cpu.size(), n.count);
+    c.expect(n.cpu.size() == count, "node.nic.cpu",
+             "{} entries for {} NICs; expected the socket of each (or under_switch)", n.cpu.size(), n.count);
   }
 }
 
 void check_network(Checker& c, const ClusterSpec& cluster) {
   const NetworkSpec& net = cluster.network;
   if (net.kind == NetworkKind::None) {
-    c.expect(cluster.nodes == 1, "network.kind", "{} nodes and no network; the topology is not connected. Expected star or fat_tree", cluster.nodes);
+    c.expect(cluster.nodes == 1, "network.kind",
+             "{} nodes and no network; the topology is not connected. Expected star or fat_tree", cluster.nodes);
     return;
   }
   c.expect(!net.tiers.empty(), "network.tiers", "no tier of switches; the topology is not connected");
-  if (net.kind == NetworkKind::Star) c.expect(net.tiers.size() <= 1, "network.tiers", "{} tiers; a star has one", net.tiers.size());
+  if (net.kind == NetworkKind::Star)
+    c.expect(net.tiers.size() <= 1, "network.tiers", "{} tiers; a star has one", net.tiers.size());
   long groups = 1;
   for (std::size_t i = 0; i < net.tiers.size(); ++i) {
     const TierSpec& t = net.tiers[i];
@@ -106,11 +120,15 @@ void check_network(Checker& c, const ClusterSpec& cluster) {
     }
   }
   if (net.kind == NetworkKind::FatTree && !net.tiers.empty()) {
-    c.expect(groups <= 1, "network.tiers", "the topology is not connected: the top tier leaves {} separate groups; expected a last tier with group = 0", groups);
+    c.expect(
+        groups <= 1, "network.tiers",
+        "the topology is not connected: the top tier leaves {} separate groups; expected a last tier with group = 0",
+        groups);
   }
   if (net.nodes_per_rack > 0 && !net.tiers.empty() && net.leaves_per_rack > 0) {
-    c.expect(net.leaves_per_rack * net.tiers[0].group >= net.nodes_per_rack * cluster.node.nic.count, "network.nodes_per_rack",
-             "{} nodes with {} NICs do not fit {} leaves of {} ports", net.nodes_per_rack, cluster.node.nic.count, net.leaves_per_rack, net.tiers[0].group);
+    c.expect(net.leaves_per_rack * net.tiers[0].group >= net.nodes_per_rack * cluster.node.nic.count,
+             "network.nodes_per_rack", "{} nodes with {} NICs do not fit {} leaves of {} ports", net.nodes_per_rack,
+             cluster.node.nic.count, net.leaves_per_rack, net.tiers[0].group);
   }
 }
 
@@ -119,7 +137,8 @@ void check_network(Checker& c, const ClusterSpec& cluster) {
 std::vector<Fault> validate(const ClusterSpec& cluster) {
   Checker c;
   c.expect(cluster.nodes >= 1, "cluster.nodes", "{} nodes; expected at least 1", cluster.nodes);
-  c.expect(cluster.node.gpus >= 1 && cluster.node.gpus <= 64, "node.gpus", "{} GPUs per node; expected 1 to 64", cluster.node.gpus);
+  c.expect(cluster.node.gpus >= 1 && cluster.node.gpus <= 64, "node.gpus", "{} GPUs per node; expected 1 to 64",
+           cluster.node.gpus);
   check_nvlink(c, cluster.node);
   check_pcie(c, cluster.node);
   check_nics(c, cluster);

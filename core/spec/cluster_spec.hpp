@@ -16,11 +16,11 @@ struct NvlinkPair {
 
 struct NvlinkSpec {
   bool present = false;
-  bool through_switch = false;           ///< NVSwitch: every GPU has `links_per_gpu` to a non-blocking switch
-  int links_per_gpu = 0;                 ///< with a switch
-  std::vector<NvlinkPair> pairs;         ///< without
-  Sourced<Bandwidth> per_link;           ///< achieved, per direction
-  Sourced<Time> latency;                 ///< of the wire; protocol cost comes from the library file
+  bool through_switch = false;    ///< NVSwitch: every GPU has `links_per_gpu` to a non-blocking switch
+  int links_per_gpu = 0;          ///< with a switch
+  std::vector<NvlinkPair> pairs;  ///< without
+  Sourced<Bandwidth> per_link;    ///< achieved, per direction
+  Sourced<Time> latency;          ///< of the wire; protocol cost comes from the library file
 };
 
 struct PcieSpec {
@@ -33,16 +33,16 @@ struct PcieSpec {
 
 struct NicSpec {
   int count = 0;
-  Sourced<Bandwidth> rate;                 ///< achieved, per direction, per NIC
-  Sourced<Time> latency;                   ///< NIC to first switch port
-  std::vector<int> cpu;                    ///< socket of NIC i, used when `under_switch` is empty
-  std::vector<int> under_switch;           ///< PCIe switch of NIC i; empty = NICs sit on their CPU's own port
-  std::vector<int> nic_of_gpu;             ///< which NIC local rank i uses
+  Sourced<Bandwidth> rate;        ///< achieved, per direction, per NIC
+  Sourced<Time> latency;          ///< NIC to first switch port
+  std::vector<int> cpu;           ///< socket of NIC i, used when `under_switch` is empty
+  std::vector<int> under_switch;  ///< PCIe switch of NIC i; empty = NICs sit on their CPU's own port
+  std::vector<int> nic_of_gpu;    ///< which NIC local rank i uses
 };
 
 struct NodeSpec {
   int gpus = 1;
-  std::string gpu;                         ///< stem of a GPU file
+  std::string gpu;  ///< stem of a GPU file
   NvlinkSpec nvlink;
   PcieSpec pcie;
   NicSpec nic;
@@ -50,25 +50,25 @@ struct NodeSpec {
 
 /// One tier of switches. Tier 0 connects to NICs, tier i to tier i - 1. Cables between two switches are separate links.
 struct TierSpec {
-  std::string name;                        ///< "leaf", "fbb", "director"
-  int group = 0;                           ///< tier 0: NIC ports per switch; else how many lower-tier GROUPS join here (0 = all)
-  int switches = 1;                        ///< switches of this tier per group
-  int cables = 1;                          ///< cables from each lower switch of the group to each switch of this tier
-  Sourced<Bandwidth> rate;                 ///< of a cable, per direction
-  Sourced<Time> hop;                       ///< crossing one switch of this tier, cable included
+  std::string name;         ///< "leaf", "fbb", "director"
+  int group = 0;            ///< tier 0: NIC ports per switch; else how many lower-tier GROUPS join here (0 = all)
+  int switches = 1;         ///< switches of this tier per group
+  int cables = 1;           ///< cables from each lower switch of the group to each switch of this tier
+  Sourced<Bandwidth> rate;  ///< of a cable, per direction
+  Sourced<Time> hop;        ///< crossing one switch of this tier, cable included
 };
 
 enum class NetworkKind { None, Star, FatTree };
 
 struct NetworkSpec {
   NetworkKind kind = NetworkKind::None;
-  int nodes_per_rack = 0;                  ///< fat tree: nodes whose ports fill one group of leaves; 0 = one after the other
-  int leaves_per_rack = 0;                 ///< fat tree: leaves that form one lower group (ABCI: 4)
-  std::vector<TierSpec> tiers;             ///< star: one tier; fat tree: one or more
+  int nodes_per_rack = 0;       ///< fat tree: nodes whose ports fill one group of leaves; 0 = one after the other
+  int leaves_per_rack = 0;      ///< fat tree: leaves that form one lower group (ABCI: 4)
+  std::vector<TierSpec> tiers;  ///< star: one tier; fat tree: one or more
 };
 
 struct ClusterSpec {
-  std::string name;                        ///< file stem
+  std::string name;  ///< file stem
   std::string title;
   int nodes = 1;
   NodeSpec node;

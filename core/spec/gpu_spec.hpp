@@ -14,10 +14,10 @@ namespace lockstep {
 /// Published training throughput (or step time) of ONE GPU: fixes the overall efficiency for (framework, precision).
 /// Never a multi-node result.
 struct Anchor {
-  std::string framework;                 ///< "mxnet-20.12"
-  std::string model;                     ///< zoo name, usually resnet50
+  std::string framework;  ///< "mxnet-20.12"
+  std::string model;      ///< zoo name, usually resnet50
   Precision precision = Precision::Fp16;
-  std::int64_t batch = 0;                ///< images per GPU
+  std::int64_t batch = 0;  ///< images per GPU
   Sourced<double> images_per_second;
 };
 
@@ -29,18 +29,18 @@ struct ConvTiming {
 };
 
 struct GpuSpec {
-  std::string name;                      ///< file stem
-  std::string title;                     ///< "Tesla V100 SXM2 16 GB"
+  std::string name;   ///< file stem
+  std::string title;  ///< "Tesla V100 SXM2 16 GB"
   int compute_capability = 70;
   Sourced<FlopRate> fp32_peak;
-  Sourced<FlopRate> half_peak;           ///< tensor cores where there are some, else fp16 units
+  Sourced<FlopRate> half_peak;  ///< tensor cores where there are some, else fp16 units
   Sourced<Bytes> memory;
   Sourced<Bandwidth> memory_peak;
-  Sourced<Bandwidth> memory_achieved;    ///< reads + writes of a copy
-  Sourced<Time> kernel_gap;              ///< least time from one kernel's start to the next one's beyond its work
-  Sourced<Time> dispatch;                ///< host time to issue one operation (a step is never faster than operations x this)
-  Sourced<double> step_jitter;           ///< sigma of the step's compute time, relative
-  Sourced<double> gpu_spread;            ///< sigma of the fixed speed between equal GPUs, relative
+  Sourced<Bandwidth> memory_achieved;  ///< reads + writes of a copy
+  Sourced<Time> kernel_gap;            ///< least time from one kernel's start to the next one's beyond its work
+  Sourced<Time> dispatch;       ///< host time to issue one operation (a step is never faster than operations x this)
+  Sourced<double> step_jitter;  ///< sigma of the step's compute time, relative
+  Sourced<double> gpu_spread;   ///< sigma of the fixed speed between equal GPUs, relative
   std::vector<Anchor> anchors;
   std::vector<ConvTiming> convolutions;  ///< read from the CSV that the file names
   std::string convolutions_source;

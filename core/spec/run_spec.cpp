@@ -23,7 +23,8 @@ class Checker {
     std::string list;
     for (const auto& w : words) list += (list.empty() ? "" : ", ") + w;
     const std::string near = nearest(value, words);
-    expect(false, key, "\"{}\" is not known{}; expected one of {}", value, near.empty() ? "" : fmt::format(" (did you mean \"{}\"?)", near), list);
+    expect(false, key, "\"{}\" is not known{}; expected one of {}", value,
+           near.empty() ? "" : fmt::format(" (did you mean \"{}\"?)", near), list);
   }
   std::vector<Fault> faults;
 };
@@ -33,16 +34,22 @@ class Checker {
 std::vector<Fault> validate(const RunSpec& run) {
   Checker c;
   const auto& t = run.training;
-  c.expect(run.model.image_size >= 0 && run.model.image_size <= 8192, "model.image_size", "{} is not an image size; expected 1 to 8192, or 0 for the model's own", run.model.image_size);
-  c.expect(run.model.classes >= 0, "model.classes", "{} classes; expected at least 1, or 0 for the model's own", run.model.classes);
+  c.expect(run.model.image_size >= 0 && run.model.image_size <= 8192, "model.image_size",
+           "{} is not an image size; expected 1 to 8192, or 0 for the model's own", run.model.image_size);
+  c.expect(run.model.classes >= 0, "model.classes", "{} classes; expected at least 1, or 0 for the model's own",
+           run.model.classes);
 
   c.expect(std::isfinite(t.epochs) && t.epochs > 0, "training.epochs", "{} epochs; expected more than 0", t.epochs);
   c.expect(t.global_batch >= 1, "training.global_batch", "{} images; expected at least 1", t.global_batch);
   c.expect(t.accumulation >= 1, "training.accumulation", "{} micro-steps; expected at least 1", t.accumulation);
-  c.expect(t.label_smoothing >= 0 && t.label_smoothing < 1, "training.label_smoothing", "{} is out of range; expected 0 <= smoothing < 1", t.label_smoothing);
-  c.expect(t.evaluate_every >= 0, "training.evaluate_every", "{} epochs; expected 0 (only at the end) or more", t.evaluate_every);
-  c.expect(t.checkpoint_every >= 0, "training.checkpoint_every", "{} epochs; expected 0 (only at the end) or more", t.checkpoint_every);
-  c.expect(t.augmentation_off_from >= 0, "training.augmentation_off_from", "epoch {}; expected 0 (never) or more", t.augmentation_off_from);
+  c.expect(t.label_smoothing >= 0 && t.label_smoothing < 1, "training.label_smoothing",
+           "{} is out of range; expected 0 <= smoothing < 1", t.label_smoothing);
+  c.expect(t.evaluate_every >= 0, "training.evaluate_every", "{} epochs; expected 0 (only at the end) or more",
+           t.evaluate_every);
+  c.expect(t.checkpoint_every >= 0, "training.checkpoint_every", "{} epochs; expected 0 (only at the end) or more",
+           t.checkpoint_every);
+  c.expect(t.augmentation_off_from >= 0, "training.augmentation_off_from", "epoch {}; expected 0 (never) or more",
+           t.augmentation_off_from);
   c.expect(t.log_every >= 1, "training.log_every", "{} steps; expected at least 1", t.log_every);
   c.word(t.device, "training.device", {"cpu", "cuda"});
   c.word(t.initialization, "training.initialization", {"same_seed", "broadcast"});
@@ -56,59 +63,77 @@ std::vector<Fault> validate(const RunSpec& run) {
     if (batch % unit == 0) return;
     const std::int64_t below = batch / unit * unit;
     c.expect(false, key, "{} images are not divisible by {} GPUs{}; expected a multiple of {}, such as {}", batch, gpus,
-             t.accumulation > 1 ? fmt::format(" x {} micro-steps", t.accumulation) : "", unit, below > 0 ? below : unit);
+             t.accumulation > 1 ? fmt::format(" x {} micro-steps", t.accumulation) : "", unit,
+             below > 0 ? below : unit);
   };
   divisible(t.global_batch, "training.global_batch");
   for (const auto& [epoch, batch] : run.schedule.batches) {
-    c.expect(epoch >= 0 && batch >= 1, "schedule.batches", "({}, {}) is not an epoch and a batch; expected epoch >= 0 and batch >= 1", epoch, batch);
+    c.expect(epoch >= 0 && batch >= 1, "schedule.batches",
+             "({}, {}) is not an epoch and a batch; expected epoch >= 0 and batch >= 1", epoch, batch);
     divisible(batch, "schedule.batches");
   }
-  c.expect(std::is_sorted(run.schedule.batches.begin(), run.schedule.batches.end()), "schedule.batches", "epochs are not in ascending order");
+  c.expect(std::is_sorted(run.schedule.batches.begin(), run.schedule.batches.end()), "schedule.batches",
+           "epochs are not in ascending order");
 
   const auto& o = run.optimizer;
-  c.expect(o.momentum >= 0 && o.momentum < 1, "optimizer.momentum", "{} is out of range; expected 0 <= momentum < 1", o.momentum);
+  c.expect(o.momentum >= 0 && o.momentum < 1, "optimizer.momentum", "{} is out of range; expected 0 <= momentum < 1",
+           o.momentum);
   c.expect(o.weight_decay >= 0, "optimizer.weight_decay", "{} is negative; expected 0 or more", o.weight_decay);
-  c.expect(o.trust > 0, "optimizer.trust", "{} is not a trust coefficient; expected more than 0, such as 0.001", o.trust);
+  c.expect(o.trust > 0, "optimizer.trust", "{} is not a trust coefficient; expected more than 0, such as 0.001",
+           o.trust);
   c.expect(o.epsilon >= 0, "optimizer.epsilon", "{} is negative; expected 0 or more", o.epsilon);
   c.word(o.update, "optimizer.update", {"whole", "per_bucket"});
 
   const auto& s = run.schedule;
   c.expect(s.base_lr > 0, "schedule.base_lr", "{} is not a rate; expected more than 0", s.base_lr);
-  c.expect(s.linear_scaling_base >= 0, "schedule.linear_scaling_base", "{} images; expected a reference batch such as 256, or 0 for off", s.linear_scaling_base);
+  c.expect(s.linear_scaling_base >= 0, "schedule.linear_scaling_base",
+           "{} images; expected a reference batch such as 256, or 0 for off", s.linear_scaling_base);
   c.expect(s.warmup_epochs >= 0, "schedule.warmup_epochs", "{} epochs; expected 0 or more", s.warmup_epochs);
   c.expect(s.warmup_start_lr >= 0, "schedule.warmup_start_lr", "{} is negative; expected 0 or more", s.warmup_start_lr);
   c.expect(s.end_lr >= 0, "schedule.end_lr", "{} is negative; expected 0 or more", s.end_lr);
   c.expect(s.power > 0, "schedule.power", "{} is not a power; expected more than 0", s.power);
-  c.expect(s.step_factor > 0 && s.step_factor <= 1, "schedule.step_factor", "{} is out of range; expected 0 < factor <= 1", s.step_factor);
-  c.expect(std::is_sorted(s.step_epochs.begin(), s.step_epochs.end()), "schedule.step_epochs", "epochs are not in ascending order");
-  c.expect(s.decay_epochs >= 0, "schedule.decay_epochs", "{} epochs; expected 0 (to the end of the run) or more", s.decay_epochs);
+  c.expect(s.step_factor > 0 && s.step_factor <= 1, "schedule.step_factor",
+           "{} is out of range; expected 0 < factor <= 1", s.step_factor);
+  c.expect(std::is_sorted(s.step_epochs.begin(), s.step_epochs.end()), "schedule.step_epochs",
+           "epochs are not in ascending order");
+  c.expect(s.decay_epochs >= 0, "schedule.decay_epochs", "{} epochs; expected 0 (to the end of the run) or more",
+           s.decay_epochs);
   c.word(s.weight_decay, "schedule.weight_decay", {"constant", "with_lr"});
 
   const auto& b = run.buckets;
   c.expect(b.size > Bytes(0), "buckets.size", "{} bytes; expected more than 0", b.size.count());
   c.expect(b.first > Bytes(0), "buckets.first", "{} bytes; expected more than 0", b.first.count());
-  c.expect(b.policy != BucketPolicy::Horovod || b.cycle > Time::zero(), "buckets.cycle", "horovod needs a cycle longer than 0, such as \"1ms\"");
-  c.expect(b.policy != BucketPolicy::Fixed || !b.tensors.empty(), "buckets.tensors", "policy fixed needs the number of tensors of each bucket, such as [3, 21, 57, 80]");
+  c.expect(b.policy != BucketPolicy::Horovod || b.cycle > Time::zero(), "buckets.cycle",
+           "horovod needs a cycle longer than 0, such as \"1ms\"");
+  c.expect(b.policy != BucketPolicy::Fixed || !b.tensors.empty(), "buckets.tensors",
+           "policy fixed needs the number of tensors of each bucket, such as [3, 21, 57, 80]");
   for (int n : b.tensors) c.expect(n >= 1, "buckets.tensors", "a bucket of {} tensors; expected at least 1", n);
 
   const auto& a = run.allreduce;
-  c.expect(a.across == AllreduceAlgorithm::Auto || a.across == AllreduceAlgorithm::Ring || a.across == AllreduceAlgorithm::HalvingDoubling ||
-               a.across == AllreduceAlgorithm::Tree,
+  c.expect(a.across == AllreduceAlgorithm::Auto || a.across == AllreduceAlgorithm::Ring ||
+               a.across == AllreduceAlgorithm::HalvingDoubling || a.across == AllreduceAlgorithm::Tree,
            "allreduce.across", "between nodes expected auto, ring, halving_doubling or tree");
   c.expect(a.chunk > Bytes(0), "allreduce.chunk", "{} bytes; expected more than 0", a.chunk.count());
+  c.expect(a.in_flight >= 1, "allreduce.in_flight", "{} collectives at once; expected at least 1", a.in_flight);
   c.expect(a.channels >= 0, "allreduce.channels", "{} channels; expected 1 or more, or 0 for all", a.channels);
-  c.expect(a.torus_x >= 0, "allreduce.torus_x", "rows of {}; expected 1 or more, or 0 for the GPUs of a node", a.torus_x);
-  if (a.torus_x > 0 && gpus >= 1) c.expect(gpus % a.torus_x == 0, "allreduce.torus_x", "{} GPUs do not fill rows of {}", gpus, a.torus_x);
+  c.expect(a.torus_x >= 0, "allreduce.torus_x", "rows of {}; expected 1 or more, or 0 for the GPUs of a node",
+           a.torus_x);
+  if (a.torus_x > 0 && gpus >= 1)
+    c.expect(gpus % a.torus_x == 0, "allreduce.torus_x", "{} GPUs do not fill rows of {}", gpus, a.torus_x);
 
   const auto& m = run.simulation;
   c.word(m.fold, "simulation.fold", {"none", "exact", "approx"});
   c.word(m.routing, "simulation.routing", {"static", "ecmp"});
   c.expect(m.sampled_steps >= 1, "simulation.sampled_steps", "{} steps; expected at least 1", m.sampled_steps);
-  c.expect(m.step_jitter < 0.5, "simulation.step_jitter", "{} is out of range; expected a relative sigma below 0.5", m.step_jitter);
-  c.expect(m.gpu_spread < 0.5, "simulation.gpu_spread", "{} is out of range; expected a relative sigma below 0.5", m.gpu_spread);
+  c.expect(m.step_jitter < 0.5, "simulation.step_jitter", "{} is out of range; expected a relative sigma below 0.5",
+           m.step_jitter);
+  c.expect(m.gpu_spread < 0.5, "simulation.gpu_spread", "{} is out of range; expected a relative sigma below 0.5",
+           m.gpu_spread);
   for (const SlowRank& slow : m.slow_ranks) {
-    c.expect(slow.rank >= 0 && slow.rank < std::max(1, gpus), "simulation.slow_ranks", "rank {} does not exist; ranks are 0 to {}", slow.rank, gpus - 1);
-    c.expect(slow.factor > 0, "simulation.slow_ranks", "factor {}; expected more than 0 (1.3 = 30 % slower)", slow.factor);
+    c.expect(slow.rank >= 0 && slow.rank < std::max(1, gpus), "simulation.slow_ranks",
+             "rank {} does not exist; ranks are 0 to {}", slow.rank, gpus - 1);
+    c.expect(slow.factor > 0, "simulation.slow_ranks", "factor {}; expected more than 0 (1.3 = 30 % slower)",
+             slow.factor);
   }
 
   const auto& d = run.data;

@@ -15,60 +15,73 @@ enum class Precision { Fp32, Tf32, Fp16, Bf16 };  ///< of activations and gradie
 
 struct ModelSpec {
   std::string name = "resnet50";  ///< a name of model_names() (core/model/zoo.hpp)
-  int image_size = 0;             ///< pixels, square; 0 takes the model's own (224; 32 for the CIFAR nets; 227 for AlexNet)
-  int classes = 0;                ///< 0 takes the model's own (1000; 10 for the CIFAR nets)
+  int image_size = 0;  ///< pixels, square; 0 takes the model's own (224; 32 for the CIFAR nets; 227 for AlexNet)
+  int classes = 0;     ///< 0 takes the model's own (1000; 10 for the CIFAR nets)
 };
 
 struct TrainingSpec {
   double epochs = 90;
-  std::int64_t global_batch = 256;      ///< images per optimizer step over all ranks
-  int accumulation = 1;                 ///< micro-steps per step
+  std::int64_t global_batch = 256;  ///< images per optimizer step over all ranks
+  int accumulation = 1;             ///< micro-steps per step
   Precision precision = Precision::Fp16;
-  std::string device = "cpu";           ///< of a real run: cpu, cuda; the simulator ignores it
+  std::string device = "cpu";  ///< of a real run: cpu, cuda; the simulator ignores it
   std::uint64_t seed = 42;
-  double label_smoothing = 0.0;         ///< in [0, 1)
-  double evaluate_every = 4;            ///< epochs; 0 evaluates only at the end
-  std::int64_t log_every = 100;         ///< steps
-  double checkpoint_every = 0;          ///< epochs; 0 = only at the end of a real run
-  double augmentation_off_from = 0;     ///< epoch from which augmentation is off (Fujitsu: 85); 0 = never
+  double label_smoothing = 0.0;              ///< in [0, 1)
+  double evaluate_every = 4;                 ///< epochs; 0 evaluates only at the end
+  std::int64_t log_every = 100;              ///< steps
+  double checkpoint_every = 0;               ///< epochs; 0 = only at the end of a real run
+  double augmentation_off_from = 0;          ///< epoch from which augmentation is off (Fujitsu: 85); 0 = never
   std::string initialization = "same_seed";  ///< same_seed (no broadcast) or broadcast
 };
 
 enum class OptimizerKind { Sgd, Nesterov, Lars };
 /// The optimizers that the literature calls LARS; core/optim/lars.hpp states each update and its source.
-enum class LarsVariant { Paper, MlperfReference, TfModels, MxnetMultiLars, NvidiaFastV2, Fujitsu, ApexLarc, ApexScale, Timm };
+enum class LarsVariant {
+  Paper,
+  MlperfReference,
+  TfModels,
+  MxnetMultiLars,
+  NvidiaFastV2,
+  Fujitsu,
+  ApexLarc,
+  ApexScale,
+  Timm
+};
 enum class NormKernels { PerLayer, Batched };  ///< LARS norms: one launch per layer, or all layers together (Fujitsu)
 
 struct OptimizerSpec {
   OptimizerKind kind = OptimizerKind::Sgd;
   LarsVariant lars_variant = LarsVariant::Paper;
   double momentum = 0.9;
-  bool momentum_correction = true;      ///< SGD, Nesterov: velocity times lr_t / lr_{t-1} (Goyal et al., section 3); LARS variants have their own
+  bool momentum_correction =
+      true;  ///< SGD, Nesterov: velocity times lr_t / lr_{t-1} (Goyal et al., section 3); LARS variants have their own
   double weight_decay = 1e-4;
-  double trust = 0.001;                 ///< LARS eta
-  double epsilon = 0.0;                 ///< LARS denominator
-  bool skip_bias_and_norm = true;       ///< no decay and no trust ratio on biases, gamma and beta
+  double trust = 0.001;            ///< LARS eta
+  double epsilon = 0.0;            ///< LARS denominator
+  bool skip_bias_and_norm = true;  ///< no decay and no trust ratio on biases, gamma and beta
   NormKernels norms = NormKernels::Batched;
-  std::string update = "whole";         ///< whole: one update after all buckets; per_bucket: as each bucket arrives
+  std::string update = "whole";  ///< whole: one update after all buckets; per_bucket: as each bucket arrives
 };
 
 enum class WarmupKind { None, Constant, Gradual };
 enum class DecayKind { Constant, Step, Linear, Polynomial, Cosine };
 
 struct ScheduleSpec {
-  double base_lr = 0.1;                 ///< peak rate, after linear scaling if `linear_scaling_base` is set
-  std::int64_t linear_scaling_base = 0; ///< reference batch of the linear rule: rate = base_lr * global_batch / this; 0 = off
+  double base_lr = 0.1;  ///< peak rate, after linear scaling if `linear_scaling_base` is set
+  std::int64_t linear_scaling_base =
+      0;  ///< reference batch of the linear rule: rate = base_lr * global_batch / this; 0 = off
   WarmupKind warmup = WarmupKind::Gradual;
   double warmup_epochs = 5;
-  double warmup_start_lr = 0;           ///< rate at the first warm-up step (Goyal: 0.1)
+  double warmup_start_lr = 0;  ///< rate at the first warm-up step (Goyal: 0.1)
   DecayKind decay = DecayKind::Step;
   std::vector<double> step_epochs = {30, 60, 80};
   double step_factor = 0.1;
-  double power = 2;                     ///< polynomial
+  double power = 2;  ///< polynomial
   double end_lr = 0;
-  double decay_epochs = 0;              ///< length of the decay after warm-up; 0 = to the end of the run
-  bool first_step_is_one = false;       ///< MLPerf MXNet counts steps from 1, the TF reference from 0
-  std::string weight_decay = "constant";///< constant, or with_lr: decay follows the same warm-up and decay factor (Fujitsu)
+  double decay_epochs = 0;         ///< length of the decay after warm-up; 0 = to the end of the run
+  bool first_step_is_one = false;  ///< MLPerf MXNet counts steps from 1, the TF reference from 0
+  std::string weight_decay =
+      "constant";  ///< constant, or with_lr: decay follows the same warm-up and decay factor (Fujitsu)
   std::vector<std::pair<double, std::int64_t>> batches;  ///< (epoch, global batch from there on); empty = constant
 };
 
@@ -76,11 +89,11 @@ enum class BucketPolicy { PerTensor, One, Size, Fixed, Ddp, Horovod };
 
 struct BucketsSpec {
   BucketPolicy policy = BucketPolicy::Size;
-  Bytes size = Bytes::mib(25);          ///< size: closes at this; ddp: cap; horovod: fusion threshold
-  Bytes first = Bytes::mib(1);          ///< ddp: cap of the first bucket
-  Time cycle = Time::milliseconds(1);   ///< horovod: negotiation cycle; fixed: poll of the launching thread
-  std::vector<int> tensors;             ///< fixed: tensors per bucket in backward order, must sum to the tensor count
-  bool separate_fp32 = false;           ///< collect BN gradients in fp32 into one last bucket (Fujitsu)
+  Bytes size = Bytes::mib(25);         ///< size: closes at this; ddp: cap; horovod: fusion threshold
+  Bytes first = Bytes::mib(1);         ///< ddp: cap of the first bucket
+  Time cycle = Time::milliseconds(1);  ///< horovod: negotiation cycle; fixed: poll of the launching thread
+  std::vector<int> tensors;            ///< fixed: tensors per bucket in backward order, must sum to the tensor count
+  bool separate_fp32 = false;          ///< collect BN gradients in fp32 into one last bucket (Fujitsu)
 };
 
 enum class AllreduceAlgorithm { Auto, Ring, HalvingDoubling, Tree, Torus, Hierarchical, ThreePhase };
@@ -88,62 +101,63 @@ enum class AllreduceAlgorithm { Auto, Ring, HalvingDoubling, Tree, Torus, Hierar
 struct AllreduceSpec {
   AllreduceAlgorithm algorithm = AllreduceAlgorithm::Auto;
   AllreduceAlgorithm across = AllreduceAlgorithm::Auto;  ///< between nodes, for torus, hierarchical and three_phase
-  std::string library = "plain";        ///< file stem in data/libraries: protocol costs; or a path
-  std::string protocol = "auto";        ///< auto, simple, ll, ll128
-  int torus_x = 0;                      ///< row length; 0 = GPUs per node
-  int channels = 0;                     ///< rings inside a node; 0 = as many as the topology gives
-  Bytes chunk = Bytes::kib(512);        ///< pipelining unit of trees
-  bool overlap = true;                  ///< start a bucket as soon as backward has filled it; false: after backward
-  bool gpudirect = false;               ///< NIC reads and writes GPU memory even across the host bridge
+  std::string library = "plain";                         ///< file stem in data/libraries: protocol costs; or a path
+  std::string protocol = "auto";                         ///< auto, simple, ll, ll128
+  int torus_x = 0;                                       ///< row length; 0 = GPUs per node
+  int channels = 0;                                      ///< rings inside a node; 0 = as many as the topology gives
+  Bytes chunk = Bytes::kib(512);                         ///< pipelining unit of trees
+  int in_flight = 1;                                     ///< collectives that a rank may have under way at once
+  bool overlap = true;     ///< start a bucket as soon as backward has filled it; false: after backward
+  bool gpudirect = false;  ///< NIC reads and writes GPU memory even across the host bridge
 };
 
 struct ClusterRef {
-  std::string file;                     ///< path, or the stem of a file in data/clusters
-  int gpus = 1;                         ///< world size
-  std::string gpu;                      ///< override of the cluster's GPU; empty = its own
-  std::string framework;                ///< which single-GPU anchor of the GPU file to use; empty = its first for the precision
-  std::string placement = "packed";     ///< packed, spread or random over the nodes
+  std::string file;       ///< path, or the stem of a file in data/clusters
+  int gpus = 1;           ///< world size
+  std::string gpu;        ///< override of the cluster's GPU; empty = its own
+  std::string framework;  ///< which single-GPU anchor of the GPU file to use; empty = its first for the precision
+  std::string placement = "packed";  ///< packed, spread or random over the nodes
 };
 
 struct SlowRank {
   int rank = 0;
-  double factor = 1;                    ///< compute time is multiplied by this, > 0
+  double factor = 1;  ///< compute time is multiplied by this, > 0
 };
 
 struct SimulationSpec {
-  std::string fold = "none";            ///< none: every rank is simulated
-  std::int64_t sampled_steps = 4;       ///< steps simulated per program when noise is on
+  std::string fold = "none";       ///< none: every rank is simulated
+  std::int64_t sampled_steps = 4;  ///< steps simulated per program when noise is on
   bool noise = true;
-  double step_jitter = -1;              ///< sigma of a rank's compute time per step, relative; < 0 takes the GPU file's
-  double gpu_spread = -1;               ///< sigma of the fixed speed of a GPU, relative; < 0 takes the GPU file's
+  double step_jitter = -1;  ///< sigma of a rank's compute time per step, relative; < 0 takes the GPU file's
+  double gpu_spread = -1;   ///< sigma of the fixed speed of a GPU, relative; < 0 takes the GPU file's
   std::vector<SlowRank> slow_ranks;
-  std::string routing = "static";       ///< static (destination-mod-k) or ecmp
+  std::string routing = "static";  ///< static (destination-mod-k) or ecmp
 };
 
 struct DataSpec {
-  std::string kind = "synthetic";       ///< synthetic, imagenet_folder, cifar10, idx
+  std::string kind = "synthetic";  ///< synthetic, imagenet_folder, cifar10, idx
   std::string path;
   std::int64_t training_images = 1281167;
   std::int64_t validation_images = 50000;
-  double decode_rate = 0;               ///< images/s that one node can decode and augment; 0 = not limiting
+  double decode_rate = 0;  ///< images/s that one node can decode and augment; 0 = not limiting
   Bandwidth storage_rate = Bandwidth::bytes_per_second(0);  ///< read rate of one node; 0 = not limiting
-  Bytes image_bytes = Bytes(109576);    ///< mean size of a stored image
+  Bytes image_bytes = Bytes(109576);                        ///< mean size of a stored image
 };
 
 /// Times that a simulation cannot derive and takes from a log, with the source in `source`.
 struct SetupSpec {
-  Time startup = Time::zero();          ///< from run start to the first step
-  Time first_epoch_extra = Time::zero();///< first epoch beyond its steps (autotuning, cold caches)
-  Time evaluation = Time::zero();       ///< one evaluation; zero = derived from forward time
+  Time startup = Time::zero();            ///< from run start to the first step
+  Time first_epoch_extra = Time::zero();  ///< first epoch beyond its steps (autotuning, cold caches)
+  Time evaluation = Time::zero();         ///< one evaluation; zero = derived from forward time
   std::string source;
 };
 
 struct OutputSpec {
-  std::string directory;                ///< empty = print only
+  std::string directory;  ///< empty = print only
   std::vector<int> trace_ranks = {0};
   bool trace = true;
-  std::vector<int> curve;               ///< world sizes of the scaling curve; empty = none
-  std::string published;                ///< rows of data/published/figures.csv to print beside the prediction; empty = none
+  std::vector<int> curve;  ///< world sizes of the scaling curve; empty = none
+  std::string published;   ///< rows of data/published/figures.csv to print beside the prediction; empty = none
 };
 
 /// A whole run file. `validate()` finds every fault that needs no other file.

@@ -16,9 +16,11 @@ namespace lockstep::cli {
 namespace {
 
 struct Options {
-  std::string cluster, library = "nccl-2.8", algorithm = "auto", across = "auto", protocol = "auto", sizes = "8:128MiB", placement = "packed";
+  std::string cluster, library = "nccl-2.8", algorithm = "auto", across = "auto", protocol = "auto", sizes = "8:128MiB",
+                       placement = "packed";
   int gpus = 0, element_bytes = 4, channels = 0;
   bool gpudirect = false, json = false;
+  std::string stagger = "0us";
 };
 
 [[noreturn]] void wrong(const std::string& flag, const std::string& message) { throw ConfigError(flag, "", message); }
@@ -37,7 +39,8 @@ std::vector<Bytes> sizes_of(const std::string& text) {
   std::vector<Bytes> sizes;
   if (const auto colon = text.find(':'); colon != std::string::npos) {
     const Bytes first = size_of(text.substr(0, colon)), last = size_of(text.substr(colon + 1));
-    if (first <= Bytes(0) || last < first) wrong("--sizes", "\"" + text + "\": expected a positive first size that is not larger than the last");
+    if (first <= Bytes(0) || last < first)
+      wrong("--sizes", "\"" + text + "\": expected a positive first size that is not larger than the last");
     for (Bytes s = first; s <= last; s = s * 2) sizes.push_back(s);
     return sizes;
   }
@@ -62,7 +65,8 @@ int collective(const Context& context, const Options& options) {
   inputs.library = read_library(options.library, paths);
   inputs.run.cluster.gpus = options.gpus > 0 ? options.gpus : inputs.cluster.total_gpus();
   if (options.gpus < 0 || inputs.run.cluster.gpus > inputs.cluster.total_gpus()) {
-    wrong("--gpus", fmt::format("{}: expected 1 to {}, the GPUs of {}", options.gpus, inputs.cluster.total_gpus(), inputs.cluster.name));
+    wrong("--gpus", fmt::format("{}: expected 1 to {}, the GPUs of {}", options.gpus, inputs.cluster.total_gpus(),
+                                inputs.cluster.name));
   }
   if (options.element_bytes < 1) wrong("--element-bytes", "expected 1, 2, 4 or 8");
   auto& allreduce = inputs.run.allreduce;
@@ -76,11 +80,19 @@ int collective(const Context& context, const Options& options) {
   const int node_gpus = gpus_per_node_used(inputs.run, inputs.cluster.node);
   const sim::WorldSettings settings{inputs.run, inputs.cluster, {}, inputs.library, {}};
 
+  Time stagger;
+  try {
+    stagger = parse_time(options.stagger);
+  } catch (const std::invalid_argument& e) {
+    wrong("--stagger", e.what());
+  }
+
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   if (!options.json) {
-    fmt::print("# allreduce on {} GPUs of {} with {}, {} bytes per element (out of place, launch included)\n", world, inputs.cluster.name,
-               inputs.library.name, options.element_bytes);
-    fmt::print("# {:>12} {:>12}  {:<17} {:<9} {:>11} {:>9} {:>9} {:>11}\n", "size (B)", "count", "algorithm", "protocol", "time (us)", "algbw", "busbw", "messages");
+    fmt::print("# allreduce on {} GPUs of {} with {}, {} bytes per element (out of place, launch included)\n", world,
+               inputs.cluster.name, inputs.library.name, options.element_bytes);
+    fmt::print("# {:>12} {:>12}  {:<17} {:<9} {:>11} {:>9} {:>9} {:>11}\n", "size (B)", "count", "algorithm",
+               "protocol", "time (us)", "algbw", "busbw", "messages");
   }
   const auto sizes = sizes_of(options.sizes);
   const Progress progress = progress_line(context);
@@ -88,20 +100,28 @@ int collective(const Context& context, const Options& options) {
     if (!progress(static_cast<double>(i) / static_cast<double>(sizes.size()), to_text(sizes[i]))) return kMachineFailed;
     const std::int64_t elements = sizes[i].count() / options.element_bytes;
     const sim::EstimateContext estimate{inputs.cluster, inputs.library, node_gpus, options.gpudirect};
-    const CollectivePlan plan = plan_allreduce(inputs.run, inputs.cluster.node, node_gpus, elements, options.element_bytes, [&](const CollectivePlan& p) {
-      return sim::estimate(p, estimate, sim::choose_protocol(p, estimate, options.protocol));
-    });
-    const sim::CollectiveTime t = sim::simulate_collective(settings, plan);
+    const CollectivePlan plan = plan_allreduce(
+        inputs.run, inputs.cluster.node, node_gpus, elements, options.element_bytes, [&](const CollectivePlan& p) {
+          return sim::estimate(p, estimate, sim::choose_protocol(p, estimate, options.protocol));
+        });
+    const sim::CollectiveTime t = sim::simulate_collective(settings, plan, stagger);
     const Bandwidth algbw = t.time > Time::zero() ? plan.bytes() / t.time : Bandwidth::bytes_per_second(0);
-    const Bandwidth busbw = t.time > Time::zero() ? allreduce_busbw(plan.bytes(), world, t.time) : Bandwidth::bytes_per_second(0);
+    const Bandwidth busbw =
+        t.time > Time::zero() ? allreduce_busbw(plan.bytes(), world, t.time) : Bandwidth::bytes_per_second(0);
     std::string name = to_text(plan.algorithm);
     if (options.json) {
-      rows.push_back({{"bytes", plan.bytes().count()}, {"elements", elements}, {"algorithm", name}, {"protocol", t.protocol},
-                      {"time_us", t.time.microseconds()}, {"algbw_GBps", algbw.gigabytes_per_second()}, {"busbw_GBps", busbw.gigabytes_per_second()},
+      rows.push_back({{"bytes", plan.bytes().count()},
+                      {"elements", elements},
+                      {"algorithm", name},
+                      {"protocol", t.protocol},
+                      {"time_us", t.time.microseconds()},
+                      {"algbw_GBps", algbw.gigabytes_per_second()},
+                      {"busbw_GBps", busbw.gigabytes_per_second()},
                       {"messages", t.messages}});
     } else {
-      fmt::print("  {:>12} {:>12}  {:<17} {:<9} {:>11.2f} {:>9.2f} {:>9.2f} {:>11}\n", plan.bytes().count(), elements, name, t.protocol,
-                 t.time.microseconds(), algbw.gigabytes_per_second(), busbw.gigabytes_per_second(), t.messages);
+      fmt::print("  {:>12} {:>12}  {:<17} {:<9} {:>11.2f} {:>9.2f} {:>9.2f} {:>11}\n", plan.bytes().count(), elements,
+                 name, t.protocol, t.time.microseconds(), algbw.gigabytes_per_second(), busbw.gigabytes_per_second(),
+                 t.messages);
     }
   }
   if (options.json) fmt::print("{}\n", rows.dump(2));
@@ -112,21 +132,34 @@ int collective(const Context& context, const Options& options) {
 
 CLI::App* add_collective(CLI::App& app, const Context& context, Run& run) {
   auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("collective", "A bare allreduce on a cluster by size, printed as nccl-tests does");
+  CLI::App* command =
+      app.add_subcommand("collective", "A bare allreduce on a cluster by size, printed as nccl-tests does");
   command->add_option("cluster", o->cluster, "Cluster file, or the name of one in data/clusters")->required();
   command->add_option("--gpus", o->gpus, "World size (default: the whole cluster)");
   command->add_option("--sizes", o->sizes, "FIRST:LAST doubling, or a list A,B,C")->capture_default_str();
-  command->add_option("--algorithm", o->algorithm, "auto, ring, halving_doubling, tree, torus, hierarchical, three_phase")->capture_default_str();
-  command->add_option("--across", o->across, "Between nodes, for torus, hierarchical and three_phase: auto, ring, halving_doubling, tree")->capture_default_str();
-  command->add_option("--library", o->library, "Library file, or the name of one in data/libraries")->capture_default_str();
+  command
+      ->add_option("--algorithm", o->algorithm, "auto, ring, halving_doubling, tree, torus, hierarchical, three_phase")
+      ->capture_default_str();
+  command
+      ->add_option("--across", o->across,
+                   "Between nodes, for torus, hierarchical and three_phase: auto, ring, halving_doubling, tree")
+      ->capture_default_str();
+  command->add_option("--library", o->library, "Library file, or the name of one in data/libraries")
+      ->capture_default_str();
   command->add_option("--protocol", o->protocol, "auto, or a protocol of the library")->capture_default_str();
   command->add_option("--placement", o->placement, "packed, spread or random")->capture_default_str();
   command->add_option("--channels", o->channels, "Rings inside a node (default: as many as the topology gives)");
+  command
+      ->add_option("--stagger", o->stagger,
+                   "Launch on the GPUs of a node one after the other, this far apart (one process: 5us)")
+      ->capture_default_str();
   command->add_option("--element-bytes", o->element_bytes, "Bytes per element")->capture_default_str();
   command->add_flag("--gpudirect", o->gpudirect, "The NIC reaches GPU memory across the host bridge");
   command->add_flag("--json", o->json, "Print JSON");
-  command->footer("Examples:\n  lockstep collective dgx1-v100 --sizes 8:128MiB\n"
-                  "  lockstep collective abci --gpus 2048 --sizes 1MiB,25MiB --algorithm hierarchical --across tree --library nccl-2.4");
+  command->footer(
+      "Examples:\n  lockstep collective dgx1-v100 --sizes 8:128MiB\n"
+      "  lockstep collective abci --gpus 2048 --sizes 1MiB,25MiB --algorithm hierarchical --across tree --library "
+      "nccl-2.4");
   command->callback([&context, o, &run] { run = [&context, o] { return collective(context, *o); }; });
   return command;
 }

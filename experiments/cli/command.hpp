@@ -16,14 +16,14 @@ enum ExitCode { kDone = 0, kCheckFailed = 1, kInputWrong = 2, kMachineFailed = 3
 
 /// Options that belong to the program, not to one command.
 struct Context {
-  std::filesystem::path data;      ///< directory with clusters/, gpus/, libraries/, published/
-  bool quiet = false;              ///< no progress
+  std::filesystem::path data;  ///< directory with clusters/, gpus/, libraries/, published/
+  bool quiet = false;          ///< no progress
 };
 
 /// Options of commands that read a run file.
 struct RunOptions {
   std::string file;
-  std::vector<std::string> sets;   ///< path=value
+  std::vector<std::string> sets;  ///< path=value
 };
 void add_run_options(CLI::App& command, RunOptions& options);
 

@@ -20,8 +20,11 @@ std::string bash_script(const CLI::App& app) {
   }
   return "_lockstep() {\n"
          "  local word=${COMP_WORDS[COMP_CWORD]} flags=\"\"\n"
-         "  if [ \"$COMP_CWORD\" -eq 1 ]; then COMPREPLY=($(compgen -W \"" + names + "\" -- \"$word\")); return; fi\n"
-         "  case ${COMP_WORDS[1]} in\n" + cases +
+         "  if [ \"$COMP_CWORD\" -eq 1 ]; then COMPREPLY=($(compgen -W \"" +
+         names +
+         "\" -- \"$word\")); return; fi\n"
+         "  case ${COMP_WORDS[1]} in\n" +
+         cases +
          "  esac\n"
          "  case $word in\n"
          "    -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")) ;;\n"
@@ -37,10 +40,13 @@ CLI::App* add_completion(CLI::App& app, const Context&, Run& run) {
   auto shell = std::make_shared<std::string>("bash");
   CLI::App* command = app.add_subcommand("completion", "Print a shell completion script");
   command->add_option("shell", *shell, "bash, or zsh (through bashcompinit)")->capture_default_str();
-  command->footer("Examples:\n  source <(lockstep completion bash)\n  lockstep completion zsh > ~/.lockstep-completion; source it from ~/.zshrc");
+  command->footer(
+      "Examples:\n  source <(lockstep completion bash)\n  lockstep completion zsh > ~/.lockstep-completion; source it "
+      "from ~/.zshrc");
   command->callback([&app, shell, &run] {
     run = [&app, shell] {
-      if (*shell != "bash" && *shell != "zsh") throw ConfigError("completion", "shell", "\"" + *shell + "\" is not known; expected bash or zsh");
+      if (*shell != "bash" && *shell != "zsh")
+        throw ConfigError("completion", "shell", "\"" + *shell + "\" is not known; expected bash or zsh");
       fmt::print("{}{}", *shell == "zsh" ? "autoload -U +X bashcompinit && bashcompinit\n" : "", bash_script(app));
       return static_cast<int>(kDone);
     };

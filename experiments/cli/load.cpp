@@ -6,7 +6,8 @@ namespace lockstep::cli {
 
 void add_run_options(CLI::App& command, RunOptions& options) {
   command.add_option("run", options.file, "Run file (RUN.toml)")->required();
-  command.add_option("--set", options.sets, "Override one value, for example --set cluster.gpus=1024; may be repeated")->allow_extra_args(false);
+  command.add_option("--set", options.sets, "Override one value, for example --set cluster.gpus=1024; may be repeated")
+      ->allow_extra_args(false);
 }
 
 Inputs load(const Context& context, const RunOptions& options) {
@@ -25,7 +26,10 @@ Inputs load(const Context& context, const RunOptions& options) {
   attempt([&] { inputs.cluster = read_cluster(inputs.run.cluster.file, paths, asked("cluster.file")); });
   attempt([&] { inputs.library = read_library(inputs.run.allreduce.library, paths, asked("allreduce.library")); });
   if (faults.empty()) {
-    attempt([&] { inputs.gpu = read_gpu(inputs.run.cluster.gpu.empty() ? inputs.cluster.node.gpu : inputs.run.cluster.gpu, paths, asked("cluster.gpu")); });
+    attempt([&] {
+      inputs.gpu = read_gpu(inputs.run.cluster.gpu.empty() ? inputs.cluster.node.gpu : inputs.run.cluster.gpu, paths,
+                            asked("cluster.gpu"));
+    });
   }
   if (!faults.empty()) throw ConfigError(std::move(faults));
   faults = validate(inputs);

@@ -18,7 +18,8 @@ fs::path default_data(const char* program) {
   std::error_code ec;
   fs::path self = fs::read_symlink("/proc/self/exe", ec);
   if (ec) self = fs::absolute(program, ec);
-  for (const fs::path& candidate : {self.parent_path().parent_path() / "data", self.parent_path().parent_path() / "share" / "lockstep" / "data"}) {
+  for (const fs::path& candidate :
+       {self.parent_path().parent_path() / "data", self.parent_path().parent_path() / "share" / "lockstep" / "data"}) {
     if (fs::is_directory(candidate / "clusters", ec)) return candidate;
   }
   return "data";
@@ -36,14 +37,18 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", version());
   app.require_subcommand(1);
   app.fallthrough();
-  app.add_option("--data", context.data, "Directory with clusters/, gpus/, libraries/ and published/ (default: LOCKSTEP_DATA, or beside the program)");
+  app.add_option(
+      "--data", context.data,
+      "Directory with clusters/, gpus/, libraries/ and published/ (default: LOCKSTEP_DATA, or beside the program)");
   app.add_flag("--quiet", context.quiet, "No progress on stderr");
-  app.footer("Examples:\n"
-             "  lockstep simulate experiments/fujitsu_abci_2048/run.toml --output results/abci\n"
-             "  lockstep simulate experiments/fujitsu_abci_2048/run.toml --set cluster.gpus=1024 --set training.global_batch=40960\n"
-             "  lockstep collective abci --gpus 2048 --sizes 1MiB:64MiB --algorithm hierarchical\n"
-             "  lockstep validate\n"
-             "Exit codes: 0 done, 1 a check failed, 2 the input is wrong, 3 the machine failed.");
+  app.footer(
+      "Examples:\n"
+      "  lockstep simulate experiments/fujitsu_abci_2048/run.toml --output results/abci\n"
+      "  lockstep simulate experiments/fujitsu_abci_2048/run.toml --set cluster.gpus=1024 --set "
+      "training.global_batch=40960\n"
+      "  lockstep collective abci --gpus 2048 --sizes 1MiB:64MiB --algorithm hierarchical\n"
+      "  lockstep validate\n"
+      "Exit codes: 0 done, 1 a check failed, 2 the input is wrong, 3 the machine failed.");
   Run run;
   add_simulate(app, context, run);
   add_plan(app, context, run);

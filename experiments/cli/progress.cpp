@@ -46,10 +46,12 @@ Progress progress_line(const Context& context) {
     const double elapsed = std::chrono::duration<double>(now - state->begin).count();
     const bool terminal = isatty(STDERR_FILENO);
     const double interval = terminal ? 0.2 : 5.0;
-    if (!quiet && elapsed > 2 && (!state->shown || std::chrono::duration<double>(now - state->last).count() > interval)) {
+    if (!quiet && elapsed > 2 &&
+        (!state->shown || std::chrono::duration<double>(now - state->last).count() > interval)) {
       const double left = fraction > 0.01 ? elapsed * (1 - fraction) / fraction : 0;
       const std::string eta = left > 0 ? fmt::format(", about {:.0f} s left", left) : "";
-      fmt::print(stderr, "{}[{:3.0f} %] {}{}{}", terminal ? "\r\033[K" : "", 100 * fraction, what, eta, terminal ? "" : "\n");
+      fmt::print(stderr, "{}[{:3.0f} %] {}{}{}", terminal ? "\r\033[K" : "", 100 * fraction, what, eta,
+                 terminal ? "" : "\n");
       std::fflush(stderr);
       state->last = now;
       state->shown = true;

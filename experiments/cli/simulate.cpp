@@ -43,8 +43,10 @@ int simulate(const Context& context, const Options& options) {
   const auto part = [&](double from, double to) {
     return [&progress, from, to](double f, const std::string& what) { return progress(from + f * (to - from), what); };
   };
-  if (options.curve && !interrupted()) report.curve = predict_curve(report.inputs, report.inputs.run.output.curve, part(0.1, 0.4));
-  if (options.interval && !interrupted()) report.interval = predict_interval(report.inputs, report.prediction.step, part(0.4, 1.0));
+  if (options.curve && !interrupted())
+    report.curve = predict_curve(report.inputs, report.inputs.run.output.curve, part(0.1, 0.4));
+  if (options.interval && !interrupted())
+    report.interval = predict_interval(report.inputs, report.prediction.step, part(0.4, 1.0));
   report.published = read_figures(context.data, report.inputs.run.output.published);
   report.wall = Time::seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
 
@@ -55,7 +57,8 @@ int simulate(const Context& context, const Options& options) {
   if (!directory.empty()) write_results(report, directory);
   std::fputs((options.json ? to_json(report) : to_text(report)).c_str(), stdout);
   if (!directory.empty() && !options.json) {
-    fmt::print("\nwritten to {}: run.toml, result.json, report.txt{}{}\n", directory.string(), report.curve.empty() ? "" : ", scaling.csv",
+    fmt::print("\nwritten to {}: run.toml, result.json, report.txt{}{}\n", directory.string(),
+               report.curve.empty() ? "" : ", scaling.csv",
                report.inputs.run.output.trace ? ", trace.json (open it at ui.perfetto.dev)" : "");
   }
   return kDone;
@@ -70,12 +73,15 @@ CLI::App* add_simulate(CLI::App& app, const Context& context, Run& run) {
   command->add_option("--output", options->output, "Result directory (empty or new; see --force)");
   command->add_flag("--force", options->force, "Overwrite the files of a filled result directory");
   command->add_flag("--json", options->json, "Print JSON instead of the page");
-  command->add_flag("!--no-interval", options->interval, "Skip the prediction interval (2 simulations per banded parameter)");
+  command->add_flag("!--no-interval", options->interval,
+                    "Skip the prediction interval (2 simulations per banded parameter)");
   command->add_flag("!--no-curve", options->curve, "Skip the scaling curve of output.curve");
-  command->footer("Examples:\n"
-                  "  lockstep simulate experiments/fujitsu_abci_2048/run.toml\n"
-                  "  lockstep simulate RUN.toml --set allreduce.across=ring --set cluster.gpus=512 --set training.global_batch=20480\n"
-                  "  lockstep simulate RUN.toml --set 'simulation.slow_ranks=[{rank=7, factor=1.3}]' --no-interval --json");
+  command->footer(
+      "Examples:\n"
+      "  lockstep simulate experiments/fujitsu_abci_2048/run.toml\n"
+      "  lockstep simulate RUN.toml --set allreduce.across=ring --set cluster.gpus=512 --set "
+      "training.global_batch=20480\n"
+      "  lockstep simulate RUN.toml --set 'simulation.slow_ranks=[{rank=7, factor=1.3}]' --no-interval --json");
   command->callback([&context, options, &run] { run = [&context, options] { return simulate(context, *options); }; });
   return command;
 }

@@ -26,7 +26,8 @@ int validate_all(const Context& context, const Options& options) {
     ids.push_back(rows[i].id);
     if (rows[i].id.rfind(options.only, 0) != 0) continue;
     if (!progress(static_cast<double>(i) / static_cast<double>(rows.size()), rows[i].id)) return kMachineFailed;
-    results.push_back(validate_row(rows[i], context.data, context.data.parent_path() / "experiments", options.interval));
+    results.push_back(
+        validate_row(rows[i], context.data, context.data.parent_path() / "experiments", options.interval));
   }
   if (results.empty()) throw ConfigError("--only", "", unknown_word(options.only, ids));
   if (!options.output.empty()) write_file(options.output, to_csv(results));
@@ -41,13 +42,17 @@ int validate_all(const Context& context, const Options& options) {
 
 CLI::App* add_validate(CLI::App& app, const Context& context, Run& run) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("validate", "Predicted against published, with the error of every row; exit 1 outside a band");
+  CLI::App* command =
+      app.add_subcommand("validate", "Predicted against published, with the error of every row; exit 1 outside a band");
   command->add_option("--only", options->only, "Only the rows whose id begins so");
   command->add_option("--output", options->output, "Also write the table as CSV");
   command->add_flag("--interval", options->interval, "Also compute prediction intervals (slower)");
   command->add_flag("--json", options->json, "Print JSON");
-  command->footer("Examples:\n  lockstep validate\n  lockstep validate --only dgx1 --interval\n  lockstep validate --output results/validation.csv");
-  command->callback([&context, options, &run] { run = [&context, options] { return validate_all(context, *options); }; });
+  command->footer(
+      "Examples:\n  lockstep validate\n  lockstep validate --only dgx1 --interval\n  lockstep validate --output "
+      "results/validation.csv");
+  command->callback(
+      [&context, options, &run] { run = [&context, options] { return validate_all(context, *options); }; });
   return command;
 }
 

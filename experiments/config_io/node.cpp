@@ -130,20 +130,13 @@ const Node* Node::find(const std::string& key) const {
 
 std::string Node::shown() const {
   switch (kind) {
-    case Kind::Boolean:
-      return boolean ? "true" : "false";
-    case Kind::Integer:
-      return std::to_string(integer);
-    case Kind::Real:
-      return fmt::format("{}", real);
-    case Kind::Text:
-      return "\"" + text + "\"";
-    case Kind::Array:
-      return "a list";
-    case Kind::Table:
-      return "a table";
-    case Kind::Other:
-      break;
+    case Kind::Boolean: return boolean ? "true" : "false";
+    case Kind::Integer: return std::to_string(integer);
+    case Kind::Real: return fmt::format("{}", real);
+    case Kind::Text: return "\"" + text + "\"";
+    case Kind::Array: return "a list";
+    case Kind::Table: return "a table";
+    case Kind::Other: break;
   }
   return "a date or time of day";
 }

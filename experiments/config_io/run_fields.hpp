@@ -72,6 +72,7 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("torus_x", run.allreduce.torus_x);
   visit("channels", run.allreduce.channels);
   visit("chunk", run.allreduce.chunk);
+  visit("in_flight", run.allreduce.in_flight);
   visit("overlap", run.allreduce.overlap);
   visit("gpudirect", run.allreduce.gpudirect);
 

@@ -11,8 +11,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json parts_of(const Breakdown& b) {
-  return {{"forward", b.forward.milliseconds()},   {"backward", b.backward.milliseconds()},   {"exposed", b.exposed.milliseconds()},
-          {"straggler", b.straggler.milliseconds()}, {"update", b.update.milliseconds()}, {"input", b.input.milliseconds()}};
+  return {{"forward", b.forward.milliseconds()}, {"backward", b.backward.milliseconds()},
+          {"exposed", b.exposed.milliseconds()}, {"straggler", b.straggler.milliseconds()},
+          {"update", b.update.milliseconds()},   {"input", b.input.milliseconds()}};
 }
 
 }  // namespace
@@ -35,7 +36,9 @@ std::string to_json(const SimulationReport& r) {
     j["step_low_ms"] = r.interval->low.milliseconds();
     j["step_high_ms"] = r.interval->high.milliseconds();
     for (const auto& s : r.interval->parameters) {
-      j["sensitivity"].push_back({{"parameter", s.parameter}, {"step_at_low_ms", s.at_low.milliseconds()}, {"step_at_high_ms", s.at_high.milliseconds()}});
+      j["sensitivity"].push_back({{"parameter", s.parameter},
+                                  {"step_at_low_ms", s.at_low.milliseconds()},
+                                  {"step_at_high_ms", s.at_high.milliseconds()}});
     }
   }
   j["images_per_s"] = step.images_per_second;
@@ -50,17 +53,29 @@ std::string to_json(const SimulationReport& r) {
   }
   j["buckets"] = Json::array();
   for (const auto& b : step.buckets) {
-    j["buckets"].push_back({{"bucket", b.bucket.value}, {"bytes", b.bytes.count()}, {"algorithm", b.algorithm}, {"protocol", b.protocol},
-                            {"ready_ms", b.ready.milliseconds()}, {"begin_ms", b.begin.milliseconds()}, {"end_ms", b.end.milliseconds()}});
+    j["buckets"].push_back({{"bucket", b.bucket.value},
+                            {"bytes", b.bytes.count()},
+                            {"algorithm", b.algorithm},
+                            {"protocol", b.protocol},
+                            {"ready_ms", b.ready.milliseconds()},
+                            {"begin_ms", b.begin.milliseconds()},
+                            {"end_ms", b.end.milliseconds()}});
   }
   j["scaling"] = Json::array();
   for (const auto& c : r.curve) {
-    j["scaling"].push_back({{"gpus", c.prediction.gpus}, {"step_ms", c.prediction.step.milliseconds()},
-                            {"images_per_s", c.prediction.images_per_second}, {"efficiency", c.efficiency}, {"parts_ms", parts_of(c.prediction.parts)}});
+    j["scaling"].push_back({{"gpus", c.prediction.gpus},
+                            {"step_ms", c.prediction.step.milliseconds()},
+                            {"images_per_s", c.prediction.images_per_second},
+                            {"efficiency", c.efficiency},
+                            {"parts_ms", parts_of(c.prediction.parts)}});
   }
   j["published"] = Json::array();
   for (const auto& p : r.published) {
-    j["published"].push_back({{"quantity", p.quantity}, {"gpus", p.gpus}, {"value", p.value}, {"source", p.source}, {"confidence", p.confidence}});
+    j["published"].push_back({{"quantity", p.quantity},
+                              {"gpus", p.gpus},
+                              {"value", p.value},
+                              {"source", p.source},
+                              {"confidence", p.confidence}});
   }
   j["warnings"] = r.prediction.warnings;
   j["events"] = step.events;
@@ -70,12 +85,15 @@ std::string to_json(const SimulationReport& r) {
 }
 
 std::string curve_csv(const std::vector<CurvePoint>& curve) {
-  std::string out = "gpus,global_batch,step_ms,images_per_s,efficiency,forward_ms,backward_ms,exposed_ms,straggler_ms,update_ms,input_ms\n";
+  std::string out =
+      "gpus,global_batch,step_ms,images_per_s,efficiency,forward_ms,backward_ms,exposed_ms,straggler_ms,update_ms,"
+      "input_ms\n";
   for (const auto& c : curve) {
     const auto& b = c.prediction.parts;
-    out += fmt::format("{},{},{:.4f},{:.1f},{:.5f},{:.4f},{:.4f},{:.4f},{:.4f},{:.4f},{:.4f}\n", c.prediction.gpus, c.prediction.global_batch,
-                       c.prediction.step.milliseconds(), c.prediction.images_per_second, c.efficiency, b.forward.milliseconds(),
-                       b.backward.milliseconds(), b.exposed.milliseconds(), b.straggler.milliseconds(), b.update.milliseconds(), b.input.milliseconds());
+    out += fmt::format("{},{},{:.4f},{:.1f},{:.5f},{:.4f},{:.4f},{:.4f},{:.4f},{:.4f},{:.4f}\n", c.prediction.gpus,
+                       c.prediction.global_batch, c.prediction.step.milliseconds(), c.prediction.images_per_second,
+                       c.efficiency, b.forward.milliseconds(), b.backward.milliseconds(), b.exposed.milliseconds(),
+                       b.straggler.milliseconds(), b.update.milliseconds(), b.input.milliseconds());
   }
   return out;
 }
@@ -84,19 +102,34 @@ std::string to_trace(const Timeline& timeline) {
   Json events = Json::array();
   std::vector<std::pair<int, int>> named;
   // A collective and its phases overlap, so phases get a row of their own below the communication lane.
-  const auto row = [](const TimelineEvent& e) { return static_cast<int>(e.lane) + (e.name.rfind("bucket ", 0) == 0 ? 1 : 0); };
+  const auto row = [](const TimelineEvent& e) {
+    return static_cast<int>(e.lane) + (e.name.rfind("bucket ", 0) == 0 ? 1 : 0);
+  };
   for (const auto& e : timeline.events) {
     const std::pair<int, int> id{e.rank.value, row(e)};
     if (std::find(named.begin(), named.end(), id) == named.end()) {
       named.push_back(id);
-      events.push_back({{"ph", "M"}, {"pid", e.rank.value}, {"name", "process_name"}, {"args", {{"name", "rank " + std::to_string(e.rank.value)}}}});
-      events.push_back({{"ph", "M"}, {"pid", e.rank.value}, {"tid", id.second}, {"name", "thread_name"},
-                        {"args", {{"name", id.second > static_cast<int>(e.lane) ? "communication phases" : to_text(e.lane)}}}});
+      events.push_back({{"ph", "M"},
+                        {"pid", e.rank.value},
+                        {"name", "process_name"},
+                        {"args", {{"name", "rank " + std::to_string(e.rank.value)}}}});
+      events.push_back(
+          {{"ph", "M"},
+           {"pid", e.rank.value},
+           {"tid", id.second},
+           {"name", "thread_name"},
+           {"args", {{"name", id.second > static_cast<int>(e.lane) ? "communication phases" : to_text(e.lane)}}}});
     }
     Json args = {{"step", e.step}};
     if (e.bytes > Bytes(0)) args["bytes"] = e.bytes.count();
-    events.push_back({{"ph", "X"}, {"pid", e.rank.value}, {"tid", id.second}, {"name", e.name}, {"cat", to_text(e.kind)},
-                      {"ts", e.begin.microseconds()}, {"dur", (e.end - e.begin).microseconds()}, {"args", args}});
+    events.push_back({{"ph", "X"},
+                      {"pid", e.rank.value},
+                      {"tid", id.second},
+                      {"name", e.name},
+                      {"cat", to_text(e.kind)},
+                      {"ts", e.begin.microseconds()},
+                      {"dur", (e.end - e.begin).microseconds()},
+                      {"args", args}});
   }
   return Json{{"displayTimeUnit", "ms"}, {"traceEvents", events}}.dump() + "\n";
 }

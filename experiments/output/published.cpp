@@ -14,11 +14,14 @@ std::vector<PublishedFigure> read_figures(const std::filesystem::path& data, con
   for (std::size_t r = 0; r < table.rows(); ++r) {
     names.push_back(table.text(r, "run"));
     if (names.back() != run) continue;
-    figures.push_back({run, table.text(r, "quantity"), table.whole(r, "gpus"), table.number(r, "value"), table.text(r, "source"), table.text(r, "confidence"), table.text(r, "note")});
+    figures.push_back({run, table.text(r, "quantity"), table.whole(r, "gpus"), table.number(r, "value"),
+                       table.text(r, "source"), table.text(r, "confidence"), table.text(r, "note")});
   }
   if (figures.empty()) {
     const std::string near = nearest(run, names);
-    throw ConfigError(path.string(), "output.published", "no published figures of \"" + run + "\"" + (near.empty() ? "" : " (did you mean \"" + near + "\"?)"));
+    throw ConfigError(
+        path.string(), "output.published",
+        "no published figures of \"" + run + "\"" + (near.empty() ? "" : " (did you mean \"" + near + "\"?)"));
   }
   return figures;
 }

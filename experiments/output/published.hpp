@@ -9,12 +9,12 @@ namespace lockstep {
 
 /// One published figure about one run: a row of data/published/figures.csv.
 struct PublishedFigure {
-  std::string run;          ///< name that a run file carries in output.published
-  std::string quantity;     ///< step_ms, images_per_s, efficiency, time_to_train_s, top1_percent
+  std::string run;       ///< name that a run file carries in output.published
+  std::string quantity;  ///< step_ms, images_per_s, efficiency, time_to_train_s, top1_percent
   int gpus = 0;
   double value = 0;
   std::string source;
-  std::string confidence;   ///< read, secondary, memory
+  std::string confidence;  ///< read, secondary, memory
   std::string note;
 };
 

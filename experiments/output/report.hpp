@@ -14,12 +14,12 @@ namespace lockstep {
 /// Everything that `simulate` found out.
 struct SimulationReport {
   Inputs inputs;
-  std::string run_file;                     ///< as given on the command line
+  std::string run_file;  ///< as given on the command line
   RunPrediction prediction;
-  std::vector<CurvePoint> curve;            ///< may be empty
+  std::vector<CurvePoint> curve;  ///< may be empty
   std::optional<Interval> interval;
-  std::vector<PublishedFigure> published;   ///< rows that speak of this run; may be empty
-  Time wall;                                ///< how long the prediction took on this machine
+  std::vector<PublishedFigure> published;  ///< rows that speak of this run; may be empty
+  Time wall;                               ///< how long the prediction took on this machine
 };
 
 std::string version();

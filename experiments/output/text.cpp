@@ -25,7 +25,8 @@ std::string published_of(const SimulationReport& r, const std::string& quantity,
   std::string text;
   for (const auto& p : r.published) {
     if (p.quantity != quantity || p.gpus != r.prediction.step.gpus) continue;
-    text += fmt::format("{}published {} ({:+.1f} %, {})", text.empty() ? "" : "; ", p.value >= 1000 ? thousands(p.value) : fmt::format("{:g}", p.value),
+    text += fmt::format("{}published {} ({:+.1f} %, {})", text.empty() ? "" : "; ",
+                        p.value >= 1000 ? thousands(p.value) : fmt::format("{:g}", p.value),
                         100 * (predicted / p.value - 1), p.confidence);
   }
   return text;
@@ -38,27 +39,36 @@ std::string to_text(const SimulationReport& r) {
   const TrainingResult& run = r.prediction.run;
   std::string out;
   const auto line = [&](const std::string& label, const std::string& value, const std::string& published = "") {
-    out += fmt::format("  {:<22}{:<24}{}\n", label, value, published);
+    out += fmt::format("  {:<22}{:<32}{}\n", label, value, published);
   };
-  out += fmt::format("{}: {} on {} GPUs, global batch {} ({} per GPU)\n", r.inputs.run.model.name, r.prediction.info.backend, step.gpus,
-                     thousands(static_cast<double>(step.global_batch)), step.global_batch / step.gpus);
+  out += fmt::format("{}: {} on {} GPUs, global batch {} ({} per GPU)\n", r.inputs.run.model.name,
+                     r.prediction.info.backend, step.gpus, thousands(static_cast<double>(step.global_batch)),
+                     step.global_batch / step.gpus);
   out += fmt::format("  {}\n\n", r.prediction.info.description);
 
-  line("step time", r.interval ? fmt::format("{:.2f} ms ({:.1f} - {:.1f})", step.step.milliseconds(), r.interval->low.milliseconds(), r.interval->high.milliseconds())
-                               : fmt::format("{:.2f} ms", step.step.milliseconds()),
+  line("step time",
+       r.interval ? fmt::format("{:.2f} ms ({:.1f} - {:.1f})", step.step.milliseconds(), r.interval->low.milliseconds(),
+                                r.interval->high.milliseconds())
+                  : fmt::format("{:.2f} ms", step.step.milliseconds()),
        published_of(r, "step_ms", step.step.milliseconds()));
-  line("throughput", thousands(step.images_per_second) + " images/s", published_of(r, "images_per_s", step.images_per_second));
+  line("throughput", thousands(step.images_per_second) + " images/s",
+       published_of(r, "images_per_s", step.images_per_second));
   for (const auto& point : r.curve) {
     if (point.prediction.gpus == step.gpus) {
-      line("scaling efficiency", fmt::format("{:.1f} % of one GPU x {}", 100 * point.efficiency, step.gpus), published_of(r, "efficiency", 100 * point.efficiency));
+      line("scaling efficiency", fmt::format("{:.1f} % of one GPU x {}", 100 * point.efficiency, step.gpus),
+           published_of(r, "efficiency", 100 * point.efficiency));
     }
   }
-  line("time to train", fmt::format("{} ({:g} epochs, {} steps)", to_text(run.elapsed), r.inputs.run.training.epochs, thousands(static_cast<double>(run.steps))),
+  line("time to train",
+       fmt::format("{} ({:g} epochs, {} steps)", to_text(run.elapsed), r.inputs.run.training.epochs,
+                   thousands(static_cast<double>(run.steps))),
        published_of(r, "time_to_train_s", run.elapsed.seconds()));
   line("  of which steps", to_text(run.stepping));
   line("  of which evaluation", to_text(run.evaluating));
   line("  of which set-up", to_text(run.elapsed - run.stepping - run.evaluating));
-  if (run.top1) line("top-1", fmt::format("{:.1f} % ({:.1f} - {:.1f})", run.top1->value, run.top1->low, run.top1->high), published_of(r, "top1_percent", run.top1->value));
+  if (run.top1)
+    line("top-1", fmt::format("{:.1f} % ({:.1f} - {:.1f})", run.top1->value, run.top1->low, run.top1->high),
+         published_of(r, "top1_percent", run.top1->value));
 
   out += "\nwhere the step goes\n";
   const auto part = [&](const char* name, Time t) {
@@ -73,12 +83,15 @@ std::string to_text(const SimulationReport& r) {
   part("input", step.parts.input);
 
   if (!step.buckets.empty()) {
-    out += "\ngradient buckets             size    algorithm          protocol   ready      start      end (ms into the step)\n";
+    out +=
+        "\ngradient buckets             size    algorithm          protocol   ready      start      end (ms into the "
+        "step)\n";
     const std::size_t shown = step.buckets.size() > 12 ? 10 : step.buckets.size();
     for (std::size_t i = 0; i < shown; ++i) {
       const auto& b = step.buckets[i];
-      out += fmt::format("  {:<4}{:>27}    {:<18} {:<8}{:>8.2f}   {:>8.2f}   {:>8.2f}\n", b.bucket.value, to_text(b.bytes), b.algorithm, b.protocol,
-                         b.ready.milliseconds(), b.begin.milliseconds(), b.end.milliseconds());
+      out +=
+          fmt::format("  {:<4}{:>27}    {:<18} {:<8}{:>8.2f}   {:>8.2f}   {:>8.2f}\n", b.bucket.value, to_text(b.bytes),
+                      b.algorithm, b.protocol, b.ready.milliseconds(), b.begin.milliseconds(), b.end.milliseconds());
     }
     if (shown < step.buckets.size()) out += fmt::format("  ... and {} more\n", step.buckets.size() - shown);
   }
@@ -86,22 +99,28 @@ std::string to_text(const SimulationReport& r) {
   if (!r.curve.empty()) {
     out += "\nweak scaling           step         images/s     efficiency\n";
     for (const auto& c : r.curve) {
-      out += fmt::format("  {:>6} GPUs    {:>8.2f} ms   {:>12}      {:>6.1f} %  {}\n", c.prediction.gpus, c.prediction.step.milliseconds(),
-                         thousands(c.prediction.images_per_second), 100 * c.efficiency, bar(c.efficiency, 30));
+      out += fmt::format("  {:>6} GPUs    {:>8.2f} ms   {:>12}      {:>6.1f} %  {}\n", c.prediction.gpus,
+                         c.prediction.step.milliseconds(), thousands(c.prediction.images_per_second),
+                         100 * c.efficiency, bar(c.efficiency, 30));
     }
   }
   if (r.interval && !r.interval->parameters.empty()) {
     out += "\nwhat the step is most sensitive to (step time at either end of the parameter's band)\n";
     for (std::size_t i = 0; i < std::min<std::size_t>(5, r.interval->parameters.size()); ++i) {
       const auto& s = r.interval->parameters[i];
-      out += fmt::format("  {:<32}{:>8.2f} ms .. {:.2f} ms\n", s.parameter, s.at_low.milliseconds(), s.at_high.milliseconds());
+      out += fmt::format("  {:<32}{:>8.2f} ms .. {:.2f} ms\n", s.parameter, s.at_low.milliseconds(),
+                         s.at_high.milliseconds());
     }
   }
-  out += fmt::format("\n{} events, {} messages per simulated set of steps, digest {:016x}, {:.2f} s on this machine (fold none)\n",
-                     thousands(static_cast<double>(step.events)), thousands(static_cast<double>(step.messages)), step.digest, r.wall.seconds());
+  out += fmt::format(
+      "\n{} events, {} messages per simulated set of steps, digest {:016x}, {:.2f} s on this machine (fold none)\n",
+      thousands(static_cast<double>(step.events)), thousands(static_cast<double>(step.messages)), step.digest,
+      r.wall.seconds());
   if (!r.published.empty()) {
     out += "\nsources of the published figures\n";
-    for (const auto& p : r.published) out += fmt::format("  {:<18} {:g} on {} GPUs: {}{}\n", p.quantity, p.value, p.gpus, p.source, p.note.empty() ? "" : "; " + p.note);
+    for (const auto& p : r.published)
+      out += fmt::format("  {:<18} {:g} on {} GPUs: {}{}\n", p.quantity, p.value, p.gpus, p.source,
+                         p.note.empty() ? "" : "; " + p.note);
   }
   return out;
 }

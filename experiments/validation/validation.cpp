@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <map>
 #include <sstream>
 
 #include "core/base/error.hpp"
+#include "core/base/units_text.hpp"
 #include "core/plan/planner.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/config_io/csv.hpp"
@@ -26,7 +28,8 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
-Inputs load_row(const ValidationRow& row, const std::vector<std::string>& set, const std::filesystem::path& data, const std::filesystem::path& experiments) {
+Inputs load_row(const ValidationRow& row, const std::vector<std::string>& set, const std::filesystem::path& data,
+                const std::filesystem::path& experiments) {
   const DataPaths paths{data};
   Inputs inputs;
   inputs.run = read_run(experiments / row.run / "run.toml", set);
@@ -46,24 +49,33 @@ double collective_us(const ValidationRow& row, const std::vector<std::string>& s
     if (eq == std::string::npos) throw ConfigError("validation row " + row.id, s, "expected key=value");
     value[s.substr(0, eq)] = s.substr(eq + 1);
   }
-  const auto get = [&](const std::string& key, const std::string& otherwise) { return value.count(key) ? value[key] : otherwise; };
+  const auto get = [&](const std::string& key, const std::string& otherwise) {
+    return value.count(key) ? value[key] : otherwise;
+  };
   const DataPaths paths{data};
   Inputs in;
   in.cluster = read_cluster(get("cluster", ""), paths);
   in.library = read_library(get("library", "plain"), paths);
   in.run.cluster.gpus = std::stoi(get("gpus", "1"));
-  in.run.allreduce.algorithm = value_of<AllreduceAlgorithm>(get("algorithm", "ring")).value_or(AllreduceAlgorithm::Ring);
+  in.run.allreduce.algorithm =
+      value_of<AllreduceAlgorithm>(get("algorithm", "ring")).value_or(AllreduceAlgorithm::Ring);
   in.run.allreduce.across = value_of<AllreduceAlgorithm>(get("across", "ring")).value_or(AllreduceAlgorithm::Ring);
   in.run.allreduce.protocol = get("protocol", "auto");
+  if (get("leaders", "no") ==
+      "yes") {  // one GPU per server takes part, as in Goyal's comparison of algorithms between servers
+    in.cluster.node.gpus = 1;
+    in.cluster.node.nvlink = {};
+    in.cluster.node.pcie.switches.clear();
+    in.cluster.node.nic.nic_of_gpu = {0};
+  }
   const int node_gpus = gpus_per_node_used(in.run, in.cluster.node);
   const sim::EstimateContext context{in.cluster, in.library, node_gpus, false};
-  // `leaders`: one GPU per server takes part, as in Goyal's comparison of algorithms between servers.
-  if (get("leaders", "no") == "yes") in.cluster.node.gpus = 1;
-  const int used = gpus_per_node_used(in.run, in.cluster.node);
-  const CollectivePlan plan = plan_allreduce(in.run, in.cluster.node, used, std::stoll(get("bytes", "4")) / 4, 4, [&](const CollectivePlan& p) {
-    return sim::estimate(p, context, sim::choose_protocol(p, context, in.run.allreduce.protocol));
-  });
-  return sim::simulate_collective({in.run, in.cluster, {}, in.library, {}}, plan).time.microseconds();
+  const CollectivePlan plan = plan_allreduce(
+      in.run, in.cluster.node, node_gpus, std::stoll(get("bytes", "4")) / 4, 4, [&](const CollectivePlan& p) {
+        return sim::estimate(p, context, sim::choose_protocol(p, context, in.run.allreduce.protocol));
+      });
+  const Time stagger = value.count("stagger") ? parse_time(value["stagger"]) : Time::zero();
+  return sim::simulate_collective({in.run, in.cluster, {}, in.library, {}}, plan, stagger).time.microseconds();
 }
 
 }  // namespace
@@ -90,9 +102,14 @@ std::vector<ValidationRow> read_validation(const std::filesystem::path& data) {
   return rows;
 }
 
-ValidationResult validate_row(const ValidationRow& row, const std::filesystem::path& data, const std::filesystem::path& experiments, bool interval) {
+ValidationResult validate_row(const ValidationRow& row, const std::filesystem::path& data,
+                              const std::filesystem::path& experiments, bool interval) {
   ValidationResult result;
   result.row = row;
+  if (row.quantity == "not_simulated") {
+    result.predicted = std::numeric_limits<double>::quiet_NaN();
+    return result;
+  }
   if (row.quantity == "allreduce_us") {
     result.predicted = collective_us(row, row.set, data);
     return result;
@@ -106,15 +123,23 @@ ValidationResult validate_row(const ValidationRow& row, const std::filesystem::p
     result.predicted = predict_run(inputs, {}).run.elapsed.seconds();
     return result;
   }
+  if (row.quantity == "time_ratio") {
+    const Inputs against = load_row(row, row.against, data, experiments);
+    result.predicted = predict_run(inputs, {}).run.elapsed / predict_run(against, {}).run.elapsed;
+    return result;
+  }
   const StepPrediction step = predict_step(inputs);
   const bool rate = row.quantity == "images_per_s";
-  const auto quantity = [&](Time t) { return rate ? static_cast<double>(step.global_batch) / t.seconds() : t.milliseconds(); };
+  const auto quantity = [&](Time t) {
+    return rate ? static_cast<double>(step.global_batch) / t.seconds() : t.milliseconds();
+  };
   result.predicted = quantity(step.step);
   if (row.quantity == "step_ratio") {
     result.predicted /= predict_step(load_row(row, row.against, data, experiments)).step.milliseconds();
     return result;
   }
-  if (!rate && row.quantity != "step_ms") throw ConfigError("validation row " + row.id, "quantity", "\"" + row.quantity + "\" is not known");
+  if (!rate && row.quantity != "step_ms")
+    throw ConfigError("validation row " + row.id, "quantity", "\"" + row.quantity + "\" is not known");
   if (interval) {
     const Interval i = predict_interval(inputs, step, {});
     result.interval_low = quantity(rate ? i.high : i.low);

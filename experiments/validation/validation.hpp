@@ -13,21 +13,23 @@ namespace lockstep {
 /// What a row compares.
 ///   images_per_s, step_ms, time_to_train_s   of experiments/<run>/run.toml with the row's overrides
 ///   step_ratio                               its step time over that of the same file with the row's `against` overrides
-///   allreduce_us                             a bare collective: overrides cluster, gpus, library, bytes, algorithm, across, protocol
+///   time_ratio                               time to train, likewise
+///   not_simulated                            shown with the reason; the prediction is NaN
+///   allreduce_us                             a bare collective: overrides cluster, gpus, library, bytes, algorithm, across, protocol, stagger, leaders
 ///   allreduce_ratio                          two of them
 struct ValidationRow {
   std::string id, quantity, run;
   std::vector<std::string> set, against;
-  double published = 0, low = 0, high = 0;   ///< the band in which a prediction passes
+  double published = 0, low = 0, high = 0;  ///< the band in which a prediction passes
   bool counted = false;
-  std::string reason;                        ///< of the band, or why the row is not counted
+  std::string reason;  ///< of the band, or why the row is not counted
   std::string source, confidence;
 };
 
 struct ValidationResult {
   ValidationRow row;
   double predicted = 0;
-  std::optional<double> interval_low, interval_high;   ///< of the prediction, where asked for
+  std::optional<double> interval_low, interval_high;  ///< of the prediction, where asked for
   bool inside() const { return predicted >= row.low && predicted <= row.high; }
   double error() const { return predicted / row.published - 1; }
 };
@@ -36,7 +38,8 @@ struct ValidationResult {
 std::vector<ValidationRow> read_validation(const std::filesystem::path& data);
 
 /// `experiments`: the folder of the run files. `interval`: also the prediction interval of step rows.
-ValidationResult validate_row(const ValidationRow& row, const std::filesystem::path& data, const std::filesystem::path& experiments, bool interval);
+ValidationResult validate_row(const ValidationRow& row, const std::filesystem::path& data,
+                              const std::filesystem::path& experiments, bool interval);
 
 std::string to_text(const std::vector<ValidationResult>& results);
 std::string to_json(const std::vector<ValidationResult>& results);

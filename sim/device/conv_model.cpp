@@ -6,8 +6,8 @@ namespace lockstep::sim {
 
 namespace {
 
-constexpr int kOther = 0, kAll = -1;   // filter classes beside 1 (1x1) and 3 (3x3)
-constexpr int kFewest = 3;             // shapes that a class needs to stand alone
+constexpr int kOther = 0, kAll = -1;  // filter classes beside 1 (1x1) and 3 (3x3)
+constexpr int kFewest = 3;            // shapes that a class needs to stand alone
 
 Time of_pass(const ConvTiming& t, ConvPass pass) {
   switch (pass) {
@@ -37,8 +37,11 @@ double flops_per_image(const ConvTiming& t) {
 ConvModel::Shape ConvModel::shape_of(const Layer& l) { return {l.in.c, l.in.h, l.in.w, l.out.c, l.r, l.stride, l.pad}; }
 
 ConvModel::ConvModel(const GpuSpec& gpu, Precision precision)
-    : peak_(precision == Precision::Fp32 || precision == Precision::Tf32 ? gpu.fp32_peak.value : gpu.half_peak.value), memory_(gpu.memory_achieved.value) {
-  const Precision rows_of = precision == Precision::Bf16 ? Precision::Fp16 : precision == Precision::Tf32 ? Precision::Fp32 : precision;
+    : peak_(precision == Precision::Fp32 || precision == Precision::Tf32 ? gpu.fp32_peak.value : gpu.half_peak.value),
+      memory_(gpu.memory_achieved.value) {
+  const Precision rows_of = precision == Precision::Bf16   ? Precision::Fp16
+                            : precision == Precision::Tf32 ? Precision::Fp32
+                                                           : precision;
   std::map<std::tuple<int, int, int, int, int, int, int, int>, std::map<int, ConvTiming>> shapes;
   for (const ConvTiming& t : gpu.convolutions) {
     if (t.precision != rows_of) continue;
@@ -59,7 +62,7 @@ ConvModel::ConvModel(const GpuSpec& gpu, Precision precision)
       const auto& [n2, last] = *by_batch.rbegin();
       const double t1 = of_pass(first, pass).seconds(), t2 = of_pass(last, pass).seconds();
       const double slope = (t2 - t1) / (n2 - n1);
-      if (t1 <= 0 || t2 <= 0 || slope <= 0) continue;   // too noisy to tell
+      if (t1 <= 0 || t2 <= 0 || slope <= 0) continue;  // too noisy to tell
       const double eff = flops_per_image(last) / slope / peak_.per_second();
       for (const int c : {class_of(last.r, last.s), kAll}) {
         fixed[c].push_back(std::max(0.0, t1 - slope * n1));
@@ -80,7 +83,9 @@ ConvModel::ConvModel(const GpuSpec& gpu, Precision precision)
   }
 }
 
-const ConvFit& ConvModel::fit(ConvPass pass, int filter) const { return fits_.at({pass, filter == 1 || filter == 3 ? filter : kOther}); }
+const ConvFit& ConvModel::fit(ConvPass pass, int filter) const {
+  return fits_.at({pass, filter == 1 || filter == 3 ? filter : kOther});
+}
 
 bool ConvModel::measured(const Layer& layer) const { return layer.groups == 1 && rows_.count(shape_of(layer)) > 0; }
 

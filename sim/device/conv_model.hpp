@@ -31,7 +31,7 @@ class ConvModel {
   /// `cost` is that of the pass at this batch. batch >= 1. Not scaled by any anchor.
   Time time(const Layer& layer, ConvPass pass, std::int64_t batch, const PassCost& cost) const;
   const ConvFit& fit(ConvPass pass, int filter) const;
-  bool measured(const Layer& layer) const;   ///< the table has this shape
+  bool measured(const Layer& layer) const;  ///< the table has this shape
 
  private:
   using Shape = std::tuple<int, int, int, int, int, int, int>;  // C H W K R stride pad

@@ -27,9 +27,10 @@ GpuModel::GpuModel(const GpuSpec& gpu, Precision precision, const std::string& f
   }
   exact_ = anchor_ >= 0;
   if (!exact_ && !known.empty()) {
-    throw ConfigError("GPU " + gpu_.name, "cluster.framework", "no anchor \"" + framework + "\" at this precision; expected one of " + known);
+    throw ConfigError("GPU " + gpu_.name, "cluster.framework",
+                      "no anchor \"" + framework + "\" at this precision; expected one of " + known);
   }
-  if (!exact_ && !gpu_.anchors.empty()) anchor_ = 0;   // the nearest thing to an anchor
+  if (!exact_ && !gpu_.anchors.empty()) anchor_ = 0;  // the nearest thing to an anchor
   if (anchor_ < 0) return;
   const Anchor& a = gpu_.anchors[static_cast<std::size_t>(anchor_)];
   const ModelGraph graph = fuse(build_model(a.model));
@@ -61,16 +62,20 @@ std::vector<LayerTime> GpuModel::raw_layer_times(const ModelGraph& fused, std::i
         return c.kernels == 0 ? Time::zero() : raw_kernel(convolutions_.time(layer, p, batch, c), c.kernels);
       };
       t.forward = pass(ConvPass::Forward, cost.forward);
-      t.backward = pass(ConvPass::BackwardData, cost.backward_data) + pass(ConvPass::BackwardWeight, cost.backward_weight);
+      t.backward =
+          pass(ConvPass::BackwardData, cost.backward_data) + pass(ConvPass::BackwardWeight, cost.backward_weight);
     } else if (layer.kind == LayerKind::Linear) {
       // A matrix product runs as a 1x1 convolution of one pixel does: at the fitted efficiency, or bound by its weights.
       const FlopRate peak = is_half(precision_) ? gpu_.half_peak.value : gpu_.fp32_peak.value;
       const auto pass = [&](ConvPass p, const PassCost& c) {
         if (c.kernels == 0) return Time::zero();
-        return raw_kernel(std::max(c.flops / (peak * convolutions_.fit(p, 1).efficiency), c.bytes / gpu_.memory_achieved.value), c.kernels);
+        return raw_kernel(
+            std::max(c.flops / (peak * convolutions_.fit(p, 1).efficiency), c.bytes / gpu_.memory_achieved.value),
+            c.kernels);
       };
       t.forward = pass(ConvPass::Forward, cost.forward);
-      t.backward = pass(ConvPass::BackwardData, cost.backward_data) + pass(ConvPass::BackwardWeight, cost.backward_weight);
+      t.backward =
+          pass(ConvPass::BackwardData, cost.backward_data) + pass(ConvPass::BackwardWeight, cost.backward_weight);
     } else if (layer.kind != LayerKind::Input) {
       t.forward = memory_bound(cost.forward);
       t.backward = memory_bound(cost.backward_data);
@@ -101,8 +106,8 @@ Time GpuModel::raw_update_time(std::int64_t elements, int tensors, OptimizerKind
   std::int64_t per_element = 4 + gradient + 4 + 4 + 4 + (is_half(precision_) ? 2 : 0);
   int kernels = tensors;
   if (kind == OptimizerKind::Lars) {
-    per_element += 4 + gradient;                                       // norms of weights and gradients
-    kernels = norms == NormKernels::Batched ? 3 : 3 * tensors;         // two norms and the update
+    per_element += 4 + gradient;                                // norms of weights and gradients
+    kernels = norms == NormKernels::Batched ? 3 : 3 * tensors;  // two norms and the update
   }
   return raw_kernel(Bytes(elements * per_element) / gpu_.memory_achieved.value, kernels);
 }
@@ -118,18 +123,22 @@ Time GpuModel::pack_time(Bytes size, int tensors) const {
 double GpuModel::images_per_second(const ModelGraph& fused, std::int64_t batch) const {
   Time step;
   for (const LayerTime& t : raw_layer_times(fused, batch)) step += t.forward + t.backward;
-  step += raw_update_time(fused.parameters(), static_cast<int>(fused.tensors.size()), OptimizerKind::Sgd, NormKernels::Batched);
+  step += raw_update_time(fused.parameters(), static_cast<int>(fused.tensors.size()), OptimizerKind::Sgd,
+                          NormKernels::Batched);
   return static_cast<double>(batch) / (step.seconds() * factor_);
 }
 
 double GpuModel::anchor_factor() const { return factor_; }
 bool GpuModel::anchored() const { return exact_; }
-const Anchor* GpuModel::anchor() const { return anchor_ < 0 ? nullptr : &gpu_.anchors[static_cast<std::size_t>(anchor_)]; }
+const Anchor* GpuModel::anchor() const {
+  return anchor_ < 0 ? nullptr : &gpu_.anchors[static_cast<std::size_t>(anchor_)];
+}
 
 std::string GpuModel::description() const {
   if (anchor_ < 0) return "no anchor: bare model, band 25 %";
   const Anchor& a = gpu_.anchors[static_cast<std::size_t>(anchor_)];
-  return fmt::format("{} {} at {:g} images/s, batch {} (bare model x {:.3f}{})", exact_ ? "anchored on" : "unanchored at this precision, factor of", a.framework,
+  return fmt::format("{} {} at {:g} images/s, batch {} (bare model x {:.3f}{})",
+                     exact_ ? "anchored on" : "unanchored at this precision, factor of", a.framework,
                      a.images_per_second.value, a.batch, factor_, exact_ ? "" : ", band 25 %");
 }
 

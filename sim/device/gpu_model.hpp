@@ -13,8 +13,8 @@ namespace lockstep::sim {
 
 struct LayerTime {
   Time forward;
-  Time backward;      ///< data and weight gradient
-  int kernels = 0;    ///< launches, both directions
+  Time backward;    ///< data and weight gradient
+  int kernels = 0;  ///< launches, both directions
 };
 
 /// Times of one GPU for one (framework, precision), anchored on one published single-GPU throughput.
@@ -40,10 +40,10 @@ class GpuModel {
   /// Images per second of this GPU alone, update included.
   double images_per_second(const ModelGraph& fused, std::int64_t batch) const;
 
-  double anchor_factor() const;      ///< how much slower (>1) or faster than the bare model the anchor is
+  double anchor_factor() const;  ///< how much slower (>1) or faster than the bare model the anchor is
   bool anchored() const;
-  const Anchor* anchor() const;      ///< null when unanchored
-  std::string description() const;   ///< one line: what times come from, with sources
+  const Anchor* anchor() const;     ///< null when unanchored
+  std::string description() const;  ///< one line: what times come from, with sources
 
  private:
   Time raw_kernel(Time work, int kernels) const;
@@ -53,8 +53,8 @@ class GpuModel {
   GpuSpec gpu_;
   Precision precision_;
   ConvModel convolutions_;
-  int anchor_ = -1;        ///< index into gpu_.anchors
-  bool exact_ = false;     ///< the anchor is of this precision
+  int anchor_ = -1;     ///< index into gpu_.anchors
+  bool exact_ = false;  ///< the anchor is of this precision
   double factor_ = 1;
 };
 

@@ -6,7 +6,7 @@
 namespace lockstep::sim {
 
 struct InputRate {
-  Time per_step;             ///< to prepare one rank's images of a step, pipelined ahead of it; zero = not limiting
+  Time per_step;                ///< to prepare one rank's images of a step, pipelined ahead of it; zero = not limiting
   const char* bottleneck = "";  ///< "storage", "decoding" or ""
 };
 

@@ -1,5 +1,7 @@
 #include "sim/device/noise.hpp"
 
+#include <boost/math/distributions/normal.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -10,14 +12,26 @@
 namespace lockstep::sim {
 
 namespace {
-constexpr double kLeast = 0.5;   // no GPU is twice as fast as its siblings
-}
+constexpr double kLeast = 0.5;  // no GPU is twice as fast as its siblings
 
-Noise::Noise(std::uint64_t seed, int world_size, double gpu_spread, double step_jitter, const std::vector<SlowRank>& slow)
+/// Expected values of n sorted standard normals, by Blom's plotting positions (i - 3/8) / (n + 1/4) (Blom 1958).
+std::vector<double> expected_order_statistics(int n) {
+  const boost::math::normal normal;
+  std::vector<double> z;
+  for (int i = 1; i <= n; ++i) z.push_back(boost::math::quantile(normal, (i - 0.375) / (n + 0.25)));
+  return z;
+}
+}  // namespace
+
+Noise::Noise(std::uint64_t seed, int world_size, double gpu_spread, double step_jitter,
+             const std::vector<SlowRank>& slow)
     : fixed_(static_cast<std::size_t>(world_size), 1.0), seed_(seed), step_jitter_(step_jitter) {
   LOCKSTEP_EXPECTS(gpu_spread >= 0 && step_jitter >= 0);
   if (gpu_spread > 0) {
-    for (std::size_t r = 0; r < fixed_.size(); ++r) fixed_[r] = std::max(kLeast, 1 + gpu_spread * Rng(seed, "gpu spread", r).normal());
+    std::vector<double> z = expected_order_statistics(world_size);
+    Rng rng(seed, "gpu spread");
+    for (std::size_t i = z.size(); i > 1; --i) std::swap(z[i - 1], z[rng.below(i)]);
+    for (std::size_t r = 0; r < fixed_.size(); ++r) fixed_[r] = std::max(kLeast, 1 + gpu_spread * z[r]);
   }
   for (const SlowRank& s : slow) {
     LOCKSTEP_EXPECTS(s.rank >= 0 && s.rank < world_size);

@@ -15,10 +15,10 @@ constexpr std::uint64_t pack(std::uint32_t high, std::uint32_t low) { return std
 }  // namespace
 
 struct CollectiveEngine::LaneState {
-  std::int64_t arrivals = 0;      // first bit of this lane in Phase::arrived
+  std::int64_t arrivals = 0;  // first bit of this lane in Phase::arrived
   std::int32_t step = 0;
   std::int32_t total = 0;
-  std::int64_t receive = -1;      // elements that the current step receives, -1 = none
+  std::int64_t receive = -1;  // elements that the current step receives, -1 = none
   bool begun = false, sending = false, combining = false, combined = false, reduce = false;
 };
 
@@ -35,14 +35,14 @@ struct CollectiveEngine::Collective {
   // One phase: schedules by member group (they differ in their span only), lanes and arrival bits of every rank that takes part.
   struct PhaseState {
     std::vector<Schedule> schedules;
-    std::vector<std::int32_t> schedule_of;     // by rank
-    std::vector<std::int32_t> first_lane;      // by rank; size world + 1
+    std::vector<std::int32_t> schedule_of;  // by rank
+    std::vector<std::int32_t> first_lane;   // by rank; size world + 1
     std::vector<LaneState> lanes;
-    std::vector<std::uint64_t> arrived;        // one bit per (lane, step)
+    std::vector<std::uint64_t> arrived;  // one bit per (lane, step)
     bool ready = false;
   };
   struct RankState {
-    std::int32_t phase = -1;                   // -1: not entered; phases.size(): finished
+    std::int32_t phase = -1;  // -1: not entered; phases.size(): finished
     std::int32_t open_lanes = 0;
     bool started = false;
     Time begin;
@@ -52,7 +52,7 @@ struct CollectiveEngine::Collective {
   int protocol = 0;
   std::vector<PhaseState> phases;
   std::vector<RankState> ranks;
-  std::int64_t unreceived = 0;                 // messages sent and not yet consumed
+  std::int64_t unreceived = 0;  // messages sent and not yet consumed
   std::int32_t unfinished = 0;
 
   PhaseState& phase(int index);
@@ -129,7 +129,8 @@ void CollectiveEngine::begin_phase(int collective, Rank rank) {
   Collective& c = *collectives_[static_cast<std::size_t>(collective)];
   auto& state = c.ranks[rank.index()];
   const int phases = static_cast<int>(c.plan->phases.size());
-  while (state.phase < phases && !c.plan->takes_part(c.plan->phases[static_cast<std::size_t>(state.phase)], rank)) ++state.phase;
+  while (state.phase < phases && !c.plan->takes_part(c.plan->phases[static_cast<std::size_t>(state.phase)], rank))
+    ++state.phase;
   if (state.phase == phases) {
     --c.unfinished;
     finished_.emplace_back(collective, rank);
@@ -143,7 +144,8 @@ void CollectiveEngine::begin_phase(int collective, Rank rank) {
   if (base == Time::zero()) {
     start_phase(collective, rank);
   } else {
-    queue_.push(queue_.now() + base, kind_ + kPhaseStart, static_cast<std::uint32_t>(rank.value), static_cast<std::uint64_t>(collective));
+    queue_.push(queue_.now() + base, kind_ + kPhaseStart, static_cast<std::uint32_t>(rank.value),
+                static_cast<std::uint64_t>(collective));
   }
 }
 
@@ -182,7 +184,8 @@ void CollectiveEngine::advance(int collective, int rank, int lane_index) {
   const auto first = static_cast<std::size_t>(p.first_lane[static_cast<std::size_t>(rank)]);
   const Phase& spec = c.plan->phases[static_cast<std::size_t>(phase)];
   // Channels of a ring never wait for each other; the lanes of trees and chains do.
-  const bool coupled = spec.algorithm == PhaseAlgorithm::Tree || spec.op == CollectiveOp::Reduce || spec.op == CollectiveOp::Broadcast;
+  const bool coupled =
+      spec.algorithm == PhaseAlgorithm::Tree || spec.op == CollectiveOp::Reduce || spec.op == CollectiveOp::Broadcast;
   const Schedule& schedule = p.schedules[static_cast<std::size_t>(p.schedule_of[static_cast<std::size_t>(rank)])];
   const int member = c.plan->member(spec, Rank(rank));
   LaneState& lane = p.lanes[first + static_cast<std::size_t>(lane_index)];
@@ -211,7 +214,8 @@ void CollectiveEngine::advance(int collective, int rank, int lane_index) {
       if (lane.reduce && reduce.bytes_per_second() > 0 && lane.receive > 0) {
         lane.combining = true;
         queue_.push(queue_.now() + Bytes(lane.receive * c.plan->element_bytes) / reduce, kind_ + kCombined,
-                    static_cast<std::uint32_t>(rank), pack(static_cast<std::uint32_t>(collective), static_cast<std::uint32_t>(lane_index)));
+                    static_cast<std::uint32_t>(rank),
+                    pack(static_cast<std::uint32_t>(collective), static_cast<std::uint32_t>(lane_index)));
         break;
       }
       lane.combined = true;
@@ -239,7 +243,8 @@ void CollectiveEngine::send(int collective, int phase, int rank, int lane, const
   const Phase& spec = c.plan->phases[static_cast<std::size_t>(phase)];
   const ProtocolSpec& protocol = settings_.library.protocols[static_cast<std::size_t>(c.protocol)];
   const int to = c.plan->rank(spec, Rank(rank), step.send_to).value;
-  const Route route = fabric_.route(settings_.gpu_of_rank[static_cast<std::size_t>(rank)], settings_.gpu_of_rank[static_cast<std::size_t>(to)]);
+  const Route route = fabric_.route(settings_.gpu_of_rank[static_cast<std::size_t>(rank)],
+                                    settings_.gpu_of_rank[static_cast<std::size_t>(to)]);
 
   const bool tree = spec.algorithm == PhaseAlgorithm::Tree;
   Time latency = route.latency;
@@ -269,7 +274,8 @@ void CollectiveEngine::send(int collective, int phase, int rank, int lane, const
   m = {latency, collective, phase, rank, lane, to, step.send_lane, static_cast<std::int32_t>(step.send_step), false};
   ++messages_;
   ++c.unreceived;
-  network_.start(route.links, static_cast<double>(step.send.length * c.plan->element_bytes) / protocol.efficiency, cap, index);
+  network_.start(route.links, static_cast<double>(step.send.length * c.plan->element_bytes) / protocol.efficiency, cap,
+                 index);
 }
 
 void CollectiveEngine::flow_ended(std::uint64_t token) {
@@ -288,13 +294,15 @@ void CollectiveEngine::arrive(std::uint32_t index) {
   free_.push_back(index);
   Collective& c = *collectives_[static_cast<std::size_t>(m.collective)];
   auto& p = c.phase(m.phase);
-  const LaneState& lane = p.lanes[static_cast<std::size_t>(p.first_lane[static_cast<std::size_t>(m.to_rank)] + m.to_lane)];
+  const LaneState& lane =
+      p.lanes[static_cast<std::size_t>(p.first_lane[static_cast<std::size_t>(m.to_rank)] + m.to_lane)];
   const std::int64_t bit = lane.arrivals + m.to_step;
   std::uint64_t& word = p.arrived[static_cast<std::size_t>(bit >> 6)];
   LOCKSTEP_EXPECTS(!((word >> (bit & 63)) & 1));
   word |= std::uint64_t{1} << (bit & 63);
   const auto& state = c.ranks[static_cast<std::size_t>(m.to_rank)];
-  if (state.phase == m.phase && state.started && lane.step == m.to_step && lane.begun) advance(m.collective, m.to_rank, m.to_lane);
+  if (state.phase == m.phase && state.started && lane.step == m.to_step && lane.begun)
+    advance(m.collective, m.to_rank, m.to_lane);
 }
 
 bool CollectiveEngine::handle(const Event& event) {
@@ -328,19 +336,23 @@ void CollectiveEngine::close_all() {
 }
 
 Time bare_collective_time(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, int protocol,
-                          std::uint64_t* digest, std::int64_t* messages) {
+                          Time stagger, std::uint64_t* digest, std::int64_t* messages) {
   constexpr std::uint32_t kFlow = 0;
   EventQueue queue;
   Network network(queue, fabric.links(), kFlow);
   CollectiveEngine engine(queue, network, fabric, settings, kFlow + 1);
   const int id = engine.open(std::make_shared<const CollectivePlan>(plan), protocol);
-  for (int r = 0; r < plan.grid.size(); ++r) engine.enter(id, Rank(r));
+  constexpr std::uint32_t kEnter = 10;
+  for (int r = 0; r < plan.grid.size(); ++r)
+    queue.push(stagger * (r % settings.gpus_per_node), kEnter, static_cast<std::uint32_t>(r), 0);
   Time end = queue.now();
   while (!queue.empty()) {
     const Event event = queue.pop();
     std::uint64_t token = 0;
     if (event.kind == kFlow) {
       if (network.finish(event, token)) engine.flow_ended(token);
+    } else if (event.kind == kEnter) {
+      engine.enter(id, Rank(event.a));
     } else {
       engine.handle(event);
     }

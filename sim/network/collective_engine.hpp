@@ -16,8 +16,9 @@ namespace lockstep::sim {
 /// Where messages of the engine start and end, and what each costs besides its bytes.
 struct EngineSettings {
   LibrarySpec library;
-  std::vector<int> gpu_of_rank;   ///< placement: GPU index in the fabric of every rank
-  bool gpudirect = false;         ///< no staging through the host although the route crosses it
+  std::vector<int> gpu_of_rank;  ///< placement: GPU index in the fabric of every rank
+  bool gpudirect = false;        ///< no staging through the host although the route crosses it
+  int gpus_per_node = 1;         ///< of the cluster
 };
 
 /// One phase of one rank, for traces.
@@ -34,7 +35,8 @@ struct PhaseRecord {
 class CollectiveEngine {
  public:
   /// Uses event kinds `first_kind` .. `first_kind + 2`. All references must outlive the engine.
-  CollectiveEngine(EventQueue& queue, Network& network, Fabric& fabric, EngineSettings settings, std::uint32_t first_kind);
+  CollectiveEngine(EventQueue& queue, Network& network, Fabric& fabric, EngineSettings settings,
+                   std::uint32_t first_kind);
   ~CollectiveEngine();
 
   /// Announces a collective; nothing happens until ranks enter. `protocol`: index into the library's protocols. Returns its number.
@@ -80,8 +82,10 @@ class CollectiveEngine {
   std::int64_t messages_ = 0;
 };
 
-/// Time of a collective that all ranks enter at time 0 on an otherwise idle network: what nccl-tests measures, without launch.
+/// Time of a collective on an otherwise idle network, from the first entry to the last exit: what nccl-tests measures, without launch. GPU i of a node enters
+/// i x `stagger` after GPU 0.
 Time bare_collective_time(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, int protocol,
-                          std::uint64_t* digest = nullptr, std::int64_t* messages = nullptr);
+                          Time stagger = Time::zero(), std::uint64_t* digest = nullptr,
+                          std::int64_t* messages = nullptr);
 
 }  // namespace lockstep::sim

@@ -11,7 +11,7 @@ namespace {
 
 struct Medium {
   PathClass path = PathClass::Nvlink;
-  Bandwidth share;   // per rank and direction
+  Bandwidth share;  // per rank and direction
   Time wire;
 };
 
@@ -22,7 +22,8 @@ Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateC
   const bool inside = world <= context.node_gpus || phase.group == Group::Row;
   if (inside) {
     if (node.nvlink.present) {
-      const int cables = node.nvlink.through_switch ? node.nvlink.links_per_gpu : std::max<int>(1, static_cast<int>(phase.orders.size()));
+      const int cables = node.nvlink.through_switch ? node.nvlink.links_per_gpu
+                                                    : std::max<int>(1, static_cast<int>(phase.orders.size()));
       return {PathClass::Nvlink, node.nvlink.per_link.value * cables, node.nvlink.latency.value};
     }
     return {PathClass::Pcie, node.pcie.x16.value, node.pcie.latency.value};
@@ -91,8 +92,9 @@ int choose_protocol(const CollectivePlan& plan, const EstimateContext& context, 
     }
     std::string known;
     for (const auto& name : names) known += (known.empty() ? "" : ", ") + name;
-    throw ConfigError(context.library.name, "allreduce.protocol",
-                      "\"" + asked + "\" is not a protocol of library " + context.library.name + "; it has " + known + " (or auto)");
+    throw ConfigError(
+        context.library.name, "allreduce.protocol",
+        "\"" + asked + "\" is not a protocol of library " + context.library.name + "; it has " + known + " (or auto)");
   }
   int best = -1;
   Time best_time = Time::never();
@@ -104,7 +106,9 @@ int choose_protocol(const CollectivePlan& plan, const EstimateContext& context, 
       best_time = time;
     }
   }
-  if (best < 0) throw ConfigError(context.library.name, "allreduce.protocol", "no protocol of the library takes " + std::to_string(plan.bytes().count()) + " bytes");
+  if (best < 0)
+    throw ConfigError(context.library.name, "allreduce.protocol",
+                      "no protocol of the library takes " + std::to_string(plan.bytes().count()) + " bytes");
   return best;
 }
 

@@ -13,7 +13,7 @@ namespace lockstep::sim {
 struct EstimateContext {
   const ClusterSpec& cluster;
   const LibrarySpec& library;
-  int node_gpus = 1;        ///< GPUs per node in use
+  int node_gpus = 1;  ///< GPUs per node in use
   bool gpudirect = false;
 };
 

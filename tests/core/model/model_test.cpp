@@ -19,9 +19,9 @@ const Layer& named(const ModelGraph& g, const std::string& name) {
 TEST(Model, ResNet50HasThePublishedSize) {
   const ModelGraph g = build_model("resnet50");
   EXPECT_EQ(g.parameters(), 25557032);
-  EXPECT_EQ(g.tensors.size(), 161u);   // 53 convolutions + 2 x 53 batch norms + weight and bias of fc
+  EXPECT_EQ(g.tensors.size(), 161u);  // 53 convolutions + 2 x 53 batch norms + weight and bias of fc
   EXPECT_NEAR(forward_macs(g), 4.089e9, 0.0005e9);
-  EXPECT_NEAR(training_flops(g).count(), 24.30e9, 0.01e9);   // no data gradient for the first convolution
+  EXPECT_NEAR(training_flops(g).count(), 24.30e9, 0.01e9);  // no data gradient for the first convolution
 }
 
 TEST(Model, FirstConvolutionByHand) {
@@ -56,10 +56,14 @@ TEST(Model, ResNet50ActivationsOfTheFactBase) {
 double traffic_mb(const ModelGraph& g, bool one_pass) {
   double bytes = 0;
   for (const Layer& l : g.layers) {
-    if (l.kind != LayerKind::Conv && l.kind != LayerKind::BatchNorm && l.kind != LayerKind::Relu && l.kind != LayerKind::Add) continue;
-    const LayerCost c = layer_cost(g, l, 100000, 2, one_pass);   // a huge batch hides the weights
-    for (const auto& p : {c.forward, c.backward_data, c.backward_weight}) bytes += static_cast<double>(p.bytes.count()) / 100000;
-    if (l.kind == LayerKind::Conv && c.backward_data.kernels == 0) bytes += 2.0 * static_cast<double>(l.in.elements() + l.out.elements());
+    if (l.kind != LayerKind::Conv && l.kind != LayerKind::BatchNorm && l.kind != LayerKind::Relu &&
+        l.kind != LayerKind::Add)
+      continue;
+    const LayerCost c = layer_cost(g, l, 100000, 2, one_pass);  // a huge batch hides the weights
+    for (const auto& p : {c.forward, c.backward_data, c.backward_weight})
+      bytes += static_cast<double>(p.bytes.count()) / 100000;
+    if (l.kind == LayerKind::Conv && c.backward_data.kernels == 0)
+      bytes += 2.0 * static_cast<double>(l.in.elements() + l.out.elements());
   }
   return bytes / 1e6;
 }
@@ -121,7 +125,7 @@ TEST(Model, GraphsKeepTheirInvariants) {
       LayerId last;
       for (std::size_t t = 0; t < g.tensors.size(); ++t) {
         RC_ASSERT(g.tensors[t].id.index() == t);
-        RC_ASSERT(g.tensors[t].layer >= last);   // tensors follow their layers
+        RC_ASSERT(g.tensors[t].layer >= last);  // tensors follow their layers
         last = g.tensors[t].layer;
       }
     }
@@ -143,9 +147,9 @@ TEST(Model, FusionInResNet50) {
     relus += l.fused_relu;
     plain += !l.fused_relu;
   }
-  EXPECT_EQ(adds, 16);         // one per block
+  EXPECT_EQ(adds, 16);           // one per block
   EXPECT_EQ(relus, 1 + 3 * 16);  // stem, three per block
-  EXPECT_EQ(plain, 4);         // shortcuts
+  EXPECT_EQ(plain, 4);           // shortcuts
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ namespace lockstep {
 namespace {
 
 using V = LarsVariant;
-constexpr std::array kAll{V::Paper,   V::MlperfReference, V::TfModels,  V::MxnetMultiLars, V::NvidiaFastV2,
-                          V::Fujitsu, V::ApexLarc,        V::ApexScale, V::Timm};
+constexpr std::array kAll{V::Paper,    V::MlperfReference, V::TfModels, V::MxnetMultiLars, V::NvidiaFastV2, V::Fujitsu,
+                          V::ApexLarc, V::ApexScale,       V::Timm};
 
 // w = (3, 4): |w| = 5.  g = (0.8, -0.6): |g| = 1.  v = (0.5, -0.25).  lr 2, previous 1.6: s = 1.25.  m = 0.9, b = 0.1.
 // g + b w = (1.1, -0.2): |g + b w| = sqrt(1.25).  |g| + b |w| = 1.5.  eta = 0.001: eta |w| = 0.005.
@@ -71,7 +71,8 @@ TEST(Lars, MxnetAndNvidiaDifferInTheCorrectionOfTensorsWithoutRatio) {
 
 TEST(Lars, FujitsuByHand) {
   // lr0 = 4, b0 = 0.1, b = 0.05 (its own schedule), eps 0.5: r = 0.005 / (1 + 0.1*4*5 + 0.5) = 0.005 / 3.5
-  // v = 0.9 v - r b lr0 w - r lr g = (0.45 - r (0.05*4*3 + 2*0.8), -0.225 - r (0.05*4*4 - 2*0.6)) = (0.45 - 2.2 r, -0.225 + 0.4 r)
+  // v = 0.9 v - r b lr0 w - r lr g = (0.45 - r (0.05*4*3 + 2*0.8), -0.225 - r (0.05*4*4 - 2*0.6))
+  //   = (0.45 - 2.2 r, -0.225 + 0.4 r)
   StepValues x = values();
   x.weight_decay = 0.05;
   const double r = 0.005 / 3.5, v0 = 0.45 - 2.2 * r, v1 = -0.225 + 0.4 * r;
@@ -124,11 +125,14 @@ TEST(Lars, ZeroNorms) {
     const bool apex = v == V::ApexLarc || v == V::ApexScale;
     for (const LarsNorms& norms : {LarsNorms{0, 1, 1}, LarsNorms{0, 0, 0}}) {
       const auto r = trust_ratio(v, {0.001, 0}, values(), norms);
-      if (apex) EXPECT_FALSE(r.has_value());
-      else EXPECT_EQ(r, 1.0);
+      if (apex)
+        EXPECT_FALSE(r.has_value());
+      else
+        EXPECT_EQ(r, 1.0);
     }
   }
-  // A zero gradient: the sources that test it give 1; TfModels (|b w| = 0.5) and Fujitsu (b0 lr0 |w| = 2) still see the decay.
+  // A zero gradient: the sources that test it give 1; TfModels (|b w| = 0.5) and Fujitsu (b0 lr0 |w| = 2) still see
+  // the decay.
   const LarsNorms still{5, 0, 0.5};
   for (V v : {V::Paper, V::MlperfReference, V::MxnetMultiLars, V::NvidiaFastV2, V::Timm}) {
     EXPECT_EQ(trust_ratio(v, {0.001, 0}, values(), still), 1.0);

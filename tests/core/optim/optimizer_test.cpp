@@ -42,7 +42,9 @@ TEST(Optimizer, SgdCorrectionAndSkipList) {
   OptimizerSpec o = spec(OptimizerKind::Sgd);
   // weight: v = 0.8*2*0.25 + 0.1 (0.5 + 0.2) = 0.47;  bias and norm: no decay, v = 0.4 + 0.05 = 0.45
   EXPECT_NEAR(updated(o, TensorRole::Weight), 1.53, 1e-15);
-  for (TensorRole role : {TensorRole::Bias, TensorRole::Gamma, TensorRole::Beta}) EXPECT_NEAR(updated(o, role), 1.55, 1e-15);
+  for (TensorRole role : {TensorRole::Bias, TensorRole::Gamma, TensorRole::Beta}) {
+    EXPECT_NEAR(updated(o, role), 1.55, 1e-15);
+  }
   o.skip_bias_and_norm = false;
   EXPECT_NEAR(updated(o, TensorRole::Beta), 1.53, 1e-15);
   o.momentum_correction = false;  // v = 0.2 + 0.07
@@ -58,19 +60,19 @@ TEST(Optimizer, LarsGoesToItsVariantAndRole) {
   OptimizerSpec o = spec(OptimizerKind::Lars);
   o.trust = 0.07;
   // r = 0.07 * 2 / (0.5 + 0.1 * 2) = 0.2 (one element: |g + b w| is the same sum)
-  o.lars_variant = LarsVariant::Paper;           // v = 0.2 + 0.1*0.2*0.7 = 0.214
+  o.lars_variant = LarsVariant::Paper;  // v = 0.2 + 0.1*0.2*0.7 = 0.214
   EXPECT_NEAR(updated(o, TensorRole::Weight), 1.786, 1e-15);
-  EXPECT_NEAR(updated(o, TensorRole::Gamma), 1.75, 1e-15);          // v = 0.2 + 0.05
-  o.lars_variant = LarsVariant::MxnetMultiLars;  // v = 0.4 - 0.014; w += v
+  EXPECT_NEAR(updated(o, TensorRole::Gamma), 1.75, 1e-15);  // v = 0.2 + 0.05
+  o.lars_variant = LarsVariant::MxnetMultiLars;             // v = 0.4 - 0.014; w += v
   EXPECT_NEAR(updated(o, TensorRole::Weight), 2.386, 1e-15);
-  EXPECT_NEAR(updated(o, TensorRole::Bias, false), 2.35, 1e-15);    // v = 0.4 - 0.05
-  EXPECT_NEAR(updated(o, TensorRole::Bias, true), 2.33, 1e-15);     // v = 0.4 - 0.07: fc bias decays
+  EXPECT_NEAR(updated(o, TensorRole::Bias, false), 2.35, 1e-15);  // v = 0.4 - 0.05
+  EXPECT_NEAR(updated(o, TensorRole::Bias, true), 2.33, 1e-15);   // v = 0.4 - 0.07: fc bias decays
   o.lars_variant = LarsVariant::NvidiaFastV2;
-  EXPECT_NEAR(updated(o, TensorRole::Bias, true), 2.13, 1e-15);     // v = 0.2 - 0.07: not corrected
+  EXPECT_NEAR(updated(o, TensorRole::Bias, true), 2.13, 1e-15);  // v = 0.2 - 0.07: not corrected
   o.skip_bias_and_norm = false;
-  EXPECT_NEAR(updated(o, TensorRole::Bias, true), 2.386, 1e-15);    // treated as a weight
+  EXPECT_NEAR(updated(o, TensorRole::Bias, true), 2.386, 1e-15);  // treated as a weight
   o.lars_variant = LarsVariant::Fujitsu;
-  o.epsilon = 0.02;                              // r = 0.14 / (0.5 + 0.1*0.4*2 + 0.02) = 0.7/3;  v = 0.2 - r (0.1*0.4*2 + 0.05)
+  o.epsilon = 0.02;  // r = 0.14 / (0.5 + 0.1*0.4*2 + 0.02) = 0.7/3;  v = 0.2 - r (0.1*0.4*2 + 0.05)
   EXPECT_NEAR(updated(o, TensorRole::Weight), 2.2 - 0.7 / 3 * 0.13, 1e-15);
 }
 

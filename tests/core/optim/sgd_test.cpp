@@ -1,6 +1,7 @@
 #include "core/optim/sgd.hpp"
 
 #include <array>
+#include <cmath>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -22,9 +23,7 @@ StepValues values() {
   return x;
 }
 
-void update(Tensors& t, const StepValues& x, bool nesterov) {
-  sgd_update<double>(x, nesterov, t.w, t.g, t.v);
-}
+void update(Tensors& t, const StepValues& x, bool nesterov) { sgd_update<double>(x, nesterov, t.w, t.g, t.v); }
 
 TEST(Sgd, MomentumWithCorrectionByHand) {
   Tensors t;
@@ -61,7 +60,7 @@ TEST(Sgd, SpansOfDifferentLengthAreOurFault) {
   EXPECT_THROW(sgd_update<double>(values(), false, w, std::span<const double>(g), v), InternalError);
 }
 
-// Goyal et al., section 3: the corrected form is u = m u + d, w -= lr u for any positive rates; the uncorrected one is not.
+// Goyal et al., section 3: the corrected form is u = m u + d, w -= lr u for any positive rates; the plain one is not.
 TEST(Sgd, CorrectionGivesTheFormWithTheRateOutside) {
   const std::array<double, 5> rates{0.1, 0.4, 0.8, 0.2, 0.02};
   for (bool nesterov : {false, true}) {

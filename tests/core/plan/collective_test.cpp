@@ -1,6 +1,9 @@
 #include "core/plan/collective.hpp"
 
 #include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <algorithm>
 
 #include "core/plan/checker.hpp"
 
@@ -23,10 +26,17 @@ CollectiveRequest request(A algorithm, A across, int world, int node, std::int64
 struct Kind {
   A algorithm, across;
 };
-const std::vector<Kind> kKinds = {{A::Ring, A::Ring},           {A::HalvingDoubling, A::Ring},       {A::Tree, A::Ring},
-                                  {A::Torus, A::Ring},          {A::Torus, A::Tree},                 {A::Hierarchical, A::Ring},
-                                  {A::Hierarchical, A::HalvingDoubling}, {A::Hierarchical, A::Tree}, {A::ThreePhase, A::Ring},
-                                  {A::ThreePhase, A::HalvingDoubling},   {A::ThreePhase, A::Tree}};
+const std::vector<Kind> kKinds = {{A::Ring, A::Ring},
+                                  {A::HalvingDoubling, A::Ring},
+                                  {A::Tree, A::Ring},
+                                  {A::Torus, A::Ring},
+                                  {A::Torus, A::Tree},
+                                  {A::Hierarchical, A::Ring},
+                                  {A::Hierarchical, A::HalvingDoubling},
+                                  {A::Hierarchical, A::Tree},
+                                  {A::ThreePhase, A::Ring},
+                                  {A::ThreePhase, A::HalvingDoubling},
+                                  {A::ThreePhase, A::Tree}};
 
 /// Walks every lane of every rank: what count() promises in closed form.
 CollectiveCount walk(const CollectivePlan& plan) {
@@ -67,11 +77,19 @@ void expect_correct(const CollectivePlan& plan, const std::string& what) {
 void sweep(int first, int last) {
   for (int world = first; world <= last; ++world) {
     for (const Kind& kind : kKinds) {
-      for (const std::int64_t elements : {std::int64_t{0}, std::int64_t{1}, std::int64_t{world - 1}, std::int64_t{2 * world + 5}}) {
+      for (const std::int64_t elements :
+           {std::int64_t{0}, std::int64_t{1}, std::int64_t{world - 1}, std::int64_t{2 * world + 5}}) {
         const int node = world % 3 == 0 ? 4 : 8;
-        const CollectivePlan plan = plan_collective(request(kind.algorithm, kind.across, world, node, elements));
-        expect_correct(plan, "algorithm " + std::to_string(static_cast<int>(kind.algorithm)) + "/" + std::to_string(static_cast<int>(kind.across)) +
-                                 ", " + std::to_string(world) + " ranks, " + std::to_string(elements) + " elements");
+        CollectiveRequest r = request(kind.algorithm, kind.across, world, node, elements);
+        if (world % 2 == 0) {  // two channels, one each way around
+          std::vector<int> order(static_cast<std::size_t>(std::min(node, world)));
+          for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
+          r.ring_orders = {order, {order.rbegin(), order.rend()}};
+        }
+        const CollectivePlan plan = plan_collective(r);
+        expect_correct(plan, "algorithm " + std::to_string(static_cast<int>(kind.algorithm)) + "/" +
+                                 std::to_string(static_cast<int>(kind.across)) + ", " + std::to_string(world) +
+                                 " ranks, " + std::to_string(elements) + " elements");
         if (::testing::Test::HasFailure()) return;
       }
     }
@@ -87,7 +105,12 @@ TEST(Collective, RingWithChannelsAndNodes) {
   r.ring_orders = {{0, 1, 2, 3}, {0, 3, 2, 1}, {0, 2, 1, 3}};
   const CollectivePlan flat = plan_collective(r);
   ASSERT_EQ(flat.phases.size(), 1u);
-  EXPECT_EQ(flat.phases[0].orders[1], (std::vector<int>{0, 3, 2, 1, 4, 7, 6, 5, 8, 11, 10, 9}));
+  for (const auto& order : flat.phases[0].orders) {
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      EXPECT_EQ(order[i] / 4, static_cast<int>(i) / 4);  // node after node
+      EXPECT_EQ(order[i] % 4, order[i % 4]);             // alike in every node
+    }
+  }
   expect_correct(flat, "flat ring");
   for (const A a : {A::Hierarchical, A::ThreePhase}) {
     r.algorithm = a;
@@ -95,8 +118,80 @@ TEST(Collective, RingWithChannelsAndNodes) {
   }
 }
 
+/// Channels that enter or leave a node through each NIC, with `gpus_per_nic` neighbouring GPUs on one.
+std::vector<int> doors(const CollectivePlan& plan, int node, int gpus_per_nic, bool in) {
+  std::vector<int> uses(static_cast<std::size_t>(node / gpus_per_nic));
+  for (const auto& order : plan.phases[0].orders)
+    ++uses[static_cast<std::size_t>((in ? order[0] : order[static_cast<std::size_t>(node) - 1]) / gpus_per_nic)];
+  return uses;
+}
+
+TEST(Collective, FlatRingSpreadsItsChannelsOverTheNics) {
+  // ABCI: six rings, NICs shared by GPUs 0, 1 and 2, 3: three in and three out on each. (node_rings() of 2 links per
+  // pair.)
+  CollectiveRequest r = request(A::Ring, A::Ring, 16, 4, 100);
+  r.ring_orders = {{0, 1, 2, 3}, {0, 3, 2, 1}, {0, 1, 3, 2}, {0, 2, 3, 1}, {0, 2, 1, 3}, {0, 3, 1, 2}};
+  const CollectivePlan abci = plan_collective(r);
+  for (const bool in : {true, false}) EXPECT_EQ(doors(abci, 4, 2, in), (std::vector<int>{3, 3}));
+  // Eight channels around a switch of eight GPUs, all in rank order: one per GPU each way.
+  r = request(A::Ring, A::Ring, 16, 8, 100);
+  r.ring_orders.assign(8, {0, 1, 2, 3, 4, 5, 6, 7});
+  for (const bool in : {true, false}) EXPECT_EQ(doors(plan_collective(r), 8, 1, in), std::vector<int>(8, 1));
+}
+
+TEST(Collective, LastNodeMayBeShort) {
+  // 10 ranks on nodes of 4: the last node has GPUs 0 and 1 only, and both channels go on.
+  CollectiveRequest r = request(A::Ring, A::Ring, 10, 4, 23);
+  r.ring_orders = {{0, 1, 2, 3}, {0, 3, 2, 1}};
+  const CollectivePlan plan = plan_collective(r);
+  ASSERT_EQ(plan.phases[0].orders.size(), 2u);
+  for (const auto& order : plan.phases[0].orders) EXPECT_EQ(std::min(order[8], order[9]), 8);
+  expect_correct(plan, "short last node");
+}
+
+TEST(Collective, InOneNodeRingsStayAsTheyAre) {
+  CollectiveRequest r = request(A::Ring, A::Ring, 4, 4, 23);
+  r.ring_orders = {{0, 1, 2, 3}, {0, 3, 2, 1}};
+  EXPECT_EQ(plan_collective(r).phases[0].orders[1], r.ring_orders[1]);
+}
+
+TEST(Collective, RandomRequestsAreCorrectAndCounted) {
+  rc::check([] {
+    const auto kind = *rc::gen::elementOf(kKinds);
+    CollectiveRequest r = request(kind.algorithm, kind.across, *rc::gen::inRange(1, 25), *rc::gen::inRange(1, 9),
+                                  *rc::gen::inRange(0, 60), *rc::gen::inRange(1, 12));
+    r.torus_x = *rc::gen::inRange(0, 7);
+    const int local = std::min(r.node_gpus, r.world_size);
+    for (int c = *rc::gen::inRange(0, 4); c > 0; --c) {
+      std::vector<int> order(static_cast<std::size_t>(local));
+      for (int i = 0; i < local; ++i) order[static_cast<std::size_t>(i)] = c % 2 ? i : local - 1 - i;
+      r.ring_orders.push_back(order);
+    }
+    const CollectivePlan plan = plan_collective(r);
+    const auto fault = check(plan);
+    if (fault) RC_FAIL(*fault);
+    const CollectiveCount walked = walk(plan), counted = count(plan);
+    RC_ASSERT(walked.messages == counted.messages);
+    RC_ASSERT(walked.elements_sent == counted.elements_sent);
+    RC_ASSERT(walked.elements_reduced == counted.elements_reduced);
+    RC_ASSERT(walked.longest == counted.longest);
+    RC_ASSERT(r.world_size == 1 || counted.elements_reduced == (r.world_size - 1) * r.elements);
+  });
+}
+
+TEST(Collective, NamesSayWhatHappens) {
+  CollectiveRequest r = request(A::ThreePhase, A::HalvingDoubling, 16, 4, 100);
+  r.ring_orders = {{0, 1, 2, 3}, {0, 3, 2, 1}};
+  const CollectivePlan plan = plan_collective(r);
+  ASSERT_EQ(plan.phases.size(), 3u);
+  EXPECT_EQ(plan.phases[0].name(), "reduce in rows (ring x2)");
+  EXPECT_EQ(plan.phases[1].name(), "allreduce of leaders (halving-doubling)");
+  EXPECT_EQ(plan.phases[2].name(), "broadcast in rows (ring x2)");
+}
+
 TEST(Collective, RingCountsByTheTextbook) {
-  // n = 8, E = 1000: 2 (n - 1) = 14 steps, n x 14 = 112 messages, 2 (n - 1) E = 14,000 elements sent, (n - 1) E = 7,000 added.
+  // n = 8, E = 1000: 2 (n - 1) = 14 steps, n x 14 = 112 messages, 2 (n - 1) E = 14,000 elements sent, (n - 1) E = 7,000
+  // added.
   const CollectiveCount c = count(plan_collective(request(A::Ring, A::Ring, 8, 1, 1000)));
   EXPECT_EQ(c.longest, 14);
   EXPECT_EQ(c.messages, 112);
@@ -105,7 +200,8 @@ TEST(Collective, RingCountsByTheTextbook) {
 }
 
 TEST(Collective, FlatRingOver2048RanksHas8MillionMessages) {
-  EXPECT_EQ(count(plan_collective(request(A::Ring, A::Ring, 2048, 1, 25557032))).messages, 2048LL * 2 * 2047);  // 8,384,512
+  EXPECT_EQ(count(plan_collective(request(A::Ring, A::Ring, 2048, 1, 25557032))).messages,
+            2048LL * 2 * 2047);  // 8,384,512
 }
 
 TEST(Collective, HalvingDoublingCountsByTheTextbook) {
@@ -118,23 +214,50 @@ TEST(Collective, HalvingDoublingCountsByTheTextbook) {
 }
 
 TEST(Collective, BinaryBlocksOf44Servers) {
-  // 44 = 32 + 8 + 4: the block of 32 takes 2 x 5 steps inside and two messages with the block of 8 (its sum in, the total out).
+  // 44 = 32 + 8 + 4: the block of 32 takes 2 x 5 steps inside and two messages with the block of 8 (its sum in, the
+  // total out).
   const CollectivePlan plan = plan_collective(request(A::HalvingDoubling, A::Ring, 44, 1, 88));
   const Schedule s = plan.schedule(plan.phases[0], Rank(0));
   EXPECT_EQ(s.steps(0, 0), 12);
-  // A member of the block of 8 (members 32 to 39): 2 x 3 inside, 2 x 32 / 8 with the larger block, 2 with the smaller one.
+  // A member of the block of 8 (members 32 to 39): 2 x 3 inside, 2 x 32 / 8 with the larger block, 2 with the smaller
+  // one.
   EXPECT_EQ(s.steps(32, 0), 6 + 8 + 2);
   // A member of the block of 4: 2 x 2 inside, 2 x 8 / 4 with the larger block.
   EXPECT_EQ(s.steps(40, 0), 4 + 4);
 }
 
-TEST(Collective, TreesShareTheWork) {
-  // Whoever has children in one tree is a leaf of the other (even member counts).
-  const Schedule s = tree_schedule({0, 64}, 14, 4);
-  for (int m = 0; m < 14; ++m) {
-    const bool inside_first = s.steps(m, 0) + s.steps(m, 1) > 0, inside_second = s.steps(m, 6) + s.steps(m, 7) > 0;
-    EXPECT_FALSE(inside_first && inside_second) << "member " << m;
-  }
+TEST(Collective, TreeCountsByTheTextbook) {
+  // n = 8, E = 1000, chunk 200: two trees of 500 = 3 chunks each; 7 edges, up and down: 2 x 7 x 3 x 2 messages, 2 (n -
+  // 1) E sent.
+  const CollectiveCount c = count(plan_collective(request(A::Tree, A::Ring, 8, 1, 1000, 200)));
+  EXPECT_EQ(c.messages, 84);
+  EXPECT_EQ(c.elements_sent, 14000);
+  EXPECT_EQ(c.elements_reduced, 7000);
+  EXPECT_EQ(c.longest, 3);
+}
+
+TEST(Collective, TwoLevelCountsByTheTextbook) {
+  // 2 nodes of 4, E = 80. Reduce-scatter: 8 ranks x 3 messages of 20; ring of 2 across on 20: 8 x 2 messages of 10;
+  // all-gather as first.
+  const CollectiveCount h = count(plan_collective(request(A::Hierarchical, A::Ring, 8, 4, 80)));
+  EXPECT_EQ(h.messages, 24 + 16 + 24);
+  EXPECT_EQ(h.elements_sent, 480 + 160 + 480);
+  EXPECT_EQ(h.elements_reduced, 480 + 80);
+  EXPECT_EQ(h.longest, 3 + 2 + 3);
+  // A torus with rows of 2: 8 x 1 x 40, ring of 4 on 40: 8 x 6 x 10, 8 x 1 x 40.
+  CollectiveRequest r = request(A::Torus, A::Ring, 8, 4, 80);
+  r.torus_x = 2;
+  const CollectiveCount t = count(plan_collective(r));
+  EXPECT_EQ(t.messages, 8 + 48 + 8);
+  EXPECT_EQ(t.elements_sent, 320 + 480 + 320);
+  EXPECT_EQ(t.longest, 1 + 6 + 1);
+  // Three phases, chunk 40: chains of 3 hops x 2 chunks in 2 nodes; 2 leaders exchange halves, 2 messages each; chains
+  // back.
+  const CollectiveCount g = count(plan_collective(request(A::ThreePhase, A::HalvingDoubling, 8, 4, 80, 40)));
+  EXPECT_EQ(g.messages, 12 + 4 + 12);
+  EXPECT_EQ(g.elements_sent, 480 + 160 + 480);
+  EXPECT_EQ(g.elements_reduced, 480 + 80);
+  EXPECT_EQ(g.longest, 2 + 2 + 2);
 }
 
 TEST(Collective, HierarchicalRowsLieInsideNodes) {

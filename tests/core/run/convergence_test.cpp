@@ -63,7 +63,7 @@ TEST(FitEpochs, RefusesFarOutsideAndWidensByTheLeaveOneOutError) {
   EXPECT_FALSE(m.epochs(std::nan("")).has_value());
   const Figure f = *m.epochs(20000);
   EXPECT_NEAR(f.value, 60, 1e-12);
-  EXPECT_NEAR(f.low, 54, 1e-12);   // 60 (1 - 2 * 0.05)
+  EXPECT_NEAR(f.low, 54, 1e-12);  // 60 (1 - 2 * 0.05)
   EXPECT_NEAR(f.high, 66, 1e-12);
 }
 
@@ -105,7 +105,7 @@ TEST(FitEpochs, MlperfReferencePoints) {
     sum += std::pow(std::exp(a) * (1 + u * points[out].batch) / points[out].value - 1, 2);
   }
   EXPECT_NEAR(m.leave_one_out, std::sqrt(sum / 8), 1e-6);
-  // The spread between recipes of neighbouring batches (2,048: 38.4, 3,264: 35.2) alone is 9 %, so the form cannot do much better.
+  // The recipes of neighbouring batches (2,048: 38.4, 3,264: 35.2) differ by 9 %: no smooth form does much better.
   EXPECT_GT(m.leave_one_out, 0.02);
   EXPECT_LT(m.leave_one_out, 0.09);
   for (const auto& p : points) {

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Installs what is missing (Debian packages of .ci/packages.run), builds, and predicts Fujitsu's ResNet-50 run on 2,048 V100.
+# Safe to run again. Needs root or sudo only where packages are missing; no GPU.
+#   ./run.sh              results in results/fujitsu_abci_2048
+set -euo pipefail
+cd "$(dirname "$0")"
+. .ci/setup.sh
+
+say "1/4 packages"
+timed packages install_missing .ci/packages.run
+
+say "2/4 build (build/lockstep)"
+build() {
+  cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLOCKSTEP_CUDA=OFF >build.log 2>&1 && cmake --build build --target lockstep >>build.log 2>&1
+}
+timed build build || { tail -n 30 build.log >&2; die "the build failed; see build.log"; }
+rm -f build.log
+
+say "3/4 prediction"
+OUT=results/fujitsu_abci_2048
+timed prediction build/lockstep simulate experiments/fujitsu_abci_2048/run.toml --output "$OUT" --force
+
+say "4/4 plots"
+timed plots /usr/bin/python3 notebooks/lockstep_plots/scaling.py "$OUT"
+echo "$OUT/scaling.png, $OUT/scaling.svg; $OUT/trace.json opens at ui.perfetto.dev"
+printf "\ntime taken\n$TIMES"
