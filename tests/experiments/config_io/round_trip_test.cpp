@@ -34,8 +34,8 @@ static auto fields(const BucketsSpec& s) {
   return std::tuple(a, b, c, d, e, f);
 }
 static auto fields(const AllreduceSpec& s) {
-  const auto& [a, b, c, d, e, f, g, h, i] = s;
-  return std::tuple(a, b, c, d, e, f, g, h, i);
+  const auto& [a, b, c, d, e, f, g, h, i, j] = s;
+  return std::tuple(a, b, c, d, e, f, g, h, i, j);
 }
 static auto fields(const ClusterRef& s) {
   const auto& [a, b, c, d, e] = s;

@@ -1,0 +1,74 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include "core/base/units.hpp"
+#include "core/base/units_text.hpp"
+
+namespace lockstep {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(Units, SizeOverRateIsTime) {
+  // 25 MB at 12.5 GB/s: 2 ms.
+  EXPECT_EQ(Bytes(25000000) / Bandwidth::gigabytes_per_second(12.5), Time::milliseconds(2));
+  EXPECT_EQ(Bandwidth::gigabits_per_second(100).bytes_per_second(), 12.5e9);
+  EXPECT_EQ(Flops(15.7e12) / FlopRate::teraflops(15.7), Time::seconds(1));
+}
+
+TEST(Units, RoundsToTheNearestPicosecond) {
+  EXPECT_EQ(Time::seconds(1.4e-12).picoseconds(), 1);
+  EXPECT_EQ(Time::seconds(1.6e-12).picoseconds(), 2);
+}
+
+TEST(UnitsText, Parses) {
+  EXPECT_EQ(parse_time("700ns"), Time::nanoseconds(700));
+  EXPECT_EQ(parse_time("1.5 ms"), Time::microseconds(1500));
+  EXPECT_EQ(parse_bytes("25MiB"), Bytes::mib(25));
+  EXPECT_EQ(parse_bytes("1MB"), Bytes(1000000));
+  EXPECT_EQ(parse_bandwidth("100Gbps"), Bandwidth::gigabytes_per_second(12.5));
+  EXPECT_EQ(parse_bandwidth("25GBps"), Bandwidth::gigabytes_per_second(25));
+  EXPECT_EQ(parse_flop_rate("125TFLOPS"), FlopRate::teraflops(125));
+}
+
+std::string refusal(void (*parse)(std::string_view), std::string_view text) {
+  try {
+    parse(text);
+  } catch (const std::invalid_argument& e) {
+    return e.what();
+  }
+  return "accepted";
+}
+
+TEST(UnitsText, RefusesWithAnExample) {
+  const auto rate = [](std::string_view t) { parse_bandwidth(t); };
+  const auto time = [](std::string_view t) { parse_time(t); };
+  const auto size = [](std::string_view t) { parse_bytes(t); };
+  EXPECT_EQ(refusal(rate, "25GB"), "\"25GB\" is not a rate; write \"25GBps\" or \"200Gbps\"");
+  EXPECT_THAT(refusal(time, "7"), HasSubstr("the unit is missing"));
+  EXPECT_THAT(refusal(time, "-7us"), HasSubstr("negative"));
+  EXPECT_THAT(refusal(size, "1.5B"), HasSubstr("whole number of bytes"));
+  EXPECT_THAT(refusal(size, "nanMiB"), HasSubstr("is not a size"));
+}
+
+TEST(UnitsText, ExactTextRoundTrips) {
+  rc::check([] {
+    const Time t = Time::picoseconds(*rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 50));
+    const Bytes b(*rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 52));
+    const Bandwidth r = Bandwidth::bytes_per_second(static_cast<double>(*rc::gen::inRange<std::int64_t>(1, std::int64_t{1} << 50)) / 7.0);
+    RC_ASSERT(parse_time(to_exact_text(t)) == t);
+    RC_ASSERT(parse_bytes(to_exact_text(b)) == b);
+    RC_ASSERT(parse_bandwidth(to_exact_text(r)) == r);
+  });
+}
+
+TEST(UnitsText, ReadsWell) {
+  EXPECT_EQ(to_text(Time::microseconds(49500)), "49.5 ms");
+  EXPECT_EQ(to_text(Time::seconds(3600 * 29)), "29.00 h");
+  EXPECT_EQ(to_text(Bytes::mib(25)), "25.0 MiB");
+  EXPECT_EQ(to_text(Bandwidth::gigabytes_per_second(47.9)), "47.9 GB/s");
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,70 @@
+#include "sim/device/noise.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "sim/device/input.hpp"
+
+namespace lockstep::sim {
+namespace {
+
+TEST(Noise, ExpectedMaximumOfNormals) {
+  // Derived in the fact base: 8: 1.42, 32: 2.07, 256: 2.83, 1024: 3.25, 2048: 3.44; closed forms: 1: 0, 2: 1/sqrt(pi).
+  EXPECT_NEAR(expected_max_normal(1), 0, 1e-6);
+  EXPECT_NEAR(expected_max_normal(2), 1 / std::sqrt(M_PI), 1e-6);
+  EXPECT_NEAR(expected_max_normal(8), 1.42, 0.005);
+  EXPECT_NEAR(expected_max_normal(32), 2.07, 0.005);
+  EXPECT_NEAR(expected_max_normal(256), 2.83, 0.01);
+  EXPECT_NEAR(expected_max_normal(1024), 3.25, 0.01);
+  EXPECT_NEAR(expected_max_normal(2048), 3.44, 0.01);
+}
+
+TEST(Noise, SlowestGpuIsAsSlowAsExpected) {
+  for (const int n : {8, 256, 2048}) {
+    const Noise noise(1, n, 0.01, 0, {});
+    double slowest = 0, sum = 0;
+    for (int r = 0; r < n; ++r) {
+      slowest = std::max(slowest, noise.factor(r, 0));
+      sum += noise.factor(r, 0);
+    }
+    EXPECT_NEAR((slowest - 1) / 0.01, expected_max_normal(n), 0.02) << n;  // Blom's positions are good to 1 %
+    EXPECT_NEAR(sum / n, 1, 1e-9);
+  }
+}
+
+TEST(Noise, AloneIsTheAnchor) { EXPECT_DOUBLE_EQ(Noise(1, 1, 0.03, 0, {}).factor(0, 5), 1); }
+
+TEST(Noise, SeedAndStepMatter) {
+  const Noise a(1, 64, 0.01, 0.004, {}), b(1, 64, 0.01, 0.004, {}), c(2, 64, 0.01, 0.004, {});
+  EXPECT_EQ(a.factor(3, 7), b.factor(3, 7));
+  EXPECT_NE(a.factor(3, 7), c.factor(3, 7));
+  EXPECT_NE(a.factor(3, 7), a.factor(3, 8));
+  EXPECT_TRUE(a.varies_by_step());
+}
+
+TEST(Noise, SlowRankAndSilence) {
+  EXPECT_TRUE(Noise(1, 4, 0, 0, {}).silent());
+  const Noise slow(1, 4, 0, 0, {{2, 1.3}});
+  EXPECT_FALSE(slow.silent());
+  EXPECT_DOUBLE_EQ(slow.factor(2, 0), 1.3);
+  EXPECT_DOUBLE_EQ(slow.factor(1, 0), 1);
+}
+
+TEST(Input, SlowerOfStorageAndDecoding) {
+  DataSpec data;
+  EXPECT_EQ(input_rate(data, 40, 4).per_step, Time::zero());
+  // 4 GPUs x 40 images at 2,000 images/s per node: 80 ms. Storage: 160 x 100 kB at 1 GB/s: 16 ms.
+  data.decode_rate = 2000;
+  data.storage_rate = Bandwidth::gigabytes_per_second(1);
+  data.image_bytes = Bytes(100000);
+  EXPECT_EQ(input_rate(data, 40, 4).per_step, Time::milliseconds(80));
+  EXPECT_STREQ(input_rate(data, 40, 4).bottleneck, "decoding");
+  data.decode_rate = 20000;
+  EXPECT_EQ(input_rate(data, 40, 4).per_step, Time::milliseconds(16));
+  EXPECT_STREQ(input_rate(data, 40, 4).bottleneck, "storage");
+}
+
+}  // namespace
+}  // namespace lockstep::sim

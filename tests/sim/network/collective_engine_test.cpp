@@ -1,0 +1,219 @@
+// Collectives on links: closed forms where nothing contends, bounds and conservation everywhere.
+#include "sim/network/collective_engine.hpp"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <algorithm>
+
+#include "core/plan/alpha_beta.hpp"
+#include "core/plan/node_rings.hpp"
+
+namespace lockstep::sim {
+namespace {
+
+LibrarySpec plain() {
+  LibrarySpec l;
+  l.name = "plain";
+  ProtocolSpec p;
+  p.name = "simple";
+  l.protocols.push_back(p);
+  return l;
+}
+
+/// The flat platform of the peer simulators' figures: one GPU per node, 12.5e9 B/s and 0.5 us per link, an ideal switch.
+ClusterSpec flat(int nodes) {
+  ClusterSpec c;
+  c.name = "flat";
+  c.nodes = nodes;
+  c.node.gpus = 1;
+  c.node.nic.count = 1;
+  c.node.nic.rate = Sourced(Bandwidth::gigabytes_per_second(12.5));
+  c.node.nic.latency = Sourced(Time::nanoseconds(500));
+  c.node.nic.nic_of_gpu = {0};
+  c.network.kind = NetworkKind::Star;
+  TierSpec tier;
+  tier.name = "switch";
+  tier.rate = Sourced(Bandwidth::gigabytes_per_second(12.5));
+  c.network.tiers.push_back(tier);
+  return c;
+}
+
+Time run(const ClusterSpec& cluster, CollectiveRequest r, LibrarySpec library = plain(), std::uint64_t* digest = nullptr) {
+  const int nodes = (r.world_size + cluster.node.gpus - 1) / cluster.node.gpus;
+  Fabric fabric(cluster, nodes, Routing::Static, 1);
+  EngineSettings settings;
+  settings.library = std::move(library);
+  for (int g = 0; g < r.world_size; ++g) settings.gpu_of_rank.push_back(g);
+  settings.gpus_per_node = cluster.node.gpus;
+  return bare_collective_time(fabric, settings, plan_collective(r), 0, Time::zero(), digest);
+}
+
+CollectiveRequest request(AllreduceAlgorithm a, int world, std::int64_t elements, int node = 1) {
+  CollectiveRequest r;
+  r.algorithm = a;
+  r.across = AllreduceAlgorithm::HalvingDoubling;
+  r.world_size = world;
+  r.node_gpus = node;
+  r.elements = elements;
+  r.chunk = 65536;
+  return r;
+}
+
+constexpr std::int64_t kResNet50 = 25557032;  // gradients
+const AlphaBeta kFlatLink{Time::microseconds(1), Bandwidth::gigabytes_per_second(12.5), Bandwidth::bytes_per_second(0)};
+
+TEST(CollectiveEngine, FlatRingEqualsTheClosedForm) {
+  // 2 (N - 1)/N S/B + 2 (N - 1) x 1 us with S = 102,228,128 B: 14.326 ms at 8 ranks, 16.227 at 64 (peer simulators agree to 0.02 %).
+  const std::vector<std::pair<int, double>> published = {{8, 14.326}, {64, 16.227}, {256, 16.803}};
+  for (const auto& [n, ms] : published) {
+    const Time t = run(flat(n), request(AllreduceAlgorithm::Ring, n, kResNet50));
+    EXPECT_NEAR(t.milliseconds(), ms, 0.001 * ms) << n;
+    EXPECT_NEAR(t.microseconds(), ring_allreduce_time(Bytes(kResNet50 * 4), n, kFlatLink).microseconds(), 0.01) << n;
+  }
+}
+
+TEST(CollectiveEngineSlow, FlatRingOver512Ranks) {
+  EXPECT_NEAR(run(flat(512), request(AllreduceAlgorithm::Ring, 512, kResNet50)).milliseconds(), 17.347, 0.017);
+}
+
+TEST(CollectiveEngine, EqualSegmentsMatchToAPicosecondPerStep) {
+  // 8 ranks, 8,000,000 elements of 4 B: 14 steps of 4,000,000 B (320 us) + 1 us.
+  const Time t = run(flat(8), request(AllreduceAlgorithm::Ring, 8, 8000000));
+  EXPECT_LE(std::abs((t - Time::microseconds(14 * 321)).picoseconds()), 14);
+}
+
+TEST(CollectiveEngine, HalvingDoublingEqualsTheClosedForm) {
+  // 16 ranks, 1,600,000 elements: 8 messages; 2 x 15/16 of 6.4 MB at 12.5 GB/s = 960 us, + 8 us.
+  const Time t = run(flat(16), request(AllreduceAlgorithm::HalvingDoubling, 16, 1600000));
+  EXPECT_LE(std::abs((t - Time::microseconds(968)).picoseconds()), 8);
+}
+
+TEST(CollectiveEngine, TreePipelines) {
+  // 64 ranks, 102 MB in 256 KiB chunks: near 2 S / B = 16.36 ms plus the fill of a tree of height 6; unpipelined it would be 12 S / B = 98 ms.
+  const Time t = run(flat(64), request(AllreduceAlgorithm::Tree, 64, kResNet50));
+  const Time moved = Bytes(kResNet50 * 4) / Bandwidth::gigabytes_per_second(12.5);
+  EXPECT_GT(t, moved);
+  EXPECT_LT(t, moved * 2.6);
+}
+
+TEST(CollectiveEngine, ResultDoesNotDependOnHopsAtLargeSize) {
+  // Cut-through: more latency per hop, same bandwidth.
+  ClusterSpec far = flat(8);
+  far.network.tiers[0].hop = Sourced(Time::nanoseconds(90));
+  const Time near = run(flat(8), request(AllreduceAlgorithm::Ring, 8, 8000000));
+  EXPECT_EQ(run(far, request(AllreduceAlgorithm::Ring, 8, 8000000)) - near, Time::nanoseconds(90 * 14));
+}
+
+TEST(CollectiveEngine, ProtocolCostsPerMessageAndByte) {
+  LibrarySpec library = plain();
+  library.protocols[0].efficiency = 0.5;
+  library.protocols[0].ring_network = Time::microseconds(3);
+  library.protocols[0].ring_base = Time::microseconds(10);
+  library.reduce = Sourced(Bandwidth::gigabytes_per_second(40));
+  // 4 ranks, 4,000,000 elements: 6 steps of 4 MB; LL doubles the bytes: 640 us + 1 + 3 us each; 3 additions of 100 us; 10 us base.
+  const Time t = run(flat(4), request(AllreduceAlgorithm::Ring, 4, 4000000), library);
+  EXPECT_LE(std::abs((t - Time::microseconds(6 * 644 + 3 * 100 + 10)).picoseconds()), 12);
+}
+
+TEST(CollectiveEngine, OneRankAndNoElements) {
+  EXPECT_EQ(run(flat(1), request(AllreduceAlgorithm::Ring, 1, 1000)), Time::zero());
+  // Nothing to move still synchronises: 2 (n - 1) latencies.
+  EXPECT_EQ(run(flat(4), request(AllreduceAlgorithm::Ring, 4, 0)), Time::microseconds(6));
+}
+
+TEST(CollectiveEngine, RingsFillTheNvlinkMesh) {
+  // ABCI's node: 6 rings of one 24 GB/s link each. Allreduce of S: 2 x 3/4 S / (6 x 24 GB/s).
+  ClusterSpec c;
+  c.nodes = 1;
+  c.node.gpus = 4;
+  c.node.nvlink.present = true;
+  c.node.nvlink.pairs = {{0, 1, 2}, {0, 2, 2}, {0, 3, 2}, {1, 2, 2}, {1, 3, 2}, {2, 3, 2}};
+  c.node.nvlink.per_link = Sourced(Bandwidth::gigabytes_per_second(24));
+  CollectiveRequest r = request(AllreduceAlgorithm::Ring, 4, 24000000, 4);
+  r.ring_orders = node_rings(c.node, 4);
+  const Time expected = Time::seconds(1.5 * 96e6 / 144e9);
+  EXPECT_NEAR(run(c, r).microseconds(), expected.microseconds(), 0.01);
+}
+
+ClusterSpec random_cluster() {
+  ClusterSpec c = flat(*rc::gen::inRange(2, 13));
+  c.node.gpus = *rc::gen::element(1, 2, 4);
+  c.node.nic.count = *rc::gen::inRange(1, 3);
+  c.node.nic.rate = Sourced(Bandwidth::gigabytes_per_second(*rc::gen::inRange(1, 20)));
+  c.node.nic.nic_of_gpu.clear();
+  std::vector<int> gpus;
+  for (int g = 0; g < c.node.gpus; ++g) {
+    c.node.nic.nic_of_gpu.push_back(g % c.node.nic.count);
+    gpus.push_back(g);
+  }
+  c.node.pcie.switches = {gpus};
+  c.node.pcie.cpu_of_switch = {0};
+  c.node.pcie.x16 = Sourced(Bandwidth::gigabytes_per_second(*rc::gen::inRange(4, 30)));
+  c.node.nic.cpu.assign(static_cast<std::size_t>(c.node.nic.count), 0);
+  return c;
+}
+
+TEST(CollectiveEngine, NothingBeatsItsBusiestLink) {
+  rc::check([] {
+    const ClusterSpec cluster = random_cluster();
+    const int world = *rc::gen::inRange(2, cluster.total_gpus() + 1);
+    CollectiveRequest r = request(*rc::gen::element(AllreduceAlgorithm::Ring, AllreduceAlgorithm::HalvingDoubling, AllreduceAlgorithm::Tree,
+                                                    AllreduceAlgorithm::Hierarchical, AllreduceAlgorithm::ThreePhase),
+                                  world, *rc::gen::inRange<std::int64_t>(0, 300000), cluster.node.gpus);
+    r.chunk = *rc::gen::inRange(1000, 100000);
+    const CollectivePlan plan = plan_collective(r);
+    const int nodes = (world + cluster.node.gpus - 1) / cluster.node.gpus;
+    Fabric fabric(cluster, nodes, Routing::Static, 1);
+    EngineSettings settings;
+    settings.library = plain();
+    for (int g = 0; g < world; ++g) settings.gpu_of_rank.push_back(g);
+
+    EventQueue queue;
+    Network network(queue, fabric.links(), 0);
+    CollectiveEngine engine(queue, network, fabric, settings, 1);
+    const int id = engine.open(std::make_shared<const CollectivePlan>(plan), 0);
+    for (int g = 0; g < world; ++g) engine.enter(id, Rank(g));
+    Time end;
+    while (!queue.empty()) {
+      const Event e = queue.pop();
+      std::uint64_t token = 0;
+      if (e.kind == 0) {
+        if (network.finish(e, token)) engine.flow_ended(token);
+      } else {
+        engine.handle(e);
+      }
+      if (!engine.finished().empty()) end = e.time;
+      engine.finished().clear();
+    }
+    engine.close_all();  // throws if a message was not received
+
+    // Conservation: what the plan sends is what the first links of the routes carried; and no link was faster than it is.
+    double busiest = 0, injected = 0;
+    for (std::size_t l = 0; l < network.links().size(); ++l) {
+      busiest = std::max(busiest, network.use()[l].bytes / network.links()[l].capacity.bytes_per_second());
+    }
+    std::vector<char> first(network.links().size(), 0);
+    for (int a = 0; a < world; ++a) {
+      for (int b = 0; b < world; ++b) {
+        if (a != b && !fabric.route(a, b).links.empty()) first[static_cast<std::size_t>(fabric.route(a, b).links.front())] = 1;
+      }
+    }
+    for (std::size_t l = 0; l < first.size(); ++l) injected += first[l] ? network.use()[l].bytes : 0;
+    RC_ASSERT(std::abs(injected - static_cast<double>(count(plan).elements_sent * 4)) < 1);
+    // Each message may end half a picosecond early by rounding.
+    RC_ASSERT(end.seconds() >= busiest - 0.5e-12 * static_cast<double>(count(plan).messages));
+  });
+}
+
+TEST(CollectiveEngine, SameRunSameDigest) {
+  std::uint64_t a = 0, b = 0, c = 0;
+  run(flat(16), request(AllreduceAlgorithm::Tree, 16, 100000), plain(), &a);
+  run(flat(16), request(AllreduceAlgorithm::Tree, 16, 100000), plain(), &b);
+  run(flat(16), request(AllreduceAlgorithm::Tree, 16, 100001), plain(), &c);
+  EXPECT_EQ(a, b);
+  EXPECT_NE(a, c);
+}
+
+}  // namespace
+}  // namespace lockstep::sim
