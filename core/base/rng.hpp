@@ -8,7 +8,8 @@
 namespace lockstep {
 
 /// Counter-based generator (Philox4x32-10, Salmon et al., SC 2011, through Random123). Copyable; equal streams give
-/// equal numbers on every platform. Not thread-safe: give each thread its own stream.
+/// equal numbers on every platform (normal() up to the C library's log, sin and cos). Not thread-safe: give each thread
+/// its own stream.
 class Rng {
  public:
   /// `index` is a rank, sample or step: whatever tells apart streams of the same purpose.

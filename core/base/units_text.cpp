@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <span>
 #include <stdexcept>
 
@@ -16,7 +17,8 @@ struct Unit {
   double factor;
 };
 
-constexpr Unit kTimes[] = {{"ps", 1e-12}, {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"min", 60}, {"h", 3600}};
+constexpr Unit kTimes[] = {{"ps", 1},   {"ns", 1e3},    {"us", 1e6},   {"ms", 1e9},
+                           {"s", 1e12}, {"min", 60e12}, {"h", 3600e12}};  // in picoseconds
 constexpr Unit kSizes[] = {
     {"B", 1},     {"kB", 1e3},    {"KB", 1e3},       {"MB", 1e6},          {"GB", 1e9},
     {"TB", 1e12}, {"KiB", 1024.}, {"MiB", 1048576.}, {"GiB", 1073741824.}, {"TiB", 1099511627776.}};
@@ -28,25 +30,44 @@ constexpr Unit kFlopRates[] = {{"FLOPS", 1}, {"GFLOPS", 1e9}, {"TFLOPS", 1e12}, 
 
 struct Quantity {
   double number;
+  std::optional<std::int64_t> whole;  ///< the number, if it is written without point and exponent
   double factor;
+  /// number x unit as a whole count, exact where the number is written as one; nothing beyond 64 bits.
+  std::optional<std::int64_t> count() const {
+    const double product = number * factor;
+    if (product >= 0x1p63) return std::nullopt;
+    std::int64_t exact = 0;
+    if (whole && !__builtin_mul_overflow(*whole, static_cast<std::int64_t>(factor), &exact)) return exact;
+    return std::llround(product);
+  }
 };
 
+std::invalid_argument refusal(std::string_view text, std::string_view kind, std::string_view why,
+                              std::string_view example) {
+  return std::invalid_argument(fmt::format("\"{}\" is not {}{}; write {}", text, kind, why, example));
+}
+
 Quantity parse(std::string_view text, std::span<const Unit> units, std::string_view kind, std::string_view example) {
-  const auto refuse = [&](std::string_view why) -> std::invalid_argument {
-    return std::invalid_argument(fmt::format("\"{}\" is not {}{}; write {}", text, kind, why, example));
-  };
+  const auto refuse = [&](std::string_view why) { return refusal(text, kind, why, example); };
   std::string_view rest = text;
   while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
   while (!rest.empty() && rest.back() == ' ') rest.remove_suffix(1);
   double number = 0;
-  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
+  const char* const begin = rest.data();
+  const auto [end, error] = std::from_chars(begin, begin + rest.size(), number);
   if (error != std::errc() || !std::isfinite(number)) throw refuse("");
-  rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+  std::int64_t digits = 0;
+  const auto [digits_end, digits_error] = std::from_chars(begin, end, digits);
+  std::optional<std::int64_t> whole;
+  if (digits_error == std::errc() && digits_end == end) whole = digits;
+  rest.remove_prefix(static_cast<std::size_t>(end - begin));
   while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
   if (rest.empty()) throw refuse(" (the unit is missing)");
   if (number < 0) throw refuse(" (it is negative)");
   for (const Unit& unit : units) {
-    if (unit.name == rest) return {number, unit.factor};
+    if (unit.name != rest) continue;
+    if (!std::isfinite(number * unit.factor)) throw refuse(" (it is too large)");
+    return {number, whole, unit.factor};
   }
   throw refuse("");
 }
@@ -65,17 +86,23 @@ std::string pretty(double value, std::span<const Unit> ascending) {
 }  // namespace
 
 Time parse_time(std::string_view text) {
-  const Quantity q = parse(text, kTimes, "a time", "\"700ns\", \"2.5us\" or \"1.3s\"");
-  return Time::seconds(q.number * q.factor);
+  constexpr std::string_view example = "\"700ns\", \"2.5us\" or \"1.3s\"";
+  const Quantity q = parse(text, kTimes, "a time", example);
+  const auto ps = q.count();
+  if (!ps) throw refusal(text, "a time", " that fits (the longest is 106 days)", example);
+  return Time::picoseconds(*ps);
 }
 
 Bytes parse_bytes(std::string_view text) {
   constexpr std::string_view example = "\"25MiB\" or \"4096B\"";
   const Quantity q = parse(text, kSizes, "a size", example);
   const double bytes = q.number * q.factor;
-  if (bytes != std::floor(bytes) || bytes > 9e18)
+  const auto count = q.count();
+  if (!count) throw refusal(text, "a size", " that fits (the largest is 8 EiB)", example);
+  // "4.35TB" is whole, though 4.35 in binary is not: half a unit in the last place of the product is forgiven.
+  if (std::abs(bytes - static_cast<double>(*count)) > bytes * 0x1p-52)
     throw std::invalid_argument(fmt::format("\"{}\" is not a whole number of bytes; write {}", text, example));
-  return Bytes(static_cast<std::int64_t>(bytes));
+  return Bytes(*count);
 }
 
 Bandwidth parse_bandwidth(std::string_view text) {

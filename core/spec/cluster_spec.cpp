@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "core/base/error.hpp"
@@ -18,7 +19,9 @@ class Checker {
     if (!good) faults.push_back({"cluster file", key, fmt::format(message, std::forward<Args>(args)...)});
   }
   void rate(const Sourced<Bandwidth>& r, const std::string& key) {
-    expect(r.value.bytes_per_second() > 0, key, "a rate of 0; expected more, such as \"12GBps\"");
+    const double rate = r.value.bytes_per_second();
+    expect(rate > 0 && std::isfinite(rate), key, "a rate of {} bytes per second; expected more, such as \"12GBps\"",
+           rate);
   }
   std::vector<Fault> faults;
 };
@@ -136,7 +139,8 @@ void check_network(Checker& c, const ClusterSpec& cluster) {
 
 std::vector<Fault> validate(const ClusterSpec& cluster) {
   Checker c;
-  c.expect(cluster.nodes >= 1, "cluster.nodes", "{} nodes; expected at least 1", cluster.nodes);
+  c.expect(cluster.nodes >= 1 && cluster.nodes <= 1'000'000, "cluster.nodes", "{} nodes; expected 1 to 1000000",
+           cluster.nodes);
   c.expect(cluster.node.gpus >= 1 && cluster.node.gpus <= 64, "node.gpus", "{} GPUs per node; expected 1 to 64",
            cluster.node.gpus);
   check_nvlink(c, cluster.node);

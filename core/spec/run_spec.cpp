@@ -10,6 +10,11 @@ namespace lockstep {
 
 namespace {
 
+// Far beyond any run that was ever made, and small enough that products of two of them stay exact in 64 bits.
+constexpr std::int64_t kMostImages = 1'000'000'000'000;
+constexpr std::int64_t kMostSteps = 100'000'000;
+constexpr int kMostGpus = 1'000'000;
+
 /// Collects faults of one file part by part.
 class Checker {
  public:
@@ -36,12 +41,14 @@ std::vector<Fault> validate(const RunSpec& run) {
   const auto& t = run.training;
   c.expect(run.model.image_size >= 0 && run.model.image_size <= 8192, "model.image_size",
            "{} is not an image size; expected 1 to 8192, or 0 for the model's own", run.model.image_size);
-  c.expect(run.model.classes >= 0, "model.classes", "{} classes; expected at least 1, or 0 for the model's own",
-           run.model.classes);
+  c.expect(run.model.classes >= 0 && run.model.classes <= 1'000'000, "model.classes",
+           "{} classes; expected 1 to 1000000, or 0 for the model's own", run.model.classes);
 
   c.expect(std::isfinite(t.epochs) && t.epochs > 0, "training.epochs", "{} epochs; expected more than 0", t.epochs);
-  c.expect(t.global_batch >= 1, "training.global_batch", "{} images; expected at least 1", t.global_batch);
-  c.expect(t.accumulation >= 1, "training.accumulation", "{} micro-steps; expected at least 1", t.accumulation);
+  c.expect(t.global_batch >= 1 && t.global_batch <= 1'000'000'000, "training.global_batch",
+           "{} images; expected 1 to 1000000000", t.global_batch);
+  c.expect(t.accumulation >= 1 && t.accumulation <= 10'000, "training.accumulation",
+           "{} micro-steps; expected 1 to 10000", t.accumulation);
   c.expect(t.label_smoothing >= 0 && t.label_smoothing < 1, "training.label_smoothing",
            "{} is out of range; expected 0 <= smoothing < 1", t.label_smoothing);
   c.expect(t.evaluate_every >= 0, "training.evaluate_every", "{} epochs; expected 0 (only at the end) or more",
@@ -55,7 +62,7 @@ std::vector<Fault> validate(const RunSpec& run) {
   c.word(t.initialization, "training.initialization", {"same_seed", "broadcast"});
 
   const int gpus = run.cluster.gpus;
-  c.expect(gpus >= 1, "cluster.gpus", "{} GPUs; expected at least 1", gpus);
+  c.expect(gpus >= 1 && gpus <= kMostGpus, "cluster.gpus", "{} GPUs; expected 1 to {}", gpus, kMostGpus);
   c.word(run.cluster.placement, "cluster.placement", {"packed", "spread", "random"});
   const auto divisible = [&](std::int64_t batch, const std::string& key) {
     if (gpus < 1 || t.accumulation < 1 || batch < 1) return;
@@ -68,8 +75,8 @@ std::vector<Fault> validate(const RunSpec& run) {
   };
   divisible(t.global_batch, "training.global_batch");
   for (const auto& [epoch, batch] : run.schedule.batches) {
-    c.expect(epoch >= 0 && batch >= 1, "schedule.batches",
-             "({}, {}) is not an epoch and a batch; expected epoch >= 0 and batch >= 1", epoch, batch);
+    c.expect(epoch >= 0 && batch >= 1 && batch <= 1'000'000'000, "schedule.batches",
+             "({}, {}) is not an epoch and a batch; expected epoch >= 0 and batch from 1 to 1000000000", epoch, batch);
     divisible(batch, "schedule.batches");
   }
   c.expect(std::is_sorted(run.schedule.batches.begin(), run.schedule.batches.end()), "schedule.batches",
@@ -96,6 +103,13 @@ std::vector<Fault> validate(const RunSpec& run) {
            "{} is out of range; expected 0 < factor <= 1", s.step_factor);
   c.expect(std::is_sorted(s.step_epochs.begin(), s.step_epochs.end()), "schedule.step_epochs",
            "epochs are not in ascending order");
+  // A warm-up as long as the run is shortened with a warning by the loop; then the steps are never reached.
+  const double warmup = s.warmup == WarmupKind::None ? 0 : s.warmup_epochs;
+  if (s.decay == DecayKind::Step && !s.step_epochs.empty() && warmup < t.epochs) {
+    c.expect(s.step_epochs.front() >= warmup, "schedule.step_epochs",
+             "the rate drops at epoch {}, inside the warm-up of {} epochs; expected {} or later", s.step_epochs.front(),
+             warmup, warmup);
+  }
   c.expect(s.decay_epochs >= 0, "schedule.decay_epochs", "{} epochs; expected 0 (to the end of the run) or more",
            s.decay_epochs);
   c.word(s.weight_decay, "schedule.weight_decay", {"constant", "with_lr"});
@@ -138,10 +152,21 @@ std::vector<Fault> validate(const RunSpec& run) {
 
   const auto& d = run.data;
   c.word(d.kind, "data.kind", {"synthetic", "imagenet_folder", "cifar10", "idx"});
-  c.expect(d.training_images >= 1, "data.training_images", "{} images; expected at least 1", d.training_images);
-  c.expect(d.validation_images >= 0, "data.validation_images", "{} images; expected 0 or more", d.validation_images);
+  c.expect(d.training_images >= 1 && d.training_images <= kMostImages, "data.training_images",
+           "{} images; expected 1 to {}", d.training_images, kMostImages);
+  c.expect(d.validation_images >= 0 && d.validation_images <= kMostImages, "data.validation_images",
+           "{} images; expected 0 to {}", d.validation_images, kMostImages);
+  if (t.global_batch >= 1 && d.training_images >= 1 && t.epochs > 0) {
+    std::int64_t smallest = t.global_batch;
+    for (const auto& [epoch, batch] : s.batches) smallest = std::min(smallest, std::max<std::int64_t>(1, batch));
+    const double steps = t.epochs * static_cast<double>(d.training_images) / static_cast<double>(smallest);
+    c.expect(steps <= static_cast<double>(kMostSteps), "training.epochs",
+             "{} epochs of {} images are about {:.3g} steps; expected at most {}", t.epochs, d.training_images, steps,
+             kMostSteps);
+  }
   c.expect(d.decode_rate >= 0, "data.decode_rate", "{} images/s; expected 0 (not limiting) or more", d.decode_rate);
-  c.expect(d.image_bytes > Bytes(0), "data.image_bytes", "{} bytes; expected more than 0", d.image_bytes.count());
+  c.expect(d.image_bytes > Bytes(0) && d.image_bytes <= Bytes::gib(1), "data.image_bytes",
+           "{} bytes; expected more than 0, at most 1 GiB", d.image_bytes.count());
   return std::move(c.faults);
 }
 

@@ -176,7 +176,8 @@ struct RunSpec {
 };
 
 /// Contradictions and ranges, with the dotted key of each in Fault::key; Fault::where is left for the edge to fill.
-/// Includes: batch not divisible by gpus * accumulation, non-positive counts, unknown words, decay shorter than warm-up.
+/// Includes: batch not divisible by gpus * accumulation, non-positive or absurdly large counts (more than 1e8 steps),
+/// unknown words, a rate step inside the warm-up.
 std::vector<Fault> validate(const RunSpec& run);
 
 /// Optimizer steps in one epoch: ceil(training images / global batch), the last one short (MLPerf convention).

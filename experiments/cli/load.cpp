@@ -1,6 +1,7 @@
 #include "core/base/error.hpp"
 #include "experiments/cli/command.hpp"
 #include "experiments/config_io/config_io.hpp"
+#include "experiments/output/top1.hpp"
 
 namespace lockstep::cli {
 
@@ -35,6 +36,7 @@ Inputs load(const Context& context, const RunOptions& options) {
   faults = validate(inputs);
   for (Fault& fault : faults) fault.where = place_of(options.file, options.sets, fault.key);
   if (!faults.empty()) throw ConfigError(std::move(faults));
+  inputs.top1 = top1_model(inputs.run, context.data);
   return inputs;
 }
 
