@@ -13,13 +13,13 @@ install_missing() {
   done
   [ -n "$missing" ] || { echo "all packages are installed"; return; }
   echo "installing:$missing"
-  local as_root=""
+  local as_root="env"
   if [ "$(id -u)" != 0 ]; then
     command -v sudo >/dev/null || die "packages are missing and neither root nor sudo is at hand; run as root: apt-get install$missing"
-    as_root=sudo
+    as_root="sudo env"   # sudo drops the caller's environment
   fi
-  $as_root apt-get update -qq || die "apt-get update failed"
-  DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null || die "apt-get install failed:$missing"
+  $as_root DEBIAN_FRONTEND=noninteractive apt-get update -qq || die "apt-get update failed"
+  $as_root DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null || die "apt-get install failed:$missing"
 }
 
 # timed NAME COMMAND...: runs it and remembers how long it took.

@@ -34,10 +34,10 @@ struct Quantity {
   double factor;
   /// number x unit as a whole count, exact where the number is written as one; nothing beyond 64 bits.
   std::optional<std::int64_t> count() const {
-    const double product = number * factor;
-    if (product >= 0x1p63) return std::nullopt;
     std::int64_t exact = 0;
     if (whole && !__builtin_mul_overflow(*whole, static_cast<std::int64_t>(factor), &exact)) return exact;
+    const double product = number * factor;
+    if (product >= 0x1p63) return std::nullopt;
     return std::llround(product);
   }
 };

@@ -31,17 +31,20 @@ void check_nvlink(Checker& c, const NodeSpec& node) {
   if (!n.present) return;
   c.rate(n.per_link, "node.nvlink.per_link");
   if (n.through_switch) {
-    c.expect(n.links_per_gpu >= 1, "node.nvlink.links_per_gpu", "{} links to the switch; expected at least 1",
-             n.links_per_gpu);
+    c.expect(n.links_per_gpu >= 1 && n.links_per_gpu <= 64, "node.nvlink.links_per_gpu",
+             "{} links to the switch; expected 1 to 64", n.links_per_gpu);
     c.expect(n.pairs.empty(), "node.nvlink.pairs", "pairs beside a switch; expected one or the other");
     return;
   }
+  c.expect(!n.pairs.empty() || node.gpus <= 1, "node.nvlink.pairs",
+           "no pair is joined; expected pairs [GPU, GPU, links] or a switch");
   std::set<std::pair<int, int>> seen;
   for (const NvlinkPair& p : n.pairs) {
     const bool range = p.a >= 0 && p.b >= 0 && p.a < node.gpus && p.b < node.gpus;
     c.expect(range, "node.nvlink.pairs", "[{}, {}, {}] names a GPU outside 0 to {}", p.a, p.b, p.links, node.gpus - 1);
     c.expect(p.a != p.b, "node.nvlink.pairs", "[{}, {}, {}] joins a GPU to itself", p.a, p.b, p.links);
-    c.expect(p.links >= 1, "node.nvlink.pairs", "[{}, {}, {}] has no links; expected at least 1", p.a, p.b, p.links);
+    c.expect(p.links >= 1 && p.links <= 64, "node.nvlink.pairs", "[{}, {}, {}] has {} links; expected 1 to 64", p.a,
+             p.b, p.links, p.links);
     c.expect(seen.insert(std::minmax(p.a, p.b)).second, "node.nvlink.pairs", "pair {}-{} is given twice", p.a, p.b);
   }
 }
@@ -61,6 +64,7 @@ void check_pcie(Checker& c, const NodeSpec& node) {
              node.gpus);
   c.expect(p.cpu_of_switch.size() == p.switches.size(), "node.pcie.cpu_of_switch", "{} entries for {} switches",
            p.cpu_of_switch.size(), p.switches.size());
+  for (int cpu : p.cpu_of_switch) c.expect(cpu >= 0, "node.pcie.cpu_of_switch", "socket {}; sockets count from 0", cpu);
   std::set<int> cpus(p.cpu_of_switch.begin(), p.cpu_of_switch.end());
   if (cpus.size() > 1) c.rate(p.host_link, "node.pcie.host_link");
 }
@@ -68,7 +72,7 @@ void check_pcie(Checker& c, const NodeSpec& node) {
 void check_nics(Checker& c, const ClusterSpec& cluster) {
   const NodeSpec& node = cluster.node;
   const NicSpec& n = node.nic;
-  c.expect(n.count >= 0, "node.nic.count", "{} NICs; expected 0 or more", n.count);
+  c.expect(n.count >= 0 && n.count <= 64, "node.nic.count", "{} NICs; expected 0 to 64", n.count);
   if (n.count <= 0) {
     c.expect(cluster.nodes == 1 && cluster.network.kind == NetworkKind::None, "node.nic.count",
              "{} nodes cannot reach each other without a NIC", cluster.nodes);
@@ -92,6 +96,7 @@ void check_nics(Checker& c, const ClusterSpec& cluster) {
   } else {
     c.expect(n.cpu.size() == count, "node.nic.cpu",
              "{} entries for {} NICs; expected the socket of each (or under_switch)", n.cpu.size(), n.count);
+    for (int cpu : n.cpu) c.expect(cpu >= 0, "node.nic.cpu", "socket {}; sockets count from 0", cpu);
   }
 }
 
@@ -109,8 +114,9 @@ void check_network(Checker& c, const ClusterSpec& cluster) {
   for (std::size_t i = 0; i < net.tiers.size(); ++i) {
     const TierSpec& t = net.tiers[i];
     const std::string key = fmt::format("network.tiers[{}]", i);
-    c.expect(t.switches >= 1, key + ".switches", "{} switches; expected at least 1", t.switches);
-    c.expect(t.cables >= 1, key + ".cables", "{} cables; expected at least 1", t.cables);
+    c.expect(t.switches >= 1 && t.switches <= 10'000, key + ".switches", "{} switches; expected 1 to 10000",
+             t.switches);
+    c.expect(t.cables >= 1 && t.cables <= 10'000, key + ".cables", "{} cables; expected 1 to 10000", t.cables);
     c.expect(t.group >= 0, key + ".group", "{}; expected 0 (all) or more", t.group);
     if (net.kind == NetworkKind::FatTree || i > 0) c.rate(t.rate, key + ".rate");
     if (net.kind != NetworkKind::FatTree) continue;

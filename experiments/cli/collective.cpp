@@ -87,6 +87,7 @@ int collective(const Context& context, const Options& options) {
     wrong("--stagger", e.what());
   }
 
+  const auto sizes = sizes_of(options.sizes);
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   if (!options.json) {
     fmt::print("# allreduce on {} GPUs of {} with {}, {} bytes per element (out of place, launch included)\n", world,
@@ -94,10 +95,9 @@ int collective(const Context& context, const Options& options) {
     fmt::print("# {:>12} {:>12}  {:<17} {:<9} {:>11} {:>9} {:>9} {:>11}\n", "size (B)", "count", "algorithm",
                "protocol", "time (us)", "algbw", "busbw", "messages");
   }
-  const auto sizes = sizes_of(options.sizes);
   const Progress progress = progress_line(context);
   for (std::size_t i = 0; i < sizes.size(); ++i) {
-    if (!progress(static_cast<double>(i) / static_cast<double>(sizes.size()), to_text(sizes[i]))) return kMachineFailed;
+    if (!progress(static_cast<double>(i) / static_cast<double>(sizes.size()), to_text(sizes[i]))) return kInterrupted;
     const std::int64_t elements = sizes[i].count() / options.element_bytes;
     const sim::EstimateContext estimate{inputs.cluster, inputs.library, node_gpus, options.gpudirect};
     const CollectivePlan plan = plan_allreduce(

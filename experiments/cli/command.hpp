@@ -12,7 +12,7 @@
 
 namespace lockstep::cli {
 
-enum ExitCode { kDone = 0, kCheckFailed = 1, kInputWrong = 2, kMachineFailed = 3 };
+enum ExitCode { kDone = 0, kCheckFailed = 1, kInputWrong = 2, kMachineFailed = 3, kInterrupted = 130 };
 
 /// Options that belong to the program, not to one command.
 struct Context {

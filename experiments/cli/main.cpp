@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
       "training.global_batch=40960\n"
       "  lockstep collective abci --gpus 2048 --sizes 1MiB:64MiB --algorithm hierarchical\n"
       "  lockstep validate\n"
-      "Exit codes: 0 done, 1 a check failed, 2 the input is wrong, 3 the machine failed.");
+      "Exit codes: 0 done, 1 a check failed, 2 the input is wrong, 3 the machine failed, 130 interrupted.");
   Run run;
   add_simulate(app, context, run);
   add_plan(app, context, run);

@@ -43,7 +43,7 @@ int plan(const Context& context, const Options& options) {
   for (std::size_t b = 0; b < program.buckets.buckets.size(); ++b) {
     if (!progress(static_cast<double>(b) / static_cast<double>(program.buckets.buckets.size()),
                   "costing bucket " + std::to_string(b)))
-      return kMachineFailed;
+      return kInterrupted;
     const Bucket& bucket = program.buckets.buckets[b];
     const auto candidates =
         allreduce_candidates(open, inputs.cluster.node, node_gpus, bucket.elements, bucket.element_bytes);

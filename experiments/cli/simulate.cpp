@@ -52,7 +52,7 @@ int simulate(const Context& context, const Options& options) {
 
   if (interrupted()) {
     fmt::print(stderr, "interrupted: nothing written\n");
-    return kMachineFailed;
+    return kInterrupted;
   }
   if (!directory.empty()) write_results(report, directory);
   std::fputs((options.json ? to_json(report) : to_text(report)).c_str(), stdout);

@@ -25,7 +25,7 @@ int validate_all(const Context& context, const Options& options) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     ids.push_back(rows[i].id);
     if (rows[i].id.rfind(options.only, 0) != 0) continue;
-    if (!progress(static_cast<double>(i) / static_cast<double>(rows.size()), rows[i].id)) return kMachineFailed;
+    if (!progress(static_cast<double>(i) / static_cast<double>(rows.size()), rows[i].id)) return kInterrupted;
     results.push_back(
         validate_row(rows[i], context.data, context.data.parent_path() / "experiments", options.interval));
   }

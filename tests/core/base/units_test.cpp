@@ -2,6 +2,9 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <limits>
+#include <string>
+
 #include "core/base/units.hpp"
 #include "core/base/units_text.hpp"
 
@@ -52,15 +55,43 @@ TEST(UnitsText, RefusesWithAnExample) {
   EXPECT_THAT(refusal(size, "nanMiB"), HasSubstr("is not a size"));
 }
 
+TEST(UnitsText, RefusesWhatDoesNotFit) {
+  const auto rate = [](std::string_view t) { parse_bandwidth(t); };
+  const auto time = [](std::string_view t) { parse_time(t); };
+  const auto size = [](std::string_view t) { parse_bytes(t); };
+  // 2^63 ps = 9.22e6 s = 2562 h.
+  EXPECT_EQ(parse_time("2562h").seconds(), 2562 * 3600);
+  EXPECT_THAT(refusal(time, "2563h"), HasSubstr("the longest is 106 days"));
+  EXPECT_THAT(refusal(time, "1e300h"), HasSubstr("it is too large"));
+  EXPECT_THAT(refusal(time, "9223372036854775808ps"), HasSubstr("the longest is 106 days"));
+  EXPECT_THAT(refusal(size, "1e30GB"), HasSubstr("the largest is 8 EiB"));
+  EXPECT_THAT(refusal(rate, "1e308TBps"), HasSubstr("it is too large"));
+  EXPECT_THAT(refusal(rate, "1e999Bps"), HasSubstr("is not a rate"));
+}
+
+TEST(UnitsText, DecimalFractionsOfASizeAreWhole) {
+  // Every GB count with three decimals is a whole number of bytes, though few of them are exact in binary.
+  for (std::int64_t mb = 0; mb < 10000; ++mb) {
+    EXPECT_EQ(parse_bytes(std::to_string(mb / 1000) + "." + std::to_string(1000 + mb % 1000).substr(1) + "GB"),
+              Bytes(mb * 1000000));
+  }
+}
+
 TEST(UnitsText, ExactTextRoundTrips) {
-  rc::check([] {
-    const Time t = Time::picoseconds(*rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 50));
-    const Bytes b(*rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 52));
-    const Bandwidth r = Bandwidth::bytes_per_second(static_cast<double>(*rc::gen::inRange<std::int64_t>(1, std::int64_t{1} << 50)) / 7.0);
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(parse_time(to_exact_text(Time::never())), Time::never());
+  const bool holds = rc::check([] {
+    const Time t = Time::picoseconds(*rc::gen::inRange<std::int64_t>(0, most));
+    const Bytes b(*rc::gen::inRange<std::int64_t>(0, most));
+    const double positive = static_cast<double>(*rc::gen::inRange<std::int64_t>(1, std::int64_t{1} << 60)) / 7.0;
     RC_ASSERT(parse_time(to_exact_text(t)) == t);
     RC_ASSERT(parse_bytes(to_exact_text(b)) == b);
+    const Bandwidth r = Bandwidth::bytes_per_second(positive);
     RC_ASSERT(parse_bandwidth(to_exact_text(r)) == r);
+    const FlopRate f = FlopRate::per_second(positive);
+    RC_ASSERT(parse_flop_rate(to_exact_text(f)) == f);
   });
+  EXPECT_TRUE(holds);
 }
 
 TEST(UnitsText, ReadsWell) {

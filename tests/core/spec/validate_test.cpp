@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "core/spec/cluster_spec.hpp"
 #include "core/spec/run_spec.hpp"
 
@@ -8,8 +10,10 @@ namespace lockstep {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 std::vector<std::string> texts(const std::vector<Fault>& faults) {
   std::vector<std::string> out;
@@ -24,7 +28,9 @@ TEST(RunSpec, BatchMustDivide) {
   run.cluster.gpus = 2048;
   run.training.global_batch = 80000;
   // 39 x 2048 = 79,872.
-  EXPECT_THAT(texts(validate(run)), Contains(HasSubstr("80000 images are not divisible by 2048 GPUs; expected a multiple of 2048, such as 79872")));
+  EXPECT_THAT(
+      texts(validate(run)),
+      Contains(HasSubstr("80000 images are not divisible by 2048 GPUs; expected a multiple of 2048, such as 79872")));
 }
 
 TEST(RunSpec, EveryFaultAtOnce) {
@@ -50,6 +56,49 @@ TEST(RunSpec, StepsPerEpoch) {
   EXPECT_EQ(steps_per_epoch(256, 256), 1);
 }
 
+TEST(RunSpec, CountsBeyondAnyMachineAreRefused) {
+  // Each of these once overflowed a product or ran for ever.
+  RunSpec run;
+  run.training.global_batch = 4096000000000000000;
+  run.model.classes = 2000000000;
+  run.data.training_images = 9000000000000000000;
+  const auto t = texts(validate(run));
+  EXPECT_THAT(t, Contains(HasSubstr("training.global_batch: 4096000000000000000 images; expected 1 to 1000000000")));
+  EXPECT_THAT(t, Contains(HasSubstr("model.classes: 2000000000 classes; expected 1 to 1000000")));
+  EXPECT_THAT(t, Contains(HasSubstr("data.training_images: 9000000000000000000 images; expected 1 to 1000000000000")));
+}
+
+TEST(RunSpec, TooManyStepsAreRefused) {
+  // 1e6 epochs of 1,281,167 images in batches of 256: 1e6 x 5004.6 = 5e9 steps.
+  RunSpec run;
+  run.training.epochs = 1e6;
+  EXPECT_THAT(texts(validate(run)), Contains(HasSubstr("are about 5e+09 steps; expected at most 100000000")));
+  run.training.epochs = 1e4;  // 5e7
+  EXPECT_THAT(texts(validate(run)), IsEmpty());
+}
+
+TEST(RunSpec, RateStepInsideTheWarmup) {
+  RunSpec run;
+  run.schedule.warmup_epochs = 5;
+  run.schedule.step_epochs = {3, 60};
+  EXPECT_THAT(texts(validate(run)), Contains(HasSubstr("drops at epoch 3, inside the warm-up of 5 epochs")));
+  run.schedule.step_epochs = {5, 60};
+  EXPECT_THAT(texts(validate(run)), IsEmpty());
+  run.schedule.step_epochs = {3, 60};
+  run.schedule.warmup_epochs = 500;  // longer than the run: shortened with a warning by the loop, no fault
+  EXPECT_THAT(texts(validate(run)), IsEmpty());
+  run.schedule.warmup_epochs = 5;
+  run.schedule.warmup = WarmupKind::None;
+  EXPECT_THAT(texts(validate(run)), IsEmpty());
+}
+
+TEST(RunSpec, NotANumberIsNeverInRange) {
+  RunSpec run;
+  run.training.epochs = run.optimizer.momentum = run.schedule.base_lr = run.optimizer.trust =
+      std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(validate(run).size(), 4u);
+}
+
 ClusterSpec two_nodes() {
   ClusterSpec c;
   c.nodes = 2;
@@ -64,6 +113,49 @@ ClusterSpec two_nodes() {
 
 TEST(ClusterSpec, MinimalIsValid) { EXPECT_THAT(texts(validate(two_nodes())), IsEmpty()); }
 
+TEST(ClusterSpec, NicOfEveryGpu) {
+  ClusterSpec c = two_nodes();
+  c.node.nic.nic_of_gpu = {0, 1};
+  EXPECT_THAT(texts(validate(c)), ElementsAre("node.nic.nic_of_gpu: NIC 1 does not exist; NICs are 0 to 0"));
+  c.node.nic.nic_of_gpu = {0};
+  EXPECT_THAT(texts(validate(c)), ElementsAre("node.nic.nic_of_gpu: 1 entries for 2 GPUs"));
+}
+
+TEST(ClusterSpec, CountsAndRates) {
+  ClusterSpec c = two_nodes();
+  c.nodes = 0;
+  c.node.gpus = 0;
+  c.node.nic.nic_of_gpu = {};
+  c.node.nic.rate = Sourced(Bandwidth::bytes_per_second(0));
+  c.network.tiers[0].switches = 0;
+  c.network.tiers[0].cables = -1;
+  EXPECT_THAT(
+      texts(validate(c)),
+      UnorderedElementsAre(HasSubstr("0 nodes"), HasSubstr("0 GPUs per node"), HasSubstr("a rate of 0"),
+                           HasSubstr("tiers[0].switches: 0 switches"), HasSubstr("tiers[0].cables: -1 cables")));
+}
+
+TEST(ClusterSpec, SeveralNodesNeedNics) {
+  ClusterSpec c = two_nodes();
+  c.node.nic = {};
+  EXPECT_THAT(texts(validate(c)), ElementsAre("node.nic.count: 2 nodes cannot reach each other without a NIC"));
+}
+
+TEST(ClusterSpec, TiersJoinAllNodes) {
+  // 8 nodes, leaves of 2 ports: 4 leaves; groups of 2 leaves leave 2 groups; one more tier over all joins them.
+  ClusterSpec c = two_nodes();
+  c.nodes = 8;
+  c.network.kind = NetworkKind::FatTree;
+  TierSpec tier;
+  tier.rate = Sourced(Bandwidth::gigabytes_per_second(12));
+  tier.group = 2;
+  c.network.tiers = {tier, tier};
+  EXPECT_THAT(texts(validate(c)), ElementsAre(HasSubstr("the top tier leaves 2 separate groups")));
+  tier.group = 0;
+  c.network.tiers.push_back(tier);
+  EXPECT_THAT(texts(validate(c)), IsEmpty());
+}
+
 TEST(ClusterSpec, NotConnected) {
   ClusterSpec c = two_nodes();
   c.network.kind = NetworkKind::None;
@@ -72,7 +164,8 @@ TEST(ClusterSpec, NotConnected) {
   c.network.kind = NetworkKind::FatTree;
   c.network.tiers[0].group = 1;  // two leaves and nothing above
   c.network.tiers[0].rate = Sourced(Bandwidth::gigabytes_per_second(12));
-  EXPECT_THAT(texts(validate(c)), Contains(HasSubstr("the topology is not connected: the top tier leaves 2 separate groups")));
+  EXPECT_THAT(texts(validate(c)),
+              Contains(HasSubstr("the topology is not connected: the top tier leaves 2 separate groups")));
 }
 
 TEST(ClusterSpec, NvlinkPairs) {
@@ -91,10 +184,11 @@ TEST(ClusterSpec, PcieCoversEveryGpuOnce) {
   c.node.pcie.switches = {{0}, {0}};
   c.node.pcie.cpu_of_switch = {0, 0};
   c.node.pcie.x16 = Sourced(Bandwidth::gigabytes_per_second(12));
-  c.node.nic.cpu = {0};
+  c.node.nic.cpu = {-1};
   const auto t = texts(validate(c));
   EXPECT_THAT(t, Contains(HasSubstr("local rank 0 is below 2 switches")));
   EXPECT_THAT(t, Contains(HasSubstr("local rank 1 is below 0 switches")));
+  EXPECT_THAT(t, Contains(HasSubstr("node.nic.cpu: socket -1")));
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ TEST(BadInput, NegativeOrZeroWhereItMakesNoSense) {
   EXPECT_THAT(
       run_faults("[training]\nepochs = 0\nglobal_batch = -8\nseed = -1\n[buckets]\nsize = \"0B\"\ncycle = \"-1ms\"\n"),
       ElementsAre("run.toml:2:1: training.epochs: 0 epochs; expected more than 0",
-                  "run.toml:3:1: training.global_batch: -8 images; expected at least 1",
+                  "run.toml:3:1: training.global_batch: -8 images; expected 1 to 1000000000",
                   "run.toml:4:1: training.seed: -1 is out of range; expected 0 to 9223372036854775807",
                   "run.toml:6:1: buckets.size: 0 bytes; expected more than 0",
                   "run.toml:7:1: buckets.cycle: \"-1ms\" is not a time (it is negative); write \"700ns\", \"2.5us\" or "
@@ -186,7 +186,7 @@ TEST(BadCluster, SeveralFaultsAtOnceFromReadingAndFromCore) {
   text = with(text, "kind = \"star\"", "kind = \"sta\"");
   text += "hop = 90\n";
   EXPECT_THAT(cluster_faults(text),
-              ElementsAre("c.toml:1:1: nodes: 0 nodes; expected at least 1",
+              ElementsAre("c.toml:1:1: nodes: 0 nodes; expected 1 to 1000000",
                           "c.toml:7:1: node.nic.nic_of_gpu: NIC 3 does not exist; NICs are 0 to 0",
                           "c.toml:10:1: network.kind: \"sta\" is not known (did you mean \"star\"?); expected one of "
                           "none, star, fat_tree",

@@ -63,7 +63,7 @@ TEST(Overrides, FaultsPointAtTheOverride) {
                   "--set nonsense.key=1: nonsense: unknown key; known here: allreduce, buckets, cluster, data, model, "
                   "optimizer, output, "
                   "schedule, setup, simulation, training",
-                  "--set cluster.gpus=0: cluster.gpus: 0 GPUs; expected at least 1"));
+                  "--set cluster.gpus=0: cluster.gpus: 0 GPUs; expected 1 to 1000000"));
 }
 
 TEST(Overrides, WithoutAPlaceAreAllNamed) {

@@ -55,8 +55,10 @@ TEST_F(Directory, FilesAppearWhole) {
 
 TEST(Trace, IsChromeTraceJson) {
   Timeline t;
-  t.events.push_back({Rank(3), Lane::Compute, 1, OpKind::Forward, "forward conv1", Time::microseconds(10), Time::microseconds(25), Bytes(0)});
-  t.events.push_back({Rank(3), Lane::Communication, 1, OpKind::Allreduce, "allreduce bucket 0", Time::microseconds(20), Time::microseconds(50), Bytes(64)});
+  t.events.push_back({Rank(3), Lane::Compute, 1, OpKind::Forward, "forward conv1", Time::microseconds(10),
+                      Time::microseconds(25), Bytes(0)});
+  t.events.push_back({Rank(3), Lane::Communication, 1, OpKind::Allreduce, "allreduce bucket 0", Time::microseconds(20),
+                      Time::microseconds(50), Bytes(64)});
   const auto j = nlohmann::json::parse(to_trace(t));
   int complete = 0;
   for (const auto& e : j["traceEvents"]) {

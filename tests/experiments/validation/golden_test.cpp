@@ -22,11 +22,13 @@ void expect_golden(bool slow_rows) {
   }
   int checked = 0;
   for (const ValidationRow& row : read_validation(kSource + "/data")) {
-    const bool slow = row.quantity == "time_to_train_s" || row.run == "fujitsu_abci_2048" || row.run == "goyal_one_hour";
+    const bool slow =
+        row.quantity == "time_to_train_s" || row.run == "fujitsu_abci_2048" || row.run == "goyal_one_hour";
     if (row.quantity == "not_simulated" || slow != slow_rows) continue;
     ASSERT_TRUE(expected.count(row.id)) << row.id << " has no golden value";
     const ValidationResult result = validate_row(row, kSource + "/data", kSource + "/experiments", false);
-    EXPECT_NEAR(result.predicted / expected[row.id], 1, kDrift) << row.id << ": " << result.predicted << ", golden " << expected[row.id];
+    EXPECT_NEAR(result.predicted / expected[row.id], 1, kDrift)
+        << row.id << ": " << result.predicted << ", golden " << expected[row.id];
     ++checked;
   }
   EXPECT_GT(checked, 5);

@@ -25,7 +25,9 @@ TEST(ConvModel, ReproducesMeasuredRows) {
   const Layer& layer = g.layer(conv);
   const ConvModel model(v100(), Precision::Fp16);
   ASSERT_TRUE(model.measured(layer));
-  const auto forward = [&](std::int64_t n) { return model.time(layer, ConvPass::Forward, n, layer_cost(g, layer, n, 2).forward); };
+  const auto forward = [&](std::int64_t n) {
+    return model.time(layer, ConvPass::Forward, n, layer_cost(g, layer, n, 2).forward);
+  };
   EXPECT_NEAR(forward(8).microseconds(), 21, 1e-6);
   EXPECT_NEAR(forward(16).microseconds(), 34, 1e-6);
   EXPECT_NEAR(forward(12).microseconds(), 27.5, 1e-6);
@@ -66,7 +68,8 @@ TEST(GpuModel, UnknownFrameworkIsNamed) {
     GpuModel(v100(), Precision::Fp16, "caffe");
     FAIL();
   } catch (const ConfigError& e) {
-    EXPECT_NE(std::string(e.what()).find("expected one of mxnet-20.12, tensorflow1-xla"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("expected one of mxnet-20.12, tensorflow1-xla"), std::string::npos)
+        << e.what();
   }
 }
 
@@ -108,7 +111,8 @@ TEST(GpuModel, UpdateByHand) {
   const double f = model.anchor_factor();
   const double sgd = model.update_time(25557032, 161, OptimizerKind::Sgd, NormKernels::Batched).microseconds() / f;
   const double batched = model.update_time(25557032, 161, OptimizerKind::Lars, NormKernels::Batched).microseconds() / f;
-  const double per_layer = model.update_time(25557032, 161, OptimizerKind::Lars, NormKernels::PerLayer).microseconds() / f;
+  const double per_layer =
+      model.update_time(25557032, 161, OptimizerKind::Lars, NormKernels::PerLayer).microseconds() / f;
   EXPECT_NEAR(batched, 841, 1);
   // 161 launches at 5 us of dispatch outweigh 647 us of memory traffic; 3 x 161 per layer cost 2.4 ms: why Fujitsu batched them.
   EXPECT_NEAR(sgd, 805, 1);

@@ -25,7 +25,8 @@ Inputs load(const std::string& experiment, const std::vector<std::string>& set) 
 }
 
 std::vector<std::string> small(std::vector<std::string> more = {}) {
-  std::vector<std::string> set = {"cluster.gpus=16", "training.global_batch=640", "output.trace_ranks=[0,15]", "output.curve=[]"};
+  std::vector<std::string> set = {"cluster.gpus=16", "training.global_batch=640", "output.trace_ranks=[0,15]",
+                                  "output.curve=[]"};
   set.insert(set.end(), more.begin(), more.end());
   return set;
 }
@@ -48,14 +49,17 @@ TEST(SimWorld, SameSeedSameDigestOtherSeedAnother) {
 
 TEST(SimWorld, OneGpuIsTheGpuModel) {
   // Alone, without noise: the anchor's throughput at the anchor's batch; LARS instead of SGD moves it by less than 1 %.
-  const StepPrediction p = predict_step(load("dgx_ladders", {"cluster.gpus=1", "training.global_batch=192", "simulation.noise=false", "output.curve=[]"}));
+  const StepPrediction p = predict_step(load(
+      "dgx_ladders", {"cluster.gpus=1", "training.global_batch=192", "simulation.noise=false", "output.curve=[]"}));
   EXPECT_NEAR(p.images_per_second, 1376, 1);
   EXPECT_EQ(p.parts.exposed, Time::zero());
   EXPECT_EQ(p.messages, 0);
 }
 
 TEST(SimWorld, OverlapHidesCommunication) {
-  const auto step = [](const char* overlap) { return predict_step(load("fujitsu_abci_2048", small({overlap, "simulation.noise=false"}))); };
+  const auto step = [](const char* overlap) {
+    return predict_step(load("fujitsu_abci_2048", small({overlap, "simulation.noise=false"})));
+  };
   const StepPrediction on = step("allreduce.overlap=true"), off = step("allreduce.overlap=false");
   EXPECT_LT(on.step, off.step);
   EXPECT_EQ(on.parts.forward, off.parts.forward);
@@ -63,7 +67,9 @@ TEST(SimWorld, OverlapHidesCommunication) {
 
 TEST(SimWorld, SlowGpuSlowsEveryone) {
   // One of 16 GPUs 30 % slower: the step grows by 30 % of forward, backward and update; the others wait for it.
-  const auto in = [](const char* slow) { return predict_step(load("fujitsu_abci_2048", small({"simulation.noise=false", slow}))); };
+  const auto in = [](const char* slow) {
+    return predict_step(load("fujitsu_abci_2048", small({"simulation.noise=false", slow})));
+  };
   const StepPrediction even = in("simulation.slow_ranks=[]"), odd = in("simulation.slow_ranks=[{rank=3, factor=1.3}]");
   const Time work = even.parts.forward + even.parts.backward;
   EXPECT_GT(odd.step - even.step, work * 0.25);
@@ -80,13 +86,15 @@ TEST(SimWorld, SlowerNetworkSlowerStep) {
 
 TEST(SimWorld, InputLimitsTheStep) {
   // 4 GPUs x 40 images at 1,000 images/s per node: 160 ms, far above the step; what is missing is input.
-  const StepPrediction p = predict_step(load("fujitsu_abci_2048", small({"simulation.noise=false", "data.decode_rate=1000"})));
+  const StepPrediction p =
+      predict_step(load("fujitsu_abci_2048", small({"simulation.noise=false", "data.decode_rate=1000"})));
   EXPECT_EQ(p.step, Time::milliseconds(160));
   EXPECT_GT(p.parts.input, Time::milliseconds(100));
 }
 
 TEST(SimWorld, RunsTheSameOperationsInTheSameOrderPerLane) {
-  const RunPrediction p = predict_run(load("fujitsu_abci_2048", small({"training.epochs=1", "data.training_images=6400"})), {});
+  const RunPrediction p =
+      predict_run(load("fujitsu_abci_2048", small({"training.epochs=1", "data.training_images=6400"})), {});
   std::map<std::pair<int, Lane>, std::vector<std::string>> seen;
   std::map<std::pair<int, Lane>, Time> last;
   for (const TimelineEvent& e : p.timeline.events) {
@@ -104,17 +112,21 @@ TEST(SimWorld, RunsTheSameOperationsInTheSameOrderPerLane) {
 }
 
 TEST(SimWorld, LongRunsRepeatTheStep) {
-  Inputs in = load("fujitsu_abci_2048", small({"simulation.noise=false", "training.epochs=2", "data.training_images=6400", "data.validation_images=640"}));
+  Inputs in = load("fujitsu_abci_2048", small({"simulation.noise=false", "training.epochs=2",
+                                               "data.training_images=6400", "data.validation_images=640"}));
   const RunPrediction p = predict_run(in, {});
   EXPECT_EQ(p.run.steps, 20);  // 2 epochs of 10
   EXPECT_EQ(p.run.stepping, p.step.step * 20);
   // Set-up, steps, first epoch, and one evaluation at the end (every 4 epochs, run of 2).
-  EXPECT_EQ(p.run.elapsed, in.run.setup.startup + in.run.setup.first_epoch_extra + p.run.stepping + in.run.setup.evaluation);
+  EXPECT_EQ(p.run.elapsed,
+            in.run.setup.startup + in.run.setup.first_epoch_extra + p.run.stepping + in.run.setup.evaluation);
 }
 
 TEST(SimWorld, ShortLastStepCostsLess) {
   // 6,500 images: ten steps of 640 and one of 100 images (6 or 7 per GPU).
-  const RunPrediction p = predict_run(load("fujitsu_abci_2048", small({"simulation.noise=false", "training.epochs=1", "data.training_images=6500"})), {});
+  const RunPrediction p = predict_run(
+      load("fujitsu_abci_2048", small({"simulation.noise=false", "training.epochs=1", "data.training_images=6500"})),
+      {});
   EXPECT_EQ(p.run.steps, 11);
   EXPECT_LT(p.run.stepping, p.step.step * 11);
   EXPECT_GT(p.run.stepping, p.step.step * 10);
@@ -122,7 +134,8 @@ TEST(SimWorld, ShortLastStepCostsLess) {
 }
 
 TEST(SimWorld, NoiseIsDrawnFromSampledSteps) {
-  const RunPrediction p = predict_run(load("fujitsu_abci_2048", small({"training.epochs=1", "data.training_images=64000"})), {});
+  const RunPrediction p =
+      predict_run(load("fujitsu_abci_2048", small({"training.epochs=1", "data.training_images=64000"})), {});
   const Time mean = p.run.stepping / static_cast<double>(p.run.steps);
   EXPECT_NEAR(mean / p.step.step, 1, 0.02);
 }
