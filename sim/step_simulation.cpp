@@ -258,7 +258,9 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
         }
         if (op.kind == OpKind::Allreduce && world > 1) {
           const auto c = lanes.cell(static_cast<int>(r), op.bucket.value);
-          add(op, lanes.begin[c], lanes.done[c], program.buckets.buckets[op.bucket.index()].bytes());
+          // Unpacking runs on a stream of its own, beside the next collective.
+          const Time unpack = input.collectives[op.bucket.index()].pack;
+          add(op, lanes.begin[c], lanes.done[c] - unpack, program.buckets.buckets[op.bucket.index()].bytes());
         }
       }
       for (const auto& [op, begin] : updates)

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "experiments/output/report.hpp"
@@ -99,36 +101,45 @@ std::string curve_csv(const std::vector<CurvePoint>& curve) {
 }
 
 std::string to_trace(const Timeline& timeline) {
+  // A viewer draws the slices of a row as a stack, so what runs at the same time needs rows of its own: the phases of a
+  // collective lie below it, and collectives in flight together below each other.
+  constexpr int kRowsPerKind = 100;
   Json events = Json::array();
-  std::vector<std::pair<int, int>> named;
-  // A collective and its phases overlap, so phases get a row of their own below the communication lane.
-  const auto row = [](const TimelineEvent& e) {
-    return static_cast<int>(e.lane) + (e.name.rfind("bucket ", 0) == 0 ? 1 : 0);
+  std::map<std::pair<int, int>, std::vector<Time>> rows;  // (rank, kind of row) -> end of the last slice in each row
+  const auto kind_of = [](const TimelineEvent& e) {
+    const bool phase = e.kind == OpKind::Allreduce && e.name.rfind("bucket ", 0) == 0;
+    return static_cast<int>(e.lane) + (phase ? 1 : 0);
   };
-  for (const auto& e : timeline.events) {
-    const std::pair<int, int> id{e.rank.value, row(e)};
-    if (std::find(named.begin(), named.end(), id) == named.end()) {
-      named.push_back(id);
+  std::vector<const TimelineEvent*> ordered;
+  for (const auto& e : timeline.events) ordered.push_back(&e);
+  std::stable_sort(ordered.begin(), ordered.end(), [](const auto* a, const auto* b) { return a->begin < b->begin; });
+  for (const TimelineEvent* e : ordered) {
+    const int kind = kind_of(*e);
+    auto& ends = rows[{e->rank.value, kind}];
+    std::size_t row = 0;
+    while (row < ends.size() && ends[row] > e->begin) ++row;
+    const int tid = kind * kRowsPerKind + static_cast<int>(row);
+    if (row == ends.size()) {
+      ends.emplace_back();
+      std::string name = kind > static_cast<int>(e->lane) ? "communication phases" : to_text(e->lane);
+      if (row > 0) name += " " + std::to_string(row + 1);
       events.push_back({{"ph", "M"},
-                        {"pid", e.rank.value},
+                        {"pid", e->rank.value},
                         {"name", "process_name"},
-                        {"args", {{"name", "rank " + std::to_string(e.rank.value)}}}});
+                        {"args", {{"name", "rank " + std::to_string(e->rank.value)}}}});
       events.push_back(
-          {{"ph", "M"},
-           {"pid", e.rank.value},
-           {"tid", id.second},
-           {"name", "thread_name"},
-           {"args", {{"name", id.second > static_cast<int>(e.lane) ? "communication phases" : to_text(e.lane)}}}});
+          {{"ph", "M"}, {"pid", e->rank.value}, {"tid", tid}, {"name", "thread_name"}, {"args", {{"name", name}}}});
     }
-    Json args = {{"step", e.step}};
-    if (e.bytes > Bytes(0)) args["bytes"] = e.bytes.count();
+    ends[row] = e->end;
+    Json args = {{"step", e->step}};
+    if (e->bytes > Bytes(0)) args["bytes"] = e->bytes.count();
     events.push_back({{"ph", "X"},
-                      {"pid", e.rank.value},
-                      {"tid", id.second},
-                      {"name", e.name},
-                      {"cat", to_text(e.kind)},
-                      {"ts", e.begin.microseconds()},
-                      {"dur", (e.end - e.begin).microseconds()},
+                      {"pid", e->rank.value},
+                      {"tid", tid},
+                      {"name", e->name},
+                      {"cat", to_text(e->kind)},
+                      {"ts", e->begin.microseconds()},
+                      {"dur", (e->end - e->begin).microseconds()},
                       {"args", args}});
   }
   return Json{{"displayTimeUnit", "ms"}, {"traceEvents", events}}.dump() + "\n";

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.hpp"
@@ -71,6 +72,26 @@ TEST(Trace, IsChromeTraceJson) {
     }
   }
   EXPECT_EQ(complete, 2);
+}
+
+TEST(Trace, WhatRunsTogetherGetsRowsOfItsOwn) {
+  Timeline t;
+  const auto add = [&](const char* name, double begin, double end) {
+    t.events.push_back({Rank(0), Lane::Communication, 1, OpKind::Allreduce, name, Time::microseconds(begin),
+                        Time::microseconds(end), Bytes(8)});
+  };
+  add("allreduce bucket 0", 0, 10);
+  add("allreduce bucket 1", 5, 15);
+  add("allreduce bucket 2", 10, 20);
+  add("bucket 0: ring", 0, 10);
+  const auto j = nlohmann::json::parse(to_trace(t));
+  std::map<std::string, int> row;
+  for (const auto& e : j["traceEvents"]) {
+    if (e["ph"] == "X") row[e["name"]] = e["tid"];
+  }
+  EXPECT_NE(row["allreduce bucket 0"], row["allreduce bucket 1"]);
+  EXPECT_EQ(row["allreduce bucket 0"], row["allreduce bucket 2"]);
+  EXPECT_NE(row["bucket 0: ring"], row["allreduce bucket 0"]);
 }
 
 TEST(Curve, CsvHasOneRowPerPoint) {
