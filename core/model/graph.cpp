@@ -48,7 +48,10 @@ void GraphBuilder::parameter(LayerId layer, const std::string& suffix, TensorRol
 
 namespace {
 
-int window_count(int in, int kernel, int stride, int pad) { return (in + 2 * pad - kernel) / stride + 1; }
+int window_count(int in, int kernel, int stride, int pad) {
+  LOCKSTEP_EXPECTS(kernel >= 1 && stride >= 1 && pad >= 0 && in + 2 * pad >= kernel);
+  return (in + 2 * pad - kernel) / stride + 1;
+}
 
 Layer layer_of(LayerKind kind, const std::string& name, std::vector<LayerId> inputs) {
   Layer layer;
@@ -63,7 +66,7 @@ Layer layer_of(LayerKind kind, const std::string& name, std::vector<LayerId> inp
 LayerId GraphBuilder::conv(const std::string& name, LayerId in, int k, int kernel, int stride, int pad, bool bias,
                            int groups) {
   const Shape from = graph_.layer(in).out;
-  LOCKSTEP_EXPECTS(from.c % groups == 0 && k % groups == 0);
+  LOCKSTEP_EXPECTS(groups >= 1 && from.c % groups == 0 && k % groups == 0);
   Layer layer = layer_of(LayerKind::Conv, name, {in});
   layer.r = layer.s = kernel;
   layer.stride = stride;
@@ -132,69 +135,6 @@ ModelGraph GraphBuilder::finish(LayerId logits) && {
   graph_.classes = graph_.layer(logits).out.c;
   append(layer_of(LayerKind::SoftmaxCrossEntropy, "loss", {logits}));
   return std::move(graph_);
-}
-
-ModelGraph fuse(const ModelGraph& graph) {
-  std::vector<std::vector<LayerId>> readers(graph.layers.size());
-  for (const Layer& layer : graph.layers) {
-    for (LayerId in : layer.inputs) readers[in.index()].push_back(layer.id);
-  }
-  const auto only_reader = [&](LayerId id, LayerKind kind) {
-    const auto& r = readers[id.index()];
-    return r.size() == 1 && graph.layer(r.front()).kind == kind ? r.front() : LayerId();
-  };
-
-  // absorbed_by[l]: the BatchNorm that does layer l's work; it is emitted where its last absorbed layer stood.
-  std::vector<LayerId> absorbed_by(graph.layers.size()), emitted_at(graph.layers.size());
-  std::vector<Layer> fused(graph.layers.begin(), graph.layers.end());
-  // Backwards, so that of two norms before an addition the later one takes it: its other input is then known already.
-  for (auto it = graph.layers.rbegin(); it != graph.layers.rend(); ++it) {
-    const Layer& bn = *it;
-    if (bn.kind != LayerKind::BatchNorm) continue;
-    Layer& f = fused[bn.id.index()];
-    LayerId last = bn.id;
-    if (const LayerId add = only_reader(bn.id, LayerKind::Add); add && !absorbed_by[add.index()]) {
-      const LayerId relu = only_reader(add, LayerKind::Relu);
-      if (relu) {
-        const auto& in = graph.layer(add).inputs;
-        f.inputs.push_back(in[0] == bn.id ? in[1] : in[0]);
-        f.fused_add = f.fused_relu = true;
-        absorbed_by[add.index()] = absorbed_by[relu.index()] = bn.id;
-        last = relu;
-      }
-    } else if (const LayerId relu = only_reader(bn.id, LayerKind::Relu)) {
-      f.fused_relu = true;
-      absorbed_by[relu.index()] = bn.id;
-      last = relu;
-    }
-    emitted_at[bn.id.index()] = last;
-  }
-
-  ModelGraph out;
-  out.name = graph.name;
-  out.classes = graph.classes;
-  out.tensors = graph.tensors;
-  std::vector<LayerId> renamed(graph.layers.size());
-  const auto emit = [&](Layer layer) {
-    const LayerId old = layer.id;
-    layer.id = LayerId(static_cast<std::int64_t>(out.layers.size()));
-    for (LayerId& in : layer.inputs) in = renamed[in.index()];
-    renamed[old.index()] = layer.id;
-    out.layers.push_back(std::move(layer));
-  };
-  for (const Layer& layer : graph.layers) {
-    const LayerId owner = absorbed_by[layer.id.index()] ? absorbed_by[layer.id.index()] : layer.id;
-    const bool norm = fused[owner.index()].kind == LayerKind::BatchNorm;
-    if (norm && emitted_at[owner.index()] != layer.id) continue;  // comes later
-    emit(fused[owner.index()]);
-    renamed[layer.id.index()] = renamed[owner.index()];
-    // Readers of what was absorbed in between read the fused layer.
-    for (const Layer& absorbed : graph.layers) {
-      if (absorbed_by[absorbed.id.index()] == owner) renamed[absorbed.id.index()] = renamed[owner.index()];
-    }
-  }
-  for (auto& tensor : out.tensors) tensor.layer = renamed[tensor.layer.index()];
-  return out;
 }
 
 }  // namespace lockstep

@@ -18,7 +18,8 @@ struct Shape {
   bool operator==(const Shape&) const = default;
 };
 
-/// One layer. Convolution: weight [K, C / groups, R, S]; pooling uses r, s, stride, pad too. AvgPool with r = 0 is global.
+/// One layer. Convolution: weight [K, C / groups, R, S]; pooling uses r, s, stride, pad too. AvgPool with r = 0 is
+/// global.
 struct Layer {
   LayerId id;
   std::string name;  ///< "layer1.0.conv2"; unique in the graph
@@ -59,7 +60,8 @@ struct ModelGraph {
 };
 
 /// Appends layers and their tensors while keeping the invariants; shapes are derived.
-/// Output size of convolutions and pooling: floor((in + 2 pad - kernel) / stride) + 1.
+/// Output size of convolutions and pooling: floor((in + 2 pad - kernel) / stride) + 1; the padded input must hold at
+/// least one window. Channels divide by `groups`; the inputs of add() have equal shapes. LOCKSTEP_EXPECTS otherwise.
 class GraphBuilder {
  public:
   GraphBuilder(std::string name, Shape input);
@@ -83,8 +85,11 @@ class GraphBuilder {
   ModelGraph graph_;
 };
 
-/// Joins BatchNorm + ReLU and BatchNorm + Add + ReLU into one layer each, named after the BatchNorm; parameters are
-/// untouched (same tensors, same order). A BatchNorm is joined only if nothing else reads the values in between.
+/// The same network with BatchNorm + ReLU and BatchNorm + Add + ReLU joined into one layer each, as frameworks do with
+/// one kernel (facts: training.md, section 2). A joined layer is named after its BatchNorm and stands where its ReLU
+/// stood; of two norms before an addition the later one takes it. Tensors, their ids and their order stay.
+/// A BatchNorm is left alone if anything else reads the values in between, or if a layer with parameters stands in
+/// between (moving the norm behind it would break the order of the tensors). Pure; time linear in the layers.
 ModelGraph fuse(const ModelGraph& graph);
 
 }  // namespace lockstep

@@ -1,5 +1,7 @@
 #include "core/model/layer_cost.hpp"
 
+#include "core/base/error.hpp"
+
 namespace lockstep {
 
 namespace {
@@ -22,6 +24,7 @@ bool reads_images(const ModelGraph& graph, const Layer& layer) {
 
 LayerCost layer_cost(const ModelGraph& graph, const Layer& layer, std::int64_t batch, int element_bytes,
                      bool one_pass_norm) {
+  LOCKSTEP_EXPECTS(batch >= 1 && element_bytes >= 1);
   const std::int64_t in = layer.in.elements() * batch, out = layer.out.elements() * batch;
   // Passes over activations, and elements of weights, become bytes here.
   const auto pass = [&](double flops, std::int64_t elements, std::int64_t weights, int kernels) {
@@ -38,13 +41,16 @@ LayerCost layer_cost(const ModelGraph& graph, const Layer& layer, std::int64_t b
                                        : layer.in.elements() * layer.out.elements();
       c.forward = pass(flops, in + out, weights, 1);
       if (!reads_images(graph, layer)) c.backward_data = pass(flops, out + in, weights, 1);
-      c.backward_weight = pass(flops, in + out, weights, layer.bias ? 2 : 1);
+      // The gradient of the bias is a kernel of its own, which reads the output's gradient once more.
+      c.backward_weight = pass(flops, in + out + (layer.bias ? out : 0), weights, layer.bias ? 2 : 1);
       break;
     }
     case LayerKind::BatchNorm: {
       // Two-pass: statistics read x once more, and their gradients read x and dy once more.
       const int forward = (one_pass_norm ? 2 : 3) + (layer.fused_add ? 1 : 0);
       const int backward = (one_pass_norm ? 3 : 5) + (layer.fused_add ? 2 : 0);
+      // Per element: mean 1, variance 3, normalise 2, scale and shift 2. Backward: normalise again 2, the sums of dy and
+      // dy x 3, dx = gamma / sigma (dy - mean(dy) - x mean(dy x)) 7 with its factors (Ioffe and Szegedy 2015).
       c.forward = pass(8. * static_cast<double>(out), forward * out, 0, 1);
       c.backward_data = pass(12. * static_cast<double>(out), backward * out, 0, 1);
       break;

@@ -36,7 +36,7 @@ ModelGraph build_model(const std::string& name, int image_size, int classes) {
     return alexnet(name == "alexnet_bn", size(227), count(1000));
   }
   if (name == "resnet50_v1") return imagenet_resnet(50, true, size(224), count(1000));
-  if (name.rfind("resnet", 0) == 0 && name.size() > 6 && name.size() < 11 &&
+  if (name.rfind("resnet", 0) == 0 && name.size() > 6 && name.size() < 11 && name[6] != '0' &&
       name.find_first_not_of("0123456789", 6) == std::string::npos) {
     const int depth = std::stoi(name.substr(6));
     if (depth == 18 || depth == 34 || depth == 50 || depth == 101)

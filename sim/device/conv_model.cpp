@@ -26,6 +26,19 @@ double median(std::vector<double> v) {
   return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
+/// Winograd and FFT algorithms do with fewer multiplications than the direct sum, so a row can exceed the peak when direct FLOPs are
+/// counted. They are stated for unit stride, and a 1x1 filter leaves nothing to save (Lavin & Gray 2015, arXiv:1509.09308).
+bool may_save_multiplications(const Layer& l) { return l.stride == 1 && l.r * l.s > 1; }
+
+/// Linear between the two neighbours of n; points in increasing order, n within them.
+double between(const std::vector<std::pair<double, double>>& points, double n) {
+  std::size_t i = 1;
+  while (points[i].first < n) ++i;
+  const auto [n1, t1] = points[i - 1];
+  const auto [n2, t2] = points[i];
+  return t1 + (t2 - t1) * (n - n1) / (n2 - n1);
+}
+
 /// FLOPs of one image through a row's convolution.
 double flops_per_image(const ConvTiming& t) {
   const double out_h = (t.h + 2 * t.pad_h - t.r) / t.stride + 1, out_w = (t.w + 2 * t.pad_w - t.s) / t.stride + 1;
@@ -104,8 +117,11 @@ Time ConvModel::time(const Layer& layer, ConvPass pass, std::int64_t batch, cons
       const auto [n1, t1] = points.front();
       const auto [n2, t2] = points.back();
       const double slope = (t2 - t1) / (n2 - n1);
-      if (n <= n2) return Time::seconds(std::max({t1 + slope * (n - n1), t1 * std::min(1.0, n / n1), 0.0}));
-      const double least = cost.flops.count() / n / (f.best * peak_.per_second());
+      // Some rows get faster with the batch (another algorithm was picked): below them that must not make one image dear.
+      if (n < n1) return Time::seconds(std::max(t1 + std::max(slope, 0.0) * (n - n1), t1 * n / n1));
+      if (n <= n2) return Time::seconds(between(points, n));
+      const double best = may_save_multiplications(layer) ? f.best : std::min(f.best, 1.0);
+      const double least = cost.flops.count() / n / (best * peak_.per_second());
       return Time::seconds(std::max(t2 + std::max(slope, least) * (n - n2), memory));
     }
   }

@@ -22,8 +22,10 @@ struct ConvFit {
   int shapes = 0;           ///< shapes with at least two batches
 };
 
-/// Rows of one precision. A shape measured at two batches N1 < N2 gives a line through both. Between and below them the line holds (never below
-/// proportional to the batch); above, its slope is kept but never steeper than the best measured efficiency or the memory allow.
+/// Rows of one precision. A shape measured at two batches or more keeps every measured time and is linear between them; below them the first
+/// and last row's line holds (never below proportional to the batch, never rising as the batch falls); above, its slope is kept, but no image
+/// is cheaper than at the best measured efficiency and the whole never faster than the memory. That best, counted in direct FLOPs, may exceed
+/// the peak only where Winograd or FFT apply: filters larger than 1x1 at stride 1.
 /// A shape without rows takes the median line of its filter size (1x1, 3x3, others; all together where a size has fewer than three shapes).
 class ConvModel {
  public:

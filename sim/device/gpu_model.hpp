@@ -22,7 +22,7 @@ struct LayerTime {
 ///   convolution, pass, N:  core of conv_model.hpp (measured rows, else a fitted line);
 ///   other layers:          max(FLOPs / fp32 peak, bytes / achieved memory bandwidth);
 ///   every kernel costs at least the GPU's kernel gap, and a layer at least its operations x dispatch;
-///   all times are then multiplied by one factor, chosen so that the anchor's throughput is met at the anchor's batch, update included.
+///   all times but pack_time() are then multiplied by one factor, chosen so that the anchor's throughput is met at the anchor's batch, update included.
 class GpuModel {
  public:
   /// `framework` empty takes the first anchor of that precision. Without any anchor of the precision the factor of the nearest
