@@ -41,12 +41,11 @@ Joins find_joins(const ModelGraph& graph) {
   const Surroundings around(graph);
   Joins j{graph.layers, std::vector<LayerId>(graph.layers.size()), {}};
   for (const Layer& layer : graph.layers) j.emitted_at.push_back(layer.id);
-  // Backwards, so that of two norms before an addition the later one takes it: its other input is then known already.
-  for (auto it = graph.layers.rbegin(); it != graph.layers.rend(); ++it) {
-    if (it->kind != LayerKind::BatchNorm) continue;
-    const LayerId norm = it->id, add = around.only_reader(norm, LayerKind::Add);
-    if (add && j.taken_by[add.index()]) continue;
+  for (const Layer& layer : graph.layers) {
+    if (layer.kind != LayerKind::BatchNorm) continue;
+    const LayerId norm = layer.id, add = around.only_reader(norm, LayerKind::Add);
     const LayerId relu = around.only_reader(add ? add : norm, LayerKind::Relu);
+    // Of two norms before an addition the first has the second's parameters in between: never do both take it.
     if (!relu || around.parameters_between(norm, relu)) continue;
     Layer& joined = j.layers[norm.index()];
     if (add) {

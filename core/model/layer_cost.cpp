@@ -49,10 +49,11 @@ LayerCost layer_cost(const ModelGraph& graph, const Layer& layer, std::int64_t b
       // Two-pass: statistics read x once more, and their gradients read x and dy once more.
       const int forward = (one_pass_norm ? 2 : 3) + (layer.fused_add ? 1 : 0);
       const int backward = (one_pass_norm ? 3 : 5) + (layer.fused_add ? 2 : 0);
-      // Per element: mean 1, variance 3, normalise 2, scale and shift 2. Backward: normalise again 2, the sums of dy and
-      // dy x 3, dx = gamma / sigma (dy - mean(dy) - x mean(dy x)) 7 with its factors (Ioffe and Szegedy 2015).
-      c.forward = pass(8. * static_cast<double>(out), forward * out, 0, 1);
-      c.backward_data = pass(12. * static_cast<double>(out), backward * out, 0, 1);
+      // Operations per element (Ioffe and Szegedy 2015, algorithm 1): mean 1, variance 3, normalise 2, scale and shift
+      // 2; backward: normalise again 2, sums of dy and of dy x^ 3, dx = gamma / sigma (dy - mean - x^ mean) 4.
+      const int fused = layer.fused_add + layer.fused_relu;
+      c.forward = pass((8. + fused) * static_cast<double>(out), forward * out, 0, 1);
+      c.backward_data = pass((9. + layer.fused_relu) * static_cast<double>(out), backward * out, 0, 1);
       break;
     }
     case LayerKind::Relu:

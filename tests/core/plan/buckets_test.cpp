@@ -78,7 +78,7 @@ TEST(Buckets, HorovodFusesWhatIsReadyInACycle) {
 }
 
 TEST(Buckets, EveryTensorInExactlyOne) {
-  rc::check([] {
+  EXPECT_TRUE(rc::check([] {
     BucketsSpec s = spec_of(*rc::gen::element(BucketPolicy::PerTensor, BucketPolicy::One, BucketPolicy::Size,
                                               BucketPolicy::Ddp, BucketPolicy::Horovod));
     s.size = Bytes(*rc::gen::inRange<std::int64_t>(1, 100000000));
@@ -97,7 +97,7 @@ TEST(Buckets, EveryTensorInExactlyOne) {
     }
     RC_ASSERT(seen.size() == 161u);
     RC_ASSERT(elements == 25557032);
-  });
+  }));
 }
 
 StepProgram program_of(int accumulation, bool overlap, const std::string& update) {
@@ -147,7 +147,7 @@ TEST(StepProgram, Updates) {
 }
 
 TEST(StepProgram, ImagesOfRanksSum) {
-  rc::check([] {
+  EXPECT_TRUE(rc::check([] {
     const auto images = *rc::gen::inRange<std::int64_t>(0, 100000);
     const int world = *rc::gen::inRange(1, 300);
     std::int64_t sum = 0;
@@ -157,7 +157,7 @@ TEST(StepProgram, ImagesOfRanksSum) {
       sum += mine;
     }
     RC_ASSERT(sum == images);
-  });
+  }));
 }
 
 }  // namespace

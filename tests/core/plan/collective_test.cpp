@@ -156,7 +156,7 @@ TEST(Collective, InOneNodeRingsStayAsTheyAre) {
 }
 
 TEST(Collective, RandomRequestsAreCorrectAndCounted) {
-  rc::check([] {
+  EXPECT_TRUE(rc::check([] {
     const auto kind = *rc::gen::elementOf(kKinds);
     CollectiveRequest r = request(kind.algorithm, kind.across, *rc::gen::inRange(1, 25), *rc::gen::inRange(1, 9),
                                   *rc::gen::inRange(0, 60), *rc::gen::inRange(1, 12));
@@ -176,7 +176,7 @@ TEST(Collective, RandomRequestsAreCorrectAndCounted) {
     RC_ASSERT(walked.elements_reduced == counted.elements_reduced);
     RC_ASSERT(walked.longest == counted.longest);
     RC_ASSERT(r.world_size == 1 || counted.elements_reduced == (r.world_size - 1) * r.elements);
-  });
+  }));
 }
 
 TEST(Collective, NamesSayWhatHappens) {
