@@ -80,7 +80,6 @@ struct SimWorld::Impl {
   std::map<std::string, std::pair<LoopState, Time>> checkpoints;
   std::vector<TimelineEvent> records;
   Time clock;
-  std::uint64_t plan_seed = 0;
 
   explicit Impl(WorldSettings s)
       : settings(std::move(s)),
@@ -193,7 +192,6 @@ Time SimWorld::now() const { return impl_->clock; }
 
 void SimWorld::prepare(const RunPlan& plan) {
   auto& i = *impl_;
-  i.plan_seed = plan.seed;
   i.clock = i.settings.run.setup.startup;
   if (i.settings.run.training.initialization == "broadcast" && i.world > 1) {
     // Rank 0 sends the fp32 weights down a binomial tree of nodes, pipelined: one transfer plus the tree's depth in latencies.
@@ -316,7 +314,6 @@ std::vector<BucketReport> SimWorld::bucket_report() const { return impl_->simula
 std::uint64_t SimWorld::digest() const { return impl_->simulation.digest(); }
 std::int64_t SimWorld::events() const { return impl_->simulation.events(); }
 std::int64_t SimWorld::messages() const { return impl_->simulation.messages(); }
-std::vector<LinkUse> SimWorld::link_use() const { return impl_->simulation.link_use(); }
 
 CollectiveTime simulate_collective(const WorldSettings& settings, const CollectivePlan& plan, Time stagger) {
   const auto gpus =

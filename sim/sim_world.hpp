@@ -69,7 +69,6 @@ class SimWorld final : public World {
   std::uint64_t digest() const;                     ///< of every event simulated so far
   std::int64_t events() const;
   std::int64_t messages() const;
-  std::vector<LinkUse> link_use() const;
 
  private:
   struct Impl;

@@ -334,6 +334,5 @@ std::vector<BucketReport> StepSimulation::buckets() const { return impl_->report
 std::uint64_t StepSimulation::digest() const { return impl_->queue.digest(); }
 std::int64_t StepSimulation::events() const { return static_cast<std::int64_t>(impl_->queue.popped()); }
 std::int64_t StepSimulation::messages() const { return impl_->engine.messages(); }
-std::vector<LinkUse> StepSimulation::link_use() const { return impl_->network.use(); }
 
 }  // namespace lockstep::sim

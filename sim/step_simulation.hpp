@@ -54,7 +54,6 @@ class StepSimulation {
   std::uint64_t digest() const;
   std::int64_t events() const;
   std::int64_t messages() const;
-  std::vector<LinkUse> link_use() const;
 
  private:
   struct Impl;

@@ -1,7 +1,5 @@
-#include "core/base/error.hpp"
 #include "experiments/cli/command.hpp"
-#include "experiments/config_io/config_io.hpp"
-#include "experiments/output/top1.hpp"
+#include "experiments/inputs/read_inputs.hpp"
 
 namespace lockstep::cli {
 
@@ -12,32 +10,7 @@ void add_run_options(CLI::App& command, RunOptions& options) {
 }
 
 Inputs load(const Context& context, const RunOptions& options) {
-  const DataPaths paths{context.data};
-  Inputs inputs;
-  inputs.run = read_run(options.file, options.sets);
-  const auto asked = [&](const std::string& key) { return AskedBy{place_of(options.file, options.sets, key), key}; };
-  std::vector<Fault> faults;
-  const auto attempt = [&](auto&& read) {
-    try {
-      read();
-    } catch (const ConfigError& e) {
-      faults.insert(faults.end(), e.faults().begin(), e.faults().end());
-    }
-  };
-  attempt([&] { inputs.cluster = read_cluster(inputs.run.cluster.file, paths, asked("cluster.file")); });
-  attempt([&] { inputs.library = read_library(inputs.run.allreduce.library, paths, asked("allreduce.library")); });
-  if (faults.empty()) {
-    attempt([&] {
-      inputs.gpu = read_gpu(inputs.run.cluster.gpu.empty() ? inputs.cluster.node.gpu : inputs.run.cluster.gpu, paths,
-                            asked("cluster.gpu"));
-    });
-  }
-  if (!faults.empty()) throw ConfigError(std::move(faults));
-  faults = validate(inputs);
-  for (Fault& fault : faults) fault.where = place_of(options.file, options.sets, fault.key);
-  if (!faults.empty()) throw ConfigError(std::move(faults));
-  inputs.top1 = top1_model(inputs.run, context.data);
-  return inputs;
+  return read_inputs(options.file, options.sets, {context.data});
 }
 
 }  // namespace lockstep::cli

@@ -12,6 +12,7 @@
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/config_io/csv.hpp"
 #include "experiments/config_io/words.hpp"
+#include "experiments/inputs/read_inputs.hpp"
 #include "sim/network/estimate.hpp"
 
 namespace lockstep {
@@ -30,16 +31,7 @@ std::vector<std::string> split(const std::string& text) {
 
 Inputs load_row(const ValidationRow& row, const std::vector<std::string>& set, const std::filesystem::path& data,
                 const std::filesystem::path& experiments) {
-  const DataPaths paths{data};
-  Inputs inputs;
-  inputs.run = read_run(experiments / row.run / "run.toml", set);
-  inputs.cluster = read_cluster(inputs.run.cluster.file, paths);
-  inputs.library = read_library(inputs.run.allreduce.library, paths);
-  inputs.gpu = read_gpu(inputs.run.cluster.gpu.empty() ? inputs.cluster.node.gpu : inputs.run.cluster.gpu, paths);
-  auto faults = validate(inputs);
-  for (auto& f : faults) f.where = "validation row " + row.id;
-  if (!faults.empty()) throw ConfigError(std::move(faults));
-  return inputs;
+  return read_inputs(experiments / row.run / "run.toml", set, {data});
 }
 
 double collective_us(const ValidationRow& row, const std::vector<std::string>& set, const std::filesystem::path& data) {

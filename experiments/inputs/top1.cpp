@@ -1,4 +1,4 @@
-#include "experiments/output/top1.hpp"
+#include "experiments/inputs/top1.hpp"
 
 #include "core/run/convergence.hpp"
 #include "experiments/config_io/csv.hpp"
