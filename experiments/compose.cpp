@@ -177,9 +177,6 @@ std::vector<Fault> validate(const Inputs& inputs) {
                               std::to_string(inputs.cluster.nodes) + " nodes of " +
                               std::to_string(inputs.cluster.node.gpus) + ")");
   }
-  if (run.simulation.fold != "none")
-    fault("simulation.fold",
-          "\"" + run.simulation.fold + "\" is not available yet; expected \"none\" (every rank is simulated)");
   if (run.allreduce.protocol != "auto") {
     std::string known;
     bool found = false;
@@ -204,16 +201,6 @@ std::vector<Fault> validate(const Inputs& inputs) {
     }
     fault("cluster.framework", "GPU " + inputs.gpu.name + " has no anchor \"" + run.cluster.framework +
                                    "\" at this precision; expected one of " + known);
-  }
-  try {
-    build_model(run.model.name, run.model.image_size, run.model.classes);
-  } catch (const std::invalid_argument& e) {
-    fault("model.name", e.what());
-  }
-  for (int r : run.output.trace_ranks) {
-    if (r < 0 || r >= run.cluster.gpus)
-      fault("output.trace_ranks",
-            "rank " + std::to_string(r) + " does not exist; ranks are 0 to " + std::to_string(run.cluster.gpus - 1));
   }
   for (int n : run.output.curve) {
     if (n < 1 || n > inputs.cluster.total_gpus()) {

@@ -25,7 +25,7 @@ struct Inputs {
   sim::Top1Model top1;  ///< may be empty
 };
 
-/// Faults that need more than one file: more GPUs than the cluster has, words that only the library knows, fold modes.
+/// Faults that need more than one file: more GPUs than the cluster has, words that only the library or the GPU knows.
 /// Fault::where names the file in words; the edge replaces it by a place where it can.
 std::vector<Fault> validate(const Inputs& inputs);
 

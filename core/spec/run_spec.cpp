@@ -136,7 +136,8 @@ std::vector<Fault> validate(const RunSpec& run) {
     c.expect(gpus % a.torus_x == 0, "allreduce.torus_x", "{} GPUs do not fill rows of {}", gpus, a.torus_x);
 
   const auto& m = run.simulation;
-  c.word(m.fold, "simulation.fold", {"none", "exact", "approx"});
+  c.expect(m.fold == "none", "simulation.fold", "\"{}\" is not available; expected \"none\" (every rank is simulated)",
+           m.fold);
   c.word(m.routing, "simulation.routing", {"static", "ecmp"});
   c.expect(m.sampled_steps >= 1, "simulation.sampled_steps", "{} steps; expected at least 1", m.sampled_steps);
   c.expect(m.step_jitter < 0.5, "simulation.step_jitter", "{} is out of range; expected a relative sigma below 0.5",
@@ -167,6 +168,11 @@ std::vector<Fault> validate(const RunSpec& run) {
   c.expect(d.decode_rate >= 0, "data.decode_rate", "{} images/s; expected 0 (not limiting) or more", d.decode_rate);
   c.expect(d.image_bytes > Bytes(0) && d.image_bytes <= Bytes::gib(1), "data.image_bytes",
            "{} bytes; expected more than 0, at most 1 GiB", d.image_bytes.count());
+
+  for (const int rank : run.output.trace_ranks) {
+    c.expect(rank >= 0 && rank < std::max(1, gpus), "output.trace_ranks", "rank {} does not exist; ranks are 0 to {}",
+             rank, gpus - 1);
+  }
   return std::move(c.faults);
 }
 

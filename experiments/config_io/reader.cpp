@@ -33,11 +33,12 @@ void Reader::fault(const Node& at, std::string key, std::string message) {
   found_.push_back({at.line, at.column, {at.where, std::move(key), std::move(message)}});
 }
 
+bool Reader::explained(const std::string& key) const {
+  return std::any_of(meant_.begin(), meant_.end(), [&](const std::string& meant) { return related(meant, key); }) ||
+         std::any_of(found_.begin(), found_.end(), [&](const Found& f) { return related(f.fault.key, key); });
+}
+
 void Reader::add(std::vector<Fault> faults) {
-  const auto explained = [&](const std::string& key) {
-    return std::any_of(meant_.begin(), meant_.end(), [&](const std::string& meant) { return related(meant, key); }) ||
-           std::any_of(found_.begin(), found_.end(), [&](const Found& f) { return related(f.fault.key, key); });
-  };
   std::vector<Found> more;
   for (Fault& fault : faults) {
     if (explained(fault.key)) continue;

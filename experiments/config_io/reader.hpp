@@ -33,14 +33,19 @@ class Reader {
   /// Faults of a core validate(): gives each its place. Those that only repeat or follow from a fault already found are
   /// dropped: the key itself was unreadable, or an unknown key looks like it.
   void add(std::vector<Fault> faults);
+  /// A fault already found explains why the value at `key` cannot be used: it is there, around it, or at a key that
+  /// was probably meant to be it.
+  bool explained(const std::string& key) const;
   /// Collects the faults that `read` throws as ConfigError: of another file that this one names. They keep their
-  /// places.
+  /// places. True if there were none.
   template <class Read>
-  void add_elsewhere(Read&& read) {
+  bool add_elsewhere(Read&& read) {
     try {
       read();
+      return true;
     } catch (const ConfigError& error) {
       for (const Fault& fault : error.faults()) found_.push_back({kOtherFiles, static_cast<int>(found_.size()), fault});
+      return false;
     }
   }
   /// Reports unknown keys of every table that was asked for. Call once, before add().

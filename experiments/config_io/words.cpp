@@ -120,10 +120,7 @@ std::vector<Choice> choices() {
                  {{"packed", "ranks fill node after node"},
                   {"spread", "nodes over the whole cluster"},
                   {"random", "random nodes, seeded"}}});
-  out.push_back({"simulation.fold",
-                 {{"none", "every rank is simulated"},
-                  {"exact", "one rank per class of equal ranks"},
-                  {"approx", "worst class per phase"}}});
+  out.push_back({"simulation.fold", {{"none", "every rank is simulated"}}});
   out.push_back(
       {"simulation.routing", {{"static", "destination modulo k"}, {"ecmp", "hash of source and destination"}}});
   out.push_back({"data.kind",

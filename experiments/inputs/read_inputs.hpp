@@ -10,8 +10,8 @@
 
 namespace lockstep {
 
-/// Reads `run_file` with its `path=value` overrides, then cluster, library, GPU and published accuracies. Throws ConfigError: all faults of the run file, or
-/// else all faults of the files that it names, or else those that only several files together show; each with its place.
+/// Reads `run_file` with its `path=value` overrides, then cluster, library, GPU and published accuracies. Throws ConfigError with all faults of all these
+/// files in one go, each with its place; those that only several files together show are there once each of these files could be read.
 Inputs read_inputs(const std::filesystem::path& run_file, const std::vector<std::string>& sets, const DataPaths& paths);
 
 }  // namespace lockstep
