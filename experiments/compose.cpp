@@ -213,9 +213,9 @@ std::vector<Fault> validate(const Inputs& inputs) {
 
 StepProgram make_program(const Inputs& inputs, const sim::SimWorld& world, std::int64_t global_batch) {
   auto graph = fused_graph(inputs.run);
-  const std::int64_t per_rank = global_batch / inputs.run.cluster.gpus / inputs.run.training.accumulation;
+  const std::int64_t per_rank = global_batch / inputs.run.cluster.gpus / accumulation_at(inputs.run, global_batch);
   const auto ready = world.ready_times(*graph, per_rank);
-  return plan_step(inputs.run, inputs.cluster.node, std::move(graph), ready,
+  return plan_step(inputs.run, global_batch, inputs.cluster.node, std::move(graph), ready,
                    [&](const CollectivePlan& plan) { return world.cost(plan); });
 }
 

@@ -256,8 +256,9 @@ EvalResult SimWorld::evaluate(const StepProgram& program, const EvalArgs& args) 
     result.elapsed = i.settings.run.setup.evaluation;
   } else {
     const std::int64_t mine = (args.images + i.world - 1) / i.world;
-    const std::int64_t batch = std::max<std::int64_t>(
-        1, i.settings.run.training.global_batch / i.world / i.settings.run.training.accumulation);
+    const std::int64_t batch =
+        std::max<std::int64_t>(1, i.settings.run.training.global_batch / i.world /
+                                      accumulation_at(i.settings.run, i.settings.run.training.global_batch));
     const std::int64_t full = mine / batch, rest = mine % batch;
     if (full > 0) result.elapsed += i.gpu.inference_time(*program.graph, batch) * full;
     if (rest > 0) result.elapsed += i.gpu.inference_time(*program.graph, rest);

@@ -67,16 +67,17 @@ CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node
   return std::move(plans[best]);
 }
 
-StepProgram plan_step(const RunSpec& run, const NodeSpec& node, std::shared_ptr<const ModelGraph> fused,
-                      const std::vector<Time>& ready, const CostTable& costs) {
-  BucketPlan buckets = plan_buckets(*fused, run.buckets, run.training.precision, ready);
+StepProgram plan_step(const RunSpec& run, std::int64_t global_batch, const NodeSpec& node,
+                      std::shared_ptr<const ModelGraph> fused, const std::vector<Time>& ready, const CostTable& costs) {
+  BucketPlan buckets = plan_buckets(*fused, run.buckets, wire_precision(run), ready);
   std::vector<CollectivePlan> collectives;
   const int node_gpus = gpus_per_node_used(run, node);
   for (const Bucket& bucket : buckets.buckets) {
     collectives.push_back(plan_allreduce(run, node, node_gpus, bucket.elements, bucket.element_bytes, costs));
   }
-  return build_step_program(std::move(fused), std::move(buckets), std::move(collectives), run.training.accumulation,
-                            run.allreduce.overlap, run.optimizer.update, run.cluster.gpus);
+  return build_step_program(std::move(fused), std::move(buckets), std::move(collectives),
+                            accumulation_at(run, global_batch), run.allreduce.overlap, run.optimizer.update,
+                            run.cluster.gpus, run.training.norm_group);
 }
 
 std::string to_text(AllreduceAlgorithm algorithm) {

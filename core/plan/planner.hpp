@@ -23,10 +23,10 @@ CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node
 std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeSpec& node, int node_gpus,
                                                  std::int64_t elements, int element_bytes);
 
-/// The whole step program of `run` on nodes like `node`. `ready`: time at which each tensor's gradient is complete after the start
+/// The whole step program of `run` for steps of `global_batch` images on nodes like `node`. `ready`: time at which each tensor's gradient is complete after the start
 /// of backward (needed by the Horovod-like policy only; may be empty otherwise).
-StepProgram plan_step(const RunSpec& run, const NodeSpec& node, std::shared_ptr<const ModelGraph> fused,
-                      const std::vector<Time>& ready, const CostTable& costs);
+StepProgram plan_step(const RunSpec& run, std::int64_t global_batch, const NodeSpec& node,
+                      std::shared_ptr<const ModelGraph> fused, const std::vector<Time>& ready, const CostTable& costs);
 
 /// GPUs of one node that the run uses: all of them, or fewer when the world is smaller than a node.
 int gpus_per_node_used(const RunSpec& run, const NodeSpec& node);

@@ -25,6 +25,7 @@ std::uint64_t StepProgram::digest() const {
   d.add(graph->name);
   d.add(static_cast<std::uint64_t>(world_size));
   d.add(static_cast<std::uint64_t>(accumulation));
+  if (norm_group > 0) d.add(static_cast<std::uint64_t>(norm_group));
   for (const Layer& l : graph->layers) {
     d.add(l.name);
     for (const std::int64_t v : {std::int64_t{l.out.c}, std::int64_t{l.out.h}, std::int64_t{l.out.w},
@@ -59,7 +60,7 @@ std::uint64_t StepProgram::digest() const {
 
 StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPlan buckets,
                                std::vector<CollectivePlan> collectives, int accumulation, bool overlap,
-                               const std::string& update, int world_size) {
+                               const std::string& update, int world_size, std::int64_t norm_group) {
   LOCKSTEP_EXPECTS(accumulation >= 1 && world_size >= 1 && collectives.size() == buckets.buckets.size());
   LOCKSTEP_EXPECTS(update == "whole" || update == "per_bucket");
   StepProgram p;
@@ -68,6 +69,7 @@ StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPl
   p.collectives = std::move(collectives);
   p.accumulation = accumulation;
   p.world_size = world_size;
+  p.norm_group = norm_group;
 
   const auto add = [&](OpKind kind, Lane lane, int micro, std::vector<OpId> needs) -> Op& {
     Op op;
@@ -137,6 +139,16 @@ StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPl
 std::int64_t images_of_rank(std::int64_t images, int world_size, Rank rank) {
   const auto at = [&](std::int64_t r) { return images * r / world_size; };
   return at(rank.value + 1) - at(rank.value);
+}
+
+Span images_of_micro_step(const StepProgram& program, std::int64_t images, Rank rank, int micro) {
+  LOCKSTEP_EXPECTS(0 <= micro && micro < program.accumulation);
+  if (program.norm_group == 0) {
+    return part(part({0, images}, rank.value, program.world_size), micro, program.accumulation);
+  }
+  const std::int64_t group = std::int64_t{rank.value} * program.accumulation + micro;
+  const std::int64_t begin = std::min(images, group * program.norm_group);
+  return {begin, std::min(images, begin + program.norm_group) - begin};
 }
 
 }  // namespace lockstep

@@ -43,6 +43,7 @@ struct StepProgram {
   std::vector<Op> ops;  ///< in an order that respects `needs`
   int accumulation = 1;
   int world_size = 1;
+  std::int64_t norm_group = 0;  ///< images of a micro-step by rule (TrainingSpec::norm_group); 0 = an equal share
 
   std::string name(const Op& op) const;  ///< "forward layer1.0.conv1", "allreduce bucket 2", "update 0"
   /// Equal for equal programs; worlds cache prepared programs by it.
@@ -54,9 +55,14 @@ struct StepProgram {
 /// Update groups: "whole" = one group over all tensors after every bucket; "per_bucket" = one per bucket. Frozen order on each lane.
 StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPlan buckets,
                                std::vector<CollectivePlan> collectives, int accumulation, bool overlap,
-                               const std::string& update, int world_size);
+                               const std::string& update, int world_size, std::int64_t norm_group = 0);
 
 /// What differs between ranks: how many of the step's images rank `r` takes: floor((r + 1) B / N) - floor(r B / N).
 std::int64_t images_of_rank(std::int64_t images, int world_size, Rank rank);
+
+/// Which of the step's images, by position in [0, images), rank `r` takes in micro-step `micro`. Without norm groups part
+/// `micro` of the rank's share, which differ by at most one; with groups of G the images [k G, (k + 1) G), k = r m + micro, as
+/// far as there are so many: the same groups for every number of ranks. Together the parts tile the step.
+Span images_of_micro_step(const StepProgram& program, std::int64_t images, Rank rank, int micro);
 
 }  // namespace lockstep

@@ -14,6 +14,8 @@ namespace lockstep {
 
 namespace {
 
+constexpr std::ptrdiff_t kLookAhead = 4;  // steps that a world is told of before it must run them
+
 /// A stretch of the run with one global batch. Epoch boundaries restart the count of images: the last step of an epoch is short.
 struct Stretch {
   std::int64_t batch = 0;
@@ -140,7 +142,11 @@ TrainingResult train(const RunSpec& run, World& world, const ProgramFactory& pro
   LoopState state;
   if (hooks.resume_from) {
     state = world.restore(*hooks.resume_from);
-    LOCKSTEP_EXPECTS(state.step <= total);
+    if (state.step > total) {
+      throw ConfigError(
+          "checkpoint " + *hooks.resume_from, "training.epochs",
+          fmt::format("it stands at step {}, but the run ends at step {}; expected a longer run", state.step, total));
+    }
   }
   {
     LogRecord start;
@@ -168,7 +174,10 @@ TrainingResult train(const RunSpec& run, World& world, const ProgramFactory& pro
     record.evaluation = e;
     log(std::move(record));
   };
+  std::string saved;
   const auto save = [&](const std::string& id) {
+    if (id == saved) return;
+    saved = id;
     world.save(id, state);
     LogRecord record;
     record.kind = LogRecord::Kind::Checkpoint;
@@ -191,6 +200,10 @@ TrainingResult train(const RunSpec& run, World& world, const ProgramFactory& pro
       at_checkpoint = boundary(all, step, run.training.checkpoint_every);
       if (at_evaluation || at_checkpoint || step % run.training.log_every == 0) break;
     }
+    std::vector<StepArgs> next;
+    for (std::int64_t step = steps.back().step + 1; step < total && std::ssize(next) < kLookAhead; ++step)
+      next.push_back(args_at(run, all, step));
+    world.upcoming(next);
     const StepResult r = world.run(program_for(s.batch), steps, hooks.observer);
     state.step += r.steps;
     state.epoch = epoch_at(s, state.step);
@@ -219,7 +232,7 @@ TrainingResult train(const RunSpec& run, World& world, const ProgramFactory& pro
     if (!result.stopped && at_checkpoint) save("step-" + std::to_string(state.step));
   }
   if (!result.stopped && !evaluated) evaluate(all.back().batch, run.training.epochs);
-  if (result.stopped || run.training.checkpoint_every > 0) save("step-" + std::to_string(state.step));
+  save("step-" + std::to_string(state.step));
 
   if (result.steps > 0) result.parts = result.parts / static_cast<double>(result.steps);
   result.elapsed = world.now();

@@ -83,6 +83,8 @@ class World {
   virtual Time now() const = 0;
   /// Allocates and initialises (weights from the seed). Called once, first.
   virtual void prepare(const RunPlan& plan) = 0;
+  /// What will come after the steps of the next run(): a hint, so that a world may fetch their images ahead.
+  virtual void upcoming(std::span<const StepArgs>) {}
   /// Executes consecutive steps of one program.
   virtual StepResult run(const StepProgram& program, std::span<const StepArgs> steps, const StepObserver& observer) = 0;
   virtual EvalResult evaluate(const StepProgram& program, const EvalArgs& args) = 0;

@@ -60,18 +60,28 @@ std::vector<Fault> validate(const RunSpec& run) {
   c.expect(t.log_every >= 1, "training.log_every", "{} steps; expected at least 1", t.log_every);
   c.word(t.device, "training.device", {"cpu", "cuda"});
   c.word(t.initialization, "training.initialization", {"same_seed", "broadcast"});
+  c.word(t.norm_statistics, "training.norm_statistics", {"rank0", "mean", "recompute"});
+  c.expect(t.norm_group >= 0, "training.norm_group", "{} images; expected 1 or more, or 0 for those of a micro-step",
+           t.norm_group);
+  c.expect(t.norm_group <= 0 || t.accumulation == 1, "training.accumulation",
+           "{} micro-steps and a batch-norm group of {} contradict each other; leave accumulation out: it follows",
+           t.accumulation, t.norm_group);
+  c.expect(t.checkpoint_keep >= 1, "training.checkpoint_keep", "{} checkpoints; expected at least 1",
+           t.checkpoint_keep);
 
   const int gpus = run.cluster.gpus;
   c.expect(gpus >= 1 && gpus <= kMostGpus, "cluster.gpus", "{} GPUs; expected 1 to {}", gpus, kMostGpus);
   c.word(run.cluster.placement, "cluster.placement", {"packed", "spread", "random"});
   const auto divisible = [&](std::int64_t batch, const std::string& key) {
     if (gpus < 1 || t.accumulation < 1 || batch < 1) return;
-    const std::int64_t unit = std::int64_t{gpus} * t.accumulation;
+    const std::int64_t unit = gpus * (t.norm_group > 0 ? t.norm_group : std::int64_t{t.accumulation});
     if (batch % unit == 0) return;
     const std::int64_t below = batch / unit * unit;
     c.expect(false, key, "{} images are not divisible by {} GPUs{}; expected a multiple of {}, such as {}", batch, gpus,
-             t.accumulation > 1 ? fmt::format(" x {} micro-steps", t.accumulation) : "", unit,
-             below > 0 ? below : unit);
+             t.norm_group > 0     ? fmt::format(" x {} images of a batch-norm group", t.norm_group)
+             : t.accumulation > 1 ? fmt::format(" x {} micro-steps", t.accumulation)
+                                  : "",
+             unit, below > 0 ? below : unit);
   };
   divisible(t.global_batch, "training.global_batch");
   for (const auto& [epoch, batch] : run.schedule.batches) {
@@ -135,6 +145,11 @@ std::vector<Fault> validate(const RunSpec& run) {
   if (a.torus_x > 0 && gpus >= 1)
     c.expect(gpus % a.torus_x == 0, "allreduce.torus_x", "{} GPUs do not fill rows of {}", gpus, a.torus_x);
 
+  c.word(a.wire, "allreduce.wire", {"auto", "fp32", "fp16", "bf16"});
+  c.word(a.reduction, "allreduce.reduction", {"planned", "ordered", "mpi"});
+  c.expect(a.reduction != "ordered" || t.norm_group > 0, "allreduce.reduction",
+           "ordered sums go batch-norm group by group; expected training.norm_group, such as 32");
+
   const auto& m = run.simulation;
   c.expect(m.fold == "none", "simulation.fold", "\"{}\" is not available; expected \"none\" (every rank is simulated)",
            m.fold);
@@ -165,6 +180,12 @@ std::vector<Fault> validate(const RunSpec& run) {
              "{} epochs of {} images are about {:.3g} steps; expected at most {}", t.epochs, d.training_images, steps,
              kMostSteps);
   }
+  c.word(d.augmentation, "data.augmentation", {"auto", "none", "pad_crop_flip", "random_resized_crop"});
+  c.word(d.broken, "data.broken", {"fail", "skip"});
+  c.expect(d.threads >= 0 && d.threads <= 1024, "data.threads", "{} threads; expected 0 to 1024", d.threads);
+  c.expect(run.real.threads >= 0 && run.real.threads <= 4096, "real.threads",
+           "{} threads; expected 1 to 4096, or 0 for the host's cores shared among its ranks", run.real.threads);
+  c.expect(run.real.timeout > Time::zero(), "real.timeout", "expected more than 0, such as \"60s\"");
   c.expect(d.decode_rate >= 0, "data.decode_rate", "{} images/s; expected 0 (not limiting) or more", d.decode_rate);
   c.expect(d.image_bytes > Bytes(0) && d.image_bytes <= Bytes::gib(1), "data.image_bytes",
            "{} bytes; expected more than 0, at most 1 GiB", d.image_bytes.count());
@@ -174,6 +195,19 @@ std::vector<Fault> validate(const RunSpec& run) {
              rank, gpus - 1);
   }
   return std::move(c.faults);
+}
+
+int accumulation_at(const RunSpec& run, std::int64_t global_batch) {
+  if (run.training.norm_group == 0) return run.training.accumulation;
+  return static_cast<int>(std::max<std::int64_t>(1, global_batch / (run.cluster.gpus * run.training.norm_group)));
+}
+
+Precision wire_precision(const RunSpec& run) {
+  const std::string& wire = run.allreduce.wire;
+  if (wire == "fp16") return Precision::Fp16;
+  if (wire == "bf16") return Precision::Bf16;
+  if (wire == "fp32") return Precision::Fp32;
+  return run.training.precision;
 }
 
 std::int64_t steps_per_epoch(std::int64_t training_images, std::int64_t global_batch) {

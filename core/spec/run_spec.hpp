@@ -30,8 +30,14 @@ struct TrainingSpec {
   double evaluate_every = 4;                 ///< epochs; 0 evaluates only at the end
   std::int64_t log_every = 100;              ///< steps
   double checkpoint_every = 0;               ///< epochs; 0 = only at the end of a real run
+  int checkpoint_keep = 3;                   ///< newest checkpoints that are kept, >= 1
   double augmentation_off_from = 0;          ///< epoch from which augmentation is off (Fujitsu: 85); 0 = never
   std::string initialization = "same_seed";  ///< same_seed (no broadcast) or broadcast
+  bool zero_gamma = false;                   ///< gamma of each block's last batch norm starts at 0 (Goyal et al., 5.1)
+  /// Images whose batch-norm statistics are taken together: a micro-step. 0 = those that a rank has in a micro-step, with
+  /// `accumulation` of them; else `accumulation` follows: global batch / (ranks x group).
+  std::int64_t norm_group = 0;
+  std::string norm_statistics = "mean";  ///< moving averages before evaluation: rank0, mean over ranks, or recompute
 };
 
 enum class OptimizerKind { Sgd, Nesterov, Lars };
@@ -107,8 +113,12 @@ struct AllreduceSpec {
   int channels = 0;                                      ///< rings inside a node; 0 = as many as the topology gives
   Bytes chunk = Bytes::kib(512);                         ///< pipelining unit of trees
   int in_flight = 1;                                     ///< collectives that a rank may have under way at once
-  bool overlap = true;     ///< start a bucket as soon as backward has filled it; false: after backward
-  bool gpudirect = false;  ///< NIC reads and writes GPU memory even across the host bridge
+  bool overlap = true;        ///< start a bucket as soon as backward has filled it; false: after backward
+  bool gpudirect = false;     ///< NIC reads and writes GPU memory even across the host bridge
+  std::string wire = "auto";  ///< values in messages: fp32, fp16, bf16, or auto = the training precision; sums are fp32
+  /// Of a real run: planned = the algorithm above; ordered = sums in the order of the batch-norm groups, whatever the
+  /// number of ranks; mpi = MPI_Allreduce.
+  std::string reduction = "planned";
 };
 
 struct ClusterRef {
@@ -142,6 +152,17 @@ struct DataSpec {
   double decode_rate = 0;  ///< images/s that one node can decode and augment; 0 = not limiting
   Bandwidth storage_rate = Bandwidth::bytes_per_second(0);  ///< read rate of one node; 0 = not limiting
   Bytes image_bytes = Bytes(109576);                        ///< mean size of a stored image
+  std::string augmentation = "auto";  ///< of training images: auto (by kind), none, pad_crop_flip, random_resized_crop
+  int threads = 1;                    ///< that load images on each rank, ahead of the step; 0 = none, the step waits
+  std::string broken = "fail";        ///< an image that cannot be read: fail (stop) or skip (named, counted, replaced)
+};
+
+/// How a real run uses the machine; the simulator ignores it.
+struct RealSpec {
+  int threads = 0;            ///< compute threads of a rank; 0 = the cores of the host shared among its ranks
+  bool deterministic = true;  ///< only algorithms whose results do not depend on the batch size
+  Time timeout =
+      Time::seconds(60);  ///< without any progress of a collective, the run ends and names who was waited for
 };
 
 /// Times that a simulation cannot derive and takes from a log, with the source in `source`.
@@ -171,6 +192,7 @@ struct RunSpec {
   ClusterRef cluster;
   SimulationSpec simulation;
   DataSpec data;
+  RealSpec real;
   SetupSpec setup;
   OutputSpec output;
 };
@@ -179,6 +201,12 @@ struct RunSpec {
 /// Includes: batch not divisible by gpus * accumulation, non-positive or absurdly large counts (more than 1e8 steps),
 /// unknown words, a rate step inside the warm-up, ranks that do not exist.
 std::vector<Fault> validate(const RunSpec& run);
+
+/// Micro-steps of a step of `global_batch` images: see TrainingSpec::norm_group. >= 1.
+int accumulation_at(const RunSpec& run, std::int64_t global_batch);
+
+/// The precision of gradients in messages: `allreduce.wire`, or with "auto" that of the training.
+Precision wire_precision(const RunSpec& run);
 
 /// Optimizer steps in one epoch: ceil(training images / global batch), the last one short (MLPerf convention).
 std::int64_t steps_per_epoch(std::int64_t training_images, std::int64_t global_batch);

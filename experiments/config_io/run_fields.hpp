@@ -26,7 +26,11 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("log_every", run.training.log_every);
   visit("checkpoint_every", run.training.checkpoint_every);
   visit("augmentation_off_from", run.training.augmentation_off_from);
+  visit("checkpoint_keep", run.training.checkpoint_keep);
   visit("initialization", run.training.initialization);
+  visit("zero_gamma", run.training.zero_gamma);
+  visit("norm_group", run.training.norm_group);
+  visit("norm_statistics", run.training.norm_statistics);
 
   visit.section("optimizer");
   visit("kind", run.optimizer.kind);
@@ -75,6 +79,8 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("in_flight", run.allreduce.in_flight);
   visit("overlap", run.allreduce.overlap);
   visit("gpudirect", run.allreduce.gpudirect);
+  visit("wire", run.allreduce.wire);
+  visit("reduction", run.allreduce.reduction);
 
   visit.section("cluster");
   visit("file", run.cluster.file);
@@ -100,6 +106,14 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("decode_rate", run.data.decode_rate);
   visit("storage_rate", run.data.storage_rate);
   visit("image_bytes", run.data.image_bytes);
+  visit("augmentation", run.data.augmentation);
+  visit("threads", run.data.threads);
+  visit("broken", run.data.broken);
+
+  visit.section("real");
+  visit("threads", run.real.threads);
+  visit("deterministic", run.real.deterministic);
+  visit("timeout", run.real.timeout);
 
   visit.section("setup");
   visit("startup", run.setup.startup);

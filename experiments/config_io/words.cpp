@@ -102,6 +102,10 @@ std::vector<Choice> choices() {
   out.push_back({"training.device", {{"cpu", "this machine's processors"}, {"cuda", "an NVIDIA GPU"}}});
   out.push_back({"training.initialization",
                  {{"same_seed", "every rank draws the same weights"}, {"broadcast", "rank 0 sends its weights"}}});
+  out.push_back({"training.norm_statistics",
+                 {{"rank0", "moving averages of rank 0"},
+                  {"mean", "averaged over ranks"},
+                  {"recompute", "taken anew from training images"}}});
   out.push_back(choice<OptimizerKind>("optimizer.kind"));
   out.push_back(choice<LarsVariant>("optimizer.lars_variant"));
   out.push_back(choice<NormKernels>("optimizer.norms"));
@@ -116,6 +120,15 @@ std::vector<Choice> choices() {
   Choice across = choice<AllreduceAlgorithm>("allreduce.across");
   across.options.resize(4);  // auto, ring, halving_doubling, tree: the others are themselves made of two levels
   out.push_back(std::move(across));
+  out.push_back({"allreduce.wire",
+                 {{"auto", "the training precision"},
+                  {"fp32", "4 bytes per value"},
+                  {"fp16", "half precision, summed in fp32"},
+                  {"bf16", "bfloat16, summed in fp32"}}});
+  out.push_back({"allreduce.reduction",
+                 {{"planned", "the planner's algorithm"},
+                  {"ordered", "by batch-norm group; equal bits for any number of ranks"},
+                  {"mpi", "MPI_Allreduce, as a baseline"}}});
   out.push_back({"cluster.placement",
                  {{"packed", "ranks fill node after node"},
                   {"spread", "nodes over the whole cluster"},
@@ -128,6 +141,12 @@ std::vector<Choice> choices() {
                   {"imagenet_folder", "folders of JPEG"},
                   {"cifar10", "CIFAR-10 binary"},
                   {"idx", "MNIST and Fashion-MNIST"}}});
+  out.push_back({"data.augmentation",
+                 {{"auto", "what the kind of data is usually given"},
+                  {"none", "only normalised"},
+                  {"pad_crop_flip", "pad by 4, crop, flip: the CIFAR recipe"},
+                  {"random_resized_crop", "area 0.08 to 1, aspect 3/4 to 4/3, flip: the ImageNet recipe"}}});
+  out.push_back({"data.broken", {{"fail", "stop and name it"}, {"skip", "name, count and replace it"}}});
   return out;
 }
 

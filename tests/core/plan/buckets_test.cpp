@@ -160,5 +160,37 @@ TEST(StepProgram, ImagesOfRanksSum) {
   }));
 }
 
+TEST(StepProgram, MicroStepsTileTheStep) {
+  EXPECT_TRUE(rc::check([] {
+    StepProgram p;
+    p.world_size = *rc::gen::inRange(1, 20);
+    p.accumulation = *rc::gen::inRange(1, 8);
+    p.norm_group = *rc::gen::inRange<std::int64_t>(0, 9);
+    const std::int64_t full = p.world_size * p.accumulation * std::max<std::int64_t>(1, p.norm_group);
+    const auto images = *rc::gen::inRange<std::int64_t>(0, full + 1);
+    std::int64_t next = 0;
+    for (int r = 0; r < p.world_size; ++r) {
+      for (int m = 0; m < p.accumulation; ++m) {
+        const Span mine = images_of_micro_step(p, images, Rank(r), m);
+        RC_ASSERT(mine.begin == next);
+        if (p.norm_group > 0) RC_ASSERT(mine.length == p.norm_group || mine.begin + mine.length == images);
+        next += mine.length;
+      }
+    }
+    RC_ASSERT(next == images);
+  }));
+}
+
+// 100 images in groups of 32: [0, 32) [32, 64) [64, 96) [96, 100), with one rank of 4 micro-steps as with 4 ranks of one.
+TEST(StepProgram, NormGroupsDoNotDependOnTheNumberOfRanks) {
+  StepProgram one, four;
+  one.accumulation = four.world_size = 4;
+  one.norm_group = four.norm_group = 32;
+  for (int g = 0; g < 4; ++g) {
+    EXPECT_EQ(images_of_micro_step(one, 100, Rank(0), g), images_of_micro_step(four, 100, Rank(g), 0));
+  }
+  EXPECT_EQ(images_of_micro_step(one, 100, Rank(0), 3), (Span{96, 4}));
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -50,7 +50,7 @@ NodeSpec node_of(int gpus) {
 
 ProgramFactory factory(const RunSpec& run, int node_gpus) {
   return [run, node_gpus](std::int64_t) {
-    return plan_step(run, node_of(node_gpus), network(), {}, [](const CollectivePlan&) { return Time::zero(); });
+    return plan_step(run, run.training.global_batch, node_of(node_gpus), network(), {}, [](const CollectivePlan&) { return Time::zero(); });
   };
 }
 

@@ -62,7 +62,7 @@ TEST(Overrides, FaultsPointAtTheOverride) {
                   "\"4096B\"",
                   "--set nonsense.key=1: nonsense: unknown key; known here: allreduce, buckets, cluster, data, model, "
                   "optimizer, output, "
-                  "schedule, setup, simulation, training",
+                  "real, schedule, setup, simulation, training",
                   "--set cluster.gpus=0: cluster.gpus: 0 GPUs; expected 1 to 1000000"));
 }
 

@@ -18,8 +18,8 @@ static auto fields(const ModelSpec& s) {
   return std::tuple(a, b, c);
 }
 static auto fields(const TrainingSpec& s) {
-  const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = s;
-  return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l);
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = s;
+  return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p);
 }
 static auto fields(const OptimizerSpec& s) {
   const auto& [a, b, c, d, e, f, g, h, i, j] = s;
@@ -34,8 +34,8 @@ static auto fields(const BucketsSpec& s) {
   return std::tuple(a, b, c, d, e, f);
 }
 static auto fields(const AllreduceSpec& s) {
-  const auto& [a, b, c, d, e, f, g, h, i, j] = s;
-  return std::tuple(a, b, c, d, e, f, g, h, i, j);
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = s;
+  return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l);
 }
 static auto fields(const ClusterRef& s) {
   const auto& [a, b, c, d, e] = s;
@@ -51,8 +51,12 @@ static auto fields(const SimulationSpec& s) {
   return std::tuple(a, b, c, d, e, f, g);
 }
 static auto fields(const DataSpec& s) {
-  const auto& [a, b, c, d, e, f, g] = s;
-  return std::tuple(a, b, c, d, e, f, g);
+  const auto& [a, b, c, d, e, f, g, h, i, j] = s;
+  return std::tuple(a, b, c, d, e, f, g, h, i, j);
+}
+static auto fields(const RealSpec& s) {
+  const auto& [a, b, c] = s;
+  return std::tuple(a, b, c);
 }
 static auto fields(const SetupSpec& s) {
   const auto& [a, b, c, d] = s;
@@ -63,9 +67,9 @@ static auto fields(const OutputSpec& s) {
   return std::tuple(a, b, c, d, e);
 }
 static auto fields(const RunSpec& s) {
-  const auto& [a, b, c, d, e, f, g, h, i, j, k] = s;
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = s;
   return std::tuple_cat(fields(a), fields(b), fields(c), fields(d), fields(e), fields(f), fields(g), fields(h),
-                        fields(i), fields(j), fields(k));
+                        fields(i), fields(j), fields(k), fields(l));
 }
 
 namespace {
