@@ -128,7 +128,7 @@ struct SimWorld::Impl {
           std::int64_t elements = 0;
           const auto& tensors = program.updates[static_cast<std::size_t>(op.group)].tensors;
           for (TensorId id : tensors) elements += program.graph->tensor(id).elements();
-          t = gpu.update_time(elements, static_cast<int>(tensors.size()), settings.run.optimizer.kind,
+          t = gpu.update_time(*program.graph, elements, static_cast<int>(tensors.size()), settings.run.optimizer.kind,
                               settings.run.optimizer.norms);
           break;
         }

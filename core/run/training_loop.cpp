@@ -69,6 +69,7 @@ StepArgs args_at(const RunSpec& run, const std::vector<Stretch>& all, std::int64
   a.step = step;
   a.epoch = point.epoch;
   a.lr = learning_rate(run.schedule, point);
+  a.peak_lr = peak_rate(run.schedule, s.batch);
   a.weight_decay = run.optimizer.weight_decay * weight_decay_factor(run.schedule, point);
   if (step > 0) {
     const Stretch& before = stretch_of(all, step - 1);

@@ -18,6 +18,7 @@ struct StepArgs {
   std::int64_t step = 0;
   double epoch = 0;  ///< at the start of the step, fractional
   double lr = 0;
+  double peak_lr = 0;  ///< rate after warm-up for this step's global batch: some LARS variants use it
   double weight_decay = 0;
   double momentum_scale = 1;  ///< lr_t / lr_{t-1} with momentum correction, else 1
   bool augment = true;

@@ -28,6 +28,18 @@ struct ConvTiming {
   Time forward, backward_data, backward_weight;
 };
 
+/// One operation of one model at one batch, measured on this GPU or processor by `lockstep calibrate`. `operation` is a layer of the
+/// fused graph, or "inference" (a whole evaluation pass), "update sgd", "update nesterov", "update lars" (a whole update, at batch 1
+/// by convention): these have `forward` only.
+struct ProfileRow {
+  std::string model;   ///< ModelGraph::name
+  int image_size = 0;  ///< pixels, square
+  Precision precision = Precision::Fp32;
+  std::int64_t batch = 0;
+  std::string operation;
+  Time forward, backward;
+};
+
 struct GpuSpec {
   std::string name;   ///< file stem
   std::string title;  ///< "Tesla V100 SXM2 16 GB"
@@ -44,6 +56,8 @@ struct GpuSpec {
   std::vector<Anchor> anchors;
   std::vector<ConvTiming> convolutions;  ///< read from the CSV that the file names
   std::string convolutions_source;
+  std::vector<ProfileRow> profile;  ///< read from the CSV that the file names; goes before everything else where it has the model
+  std::string profile_source;
 };
 
 }  // namespace lockstep

@@ -83,6 +83,33 @@ std::vector<ConvTiming> read_convolutions(const std::filesystem::path& path) {
   return out;
 }
 
+/// Rows of a profile: one operation of one model at one batch.
+std::vector<ProfileRow> read_profile(const std::filesystem::path& path) {
+  const CsvTable table = read_csv(path);
+  std::vector<ProfileRow> out;
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    ProfileRow& p = out.emplace_back();
+    p.model = table.text(row, "model");
+    p.image_size = table.whole(row, "image_size");
+    const auto precision = value_of<Precision>(table.text(row, "precision"));
+    if (!precision)
+      throw ConfigError(table.where(row), "precision",
+                        unknown_word(table.text(row, "precision"), all_words<Precision>()));
+    p.precision = *precision;
+    p.batch = table.whole(row, "batch");
+    p.operation = table.text(row, "operation");
+    const auto time = [&](const char* column) {
+      const double us = table.number_if_any(row, column).value_or(0);
+      if (us < 0) throw ConfigError(table.where(row), column, fmt::format("{} us is negative", us));
+      return Time::microseconds(us);
+    };
+    p.forward = time("forward_us");
+    p.backward = time("backward_us");
+    if (p.batch < 1) throw ConfigError(table.where(row), "batch", "expected at least 1 image");
+  }
+  return out;
+}
+
 }  // namespace
 
 GpuSpec read_gpu(const std::string& name, const DataPaths& paths, const AskedBy& asked) {
@@ -103,17 +130,21 @@ GpuSpec read_gpu(const std::string& name, const DataPaths& paths, const AskedBy&
   read_share(root, "step_jitter", gpu.step_jitter);
   read_share(root, "gpu_spread", gpu.gpu_spread);
   for (ConfigTable anchor : root.tables("anchor")) gpu.anchors.push_back(read_anchor(anchor));
-  std::string convolutions;
-  root.read("convolutions", convolutions);
-  root.read("convolutions_source", gpu.convolutions_source);
-  if (!convolutions.empty()) {
-    const std::filesystem::path table = (path.parent_path() / convolutions).lexically_normal();
-    if (std::filesystem::is_regular_file(table)) {
-      reader.add_elsewhere([&] { gpu.convolutions = read_convolutions(table); });
+  const auto table = [&](const std::string& key, auto&& read) {
+    std::string file;
+    root.read(key, file);
+    if (file.empty()) return;
+    const std::filesystem::path csv = (path.parent_path() / file).lexically_normal();
+    if (std::filesystem::is_regular_file(csv)) {
+      reader.add_elsewhere([&] { read(csv); });
     } else {
-      root.fault("convolutions", fmt::format("no such file \"{}\" (relative to this one)", convolutions));
+      root.fault(key, fmt::format("no such file \"{}\" (relative to this one)", file));
     }
-  }
+  };
+  table("convolutions", [&](const std::filesystem::path& csv) { gpu.convolutions = read_convolutions(csv); });
+  root.read("convolutions_source", gpu.convolutions_source);
+  table("profile", [&](const std::filesystem::path& csv) { gpu.profile = read_profile(csv); });
+  root.read("profile_source", gpu.profile_source);
   reader.report_unknown_keys();
   reader.finish();
   return gpu;

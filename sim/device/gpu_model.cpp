@@ -17,7 +17,7 @@ int element_bytes(Precision p) { return is_half(p) ? 2 : 4; }
 }  // namespace
 
 GpuModel::GpuModel(const GpuSpec& gpu, Precision precision, const std::string& framework)
-    : gpu_(gpu), precision_(precision), convolutions_(gpu, precision) {
+    : gpu_(gpu), precision_(precision), convolutions_(gpu, precision), profile_(gpu.profile, precision) {
   std::string known;
   for (std::size_t i = 0; i < gpu_.anchors.size() && anchor_ < 0; ++i) {
     const Anchor& a = gpu_.anchors[i];
@@ -87,6 +87,15 @@ std::vector<LayerTime> GpuModel::raw_layer_times(const ModelGraph& fused, std::i
 
 std::vector<LayerTime> GpuModel::layer_times(const ModelGraph& fused, std::int64_t batch) const {
   std::vector<LayerTime> times = raw_layer_times(fused, batch);
+  if (profile_.covers(fused)) {
+    for (const Layer& layer : fused.layers) {
+      if (layer.kind == LayerKind::Input) continue;
+      const auto measured = profile_.time(fused, layer.name, batch);
+      times[layer.id.index()].forward = measured->forward;
+      times[layer.id.index()].backward = measured->backward;
+    }
+    return times;
+  }
   for (LayerTime& t : times) {
     t.forward = t.forward * factor_;
     t.backward = t.backward * factor_;
@@ -95,6 +104,7 @@ std::vector<LayerTime> GpuModel::layer_times(const ModelGraph& fused, std::int64
 }
 
 Time GpuModel::inference_time(const ModelGraph& fused, std::int64_t batch) const {
+  if (const auto measured = profile_.time(fused, "inference", batch)) return measured->forward;
   Time total;
   for (const LayerTime& t : layer_times(fused, batch)) total += t.forward;
   return total;
@@ -110,6 +120,16 @@ Time GpuModel::raw_update_time(std::int64_t elements, int tensors, OptimizerKind
     kernels = norms == NormKernels::Batched ? 3 : 3 * tensors;  // two norms and the update
   }
   return raw_kernel(Bytes(elements * per_element) / gpu_.memory_achieved.value, kernels);
+}
+
+Time GpuModel::update_time(const ModelGraph& fused, std::int64_t elements, int tensors, OptimizerKind kind,
+                           NormKernels norms) const {
+  const char* operation = kind == OptimizerKind::Lars       ? "update lars"
+                          : kind == OptimizerKind::Nesterov ? "update nesterov"
+                                                            : "update sgd";
+  if (const auto whole = profile_.time(fused, operation, 1))
+    return whole->forward * (static_cast<double>(elements) / static_cast<double>(fused.parameters()));
+  return update_time(elements, tensors, kind, norms);
 }
 
 Time GpuModel::update_time(std::int64_t elements, int tensors, OptimizerKind kind, NormKernels norms) const {

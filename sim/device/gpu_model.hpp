@@ -8,6 +8,7 @@
 #include "core/model/graph.hpp"
 #include "core/spec/gpu_spec.hpp"
 #include "sim/device/conv_model.hpp"
+#include "sim/device/profile.hpp"
 
 namespace lockstep::sim {
 
@@ -17,7 +18,8 @@ struct LayerTime {
   int kernels = 0;  ///< launches, both directions
 };
 
-/// Times of one GPU for one (framework, precision), anchored on one published single-GPU throughput.
+/// Times of one GPU for one (framework, precision). A model that was profiled on the device takes the measured times as they are (profile.hpp);
+/// any other is computed and anchored on one published single-GPU throughput:
 ///
 ///   convolution, pass, N:  core of conv_model.hpp (measured rows, else a fitted line);
 ///   other layers:          max(FLOPs / fp32 peak, bytes / achieved memory bandwidth);
@@ -35,6 +37,9 @@ class GpuModel {
   Time inference_time(const ModelGraph& fused, std::int64_t batch) const;
   /// Momentum update of `elements` parameters in `tensors` tensors with fp32 master weights; LARS adds norms, per layer or batched.
   Time update_time(std::int64_t elements, int tensors, OptimizerKind kind, NormKernels norms) const;
+  /// The same for parameters of this model: their share of the measured update where it was profiled.
+  Time update_time(const ModelGraph& fused, std::int64_t elements, int tensors, OptimizerKind kind,
+                   NormKernels norms) const;
   /// Copying gradients in and out of a bucket buffer (cast included).
   Time pack_time(Bytes size, int tensors) const;
   /// Images per second of this GPU alone, update included.
@@ -53,6 +58,7 @@ class GpuModel {
   GpuSpec gpu_;
   Precision precision_;
   ConvModel convolutions_;
+  Profile profile_;
   int anchor_ = -1;     ///< index into gpu_.anchors
   bool exact_ = false;  ///< the anchor is of this precision
   double factor_ = 1;

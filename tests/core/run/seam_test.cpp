@@ -50,7 +50,8 @@ NodeSpec node_of(int gpus) {
 
 ProgramFactory factory(const RunSpec& run, int node_gpus) {
   return [run, node_gpus](std::int64_t) {
-    return plan_step(run, run.training.global_batch, node_of(node_gpus), network(), {}, [](const CollectivePlan&) { return Time::zero(); });
+    return plan_step(run, run.training.global_batch, node_of(node_gpus), network(), {},
+                     [](const CollectivePlan&) { return Time::zero(); });
   };
 }
 
@@ -79,8 +80,7 @@ std::vector<std::vector<float>> plain(const RunSpec& run, double* spread = nullp
         }
       }
     }
-    const StepValues values = step_values(run.optimizer, peak_rate(run.schedule, args.images), args.lr,
-                                          args.weight_decay, args.momentum_scale);
+    const StepValues values = step_values(run.optimizer, args.peak_lr, args.lr, args.weight_decay, args.momentum_scale);
     for (std::size_t t = 0; t < g.size(); ++t) {
       for (float& v : g[t]) v /= static_cast<float>(args.images);
       update_tensor<float>(run.optimizer, graph->tensors[t].role, true, values, weights[t], g[t], velocity[t]);

@@ -7,7 +7,6 @@
 #include "core/base/error.hpp"
 #include "core/base/rng.hpp"
 #include "core/model/loss.hpp"
-#include "core/optim/lr_schedule.hpp"
 #include "core/optim/optimizer.hpp"
 
 namespace lockstep::test {
@@ -145,8 +144,8 @@ double ThreadWorld::run_rank(const StepProgram& program, const StepArgs& args, i
         if (program.ops[need.index()].kind == OpKind::Allreduce)
           finished[program.ops[need.index()].bucket.index()].wait();
       }
-      const StepValues values = step_values(run_.optimizer, peak_rate(run_.schedule, args.images), args.lr,
-                                            args.weight_decay, args.momentum_scale);
+      const StepValues values =
+          step_values(run_.optimizer, args.peak_lr, args.lr, args.weight_decay, args.momentum_scale);
       for (TensorId t : program.updates[static_cast<std::size_t>(op.group)].tensors) {
         auto& g = s.gradients[t.index()];
         for (float& v : g) v /= static_cast<float>(args.images);

@@ -60,7 +60,8 @@ ProgramFactory factory(const RunSpec& run, std::vector<std::int64_t>* asked = nu
   return [run, asked](std::int64_t batch) {
     if (asked) asked->push_back(batch);
     auto graph = std::make_shared<const ModelGraph>(fuse(build_model("resnet20")));
-    return plan_step(run, run.training.global_batch, NodeSpec{}, graph, {}, [](const CollectivePlan&) { return Time::zero(); });
+    return plan_step(run, run.training.global_batch, NodeSpec{}, graph, {},
+                     [](const CollectivePlan&) { return Time::zero(); });
   };
 }
 
