@@ -1,0 +1,128 @@
+#include "real/cpu/layer.hpp"
+
+namespace lockstep::cpu {
+
+namespace {
+
+using dnnl::algorithm;
+using dnnl::memory;
+using Tag = memory::format_tag;
+using Type = memory::data_type;
+
+class Convolution final : public LayerRun {
+ public:
+  explicit Convolution(const Building& b)
+      : in_(b.in()), out_(b.out()), has_bias_(b.layer.bias), data_gradient_(b.needs_input_gradient()) {
+    Context& c = b.context;
+    const Layer& l = b.layer;
+    const memory::dims weight_dims = l.groups > 1
+                                         ? memory::dims{l.groups, l.out.c / l.groups, l.in.c / l.groups, l.r, l.s}
+                                         : memory::dims{l.out.c, l.in.c, l.r, l.s};
+    strides_ = {l.stride, l.stride};
+    pads_ = {l.pad, l.pad};
+    src_ = Desc(b.dims(l.in), c.type(), Tag::any);
+    dst_ = Desc(b.dims(l.out), c.type(), Tag::any);
+    weights_ = Desc(weight_dims, c.type(), Tag::any);
+    bias_ = Desc({l.out.c}, Type::f32, Tag::x);
+    algorithm_ = c.options.deterministic ? algorithm::convolution_direct : algorithm::convolution_auto;
+    const dnnl::convolution_forward::desc desc =
+        has_bias_ ? dnnl::convolution_forward::desc(c.forward_kind(), algorithm_, src_, weights_, bias_, dst_, strides_,
+                                                    pads_, pads_)
+                  : dnnl::convolution_forward::desc(c.forward_kind(), algorithm_, src_, weights_, dst_, strides_, pads_,
+                                                    pads_);
+    pd_ = dnnl::convolution_forward::primitive_desc(desc, c.engine);
+
+    weight_.id = b.tensor(TensorRole::Weight)->id;
+    weight_.plain = Desc(weight_dims, Type::f32, l.groups > 1 ? Tag::goihw : Tag::oihw);
+    weight_.copies.push_back(c.allocate(pd_.weights_desc()));
+    input_ = reordered(c, in_.data, pd_.src_desc());
+    out_.data = c.allocate(pd_.dst_desc());
+    Arguments arguments{{DNNL_ARG_SRC, input_.to}, {DNNL_ARG_WEIGHTS, weight_.copies[0]}, {DNNL_ARG_DST, out_.data}};
+    if (has_bias_) {
+      bias_parameter_ = {b.tensor(TensorRole::Bias)->id, bias_, {c.allocate(bias_)}};
+      arguments.emplace(DNNL_ARG_BIAS, bias_parameter_.copies[0]);
+    }
+    forward_ = Call(dnnl::convolution_forward(pd_), std::move(arguments));
+  }
+
+  void build_backward(Context& c) override {
+    const Desc weights_fp32(weights_.dims(), Type::f32, Tag::any);  // gradients of weights stay fp32
+    const dnnl::convolution_backward_weights::desc desc =
+        has_bias_
+            ? dnnl::convolution_backward_weights::desc(algorithm_, src_, weights_fp32, bias_, dst_, strides_, pads_,
+                                                       pads_)
+            : dnnl::convolution_backward_weights::desc(algorithm_, src_, weights_fp32, dst_, strides_, pads_, pads_);
+    const dnnl::convolution_backward_weights::primitive_desc wgrad(desc, c.engine, pd_);
+    wgrad_input_ = reordered(c, input_.to, wgrad.src_desc());
+    wgrad_output_ = reordered(c, out_.gradient, wgrad.diff_dst_desc());
+    weight_gradient_ = ParameterGradient(c, weight_.id, weight_.plain, wgrad.diff_weights_desc());
+    Arguments arguments{{DNNL_ARG_SRC, wgrad_input_.to},
+                        {DNNL_ARG_DIFF_DST, wgrad_output_.to},
+                        {DNNL_ARG_DIFF_WEIGHTS, weight_gradient_.computed()}};
+    if (has_bias_) {
+      bias_gradient_ = ParameterGradient(c, bias_parameter_.id, bias_, bias_);
+      arguments.emplace(DNNL_ARG_DIFF_BIAS, bias_gradient_.computed());
+    }
+    backward_weights_ = Call(dnnl::convolution_backward_weights(wgrad), std::move(arguments));
+
+    if (data_gradient_) {
+      const dnnl::convolution_backward_data::primitive_desc dgrad(
+          dnnl::convolution_backward_data::desc(algorithm_, src_, weights_, dst_, strides_, pads_, pads_), c.engine,
+          pd_);
+      memory weights = weight_.copies[0];
+      if (dgrad.weights_desc() != weights.get_desc()) {
+        weights = c.allocate(dgrad.weights_desc());
+        weight_.copies.push_back(weights);
+      }
+      dgrad_output_ = wgrad_output_.to.get_desc() == dgrad.diff_dst_desc()
+                          ? Reordered{wgrad_output_.to, {}}
+                          : reordered(c, out_.gradient, dgrad.diff_dst_desc());
+      slot_ = GradientSlot(c, in_, dgrad.diff_src_desc());
+      backward_data_ = Call(
+          dnnl::convolution_backward_data(dgrad),
+          {{DNNL_ARG_DIFF_DST, dgrad_output_.to}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, slot_.target()}});
+    }
+    c.pool.give_back(out_.gradient);
+  }
+
+  void load_weights(Context& c, const TensorSet& weights) override {
+    weight_.load(c, weights);
+    bias_parameter_.load(c, weights);
+  }
+
+  void forward(Context& c) override {
+    if (input_.call) input_.call(c);
+    forward_(c);
+  }
+
+  void backward(Context& c, TensorSet& gradients, bool add) override {
+    if (wgrad_input_.call) wgrad_input_.call(c);
+    if (wgrad_output_.call) wgrad_output_.call(c);
+    backward_weights_(c);
+    weight_gradient_.deliver(c, gradients, add);
+    if (has_bias_) bias_gradient_.deliver(c, gradients, add);
+    if (!data_gradient_) return;
+    if (dgrad_output_.call) dgrad_output_.call(c);
+    backward_data_(c);
+    slot_.add(c);
+  }
+
+ private:
+  Value &in_, &out_;
+  bool has_bias_, data_gradient_;
+  memory::dims strides_, pads_;
+  Desc src_, dst_, weights_, bias_;
+  algorithm algorithm_;
+  dnnl::convolution_forward::primitive_desc pd_;
+  Parameter weight_, bias_parameter_;
+  Reordered input_, wgrad_input_, wgrad_output_, dgrad_output_;
+  Call forward_, backward_weights_, backward_data_;
+  ParameterGradient weight_gradient_, bias_gradient_;
+  GradientSlot slot_;
+};
+
+}  // namespace
+
+std::unique_ptr<LayerRun> make_convolution(const Building& b) { return std::make_unique<Convolution>(b); }
+
+}  // namespace lockstep::cpu
