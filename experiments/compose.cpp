@@ -219,6 +219,12 @@ StepProgram make_program(const Inputs& inputs, const sim::SimWorld& world, std::
                    [&](const CollectivePlan& plan) { return world.cost(plan); });
 }
 
+ProgramFactory program_factory(const Inputs& inputs) {
+  auto world = std::make_shared<sim::SimWorld>(settings_of(inputs));
+  world->prepare({fused_graph(inputs.run), inputs.run.training.seed});
+  return [inputs, world](std::int64_t global_batch) { return make_program(inputs, *world, global_batch); };
+}
+
 StepPrediction predict_step(const Inputs& inputs) {
   sim::SimWorld world(settings_of(inputs));
   world.prepare({fused_graph(inputs.run), inputs.run.training.seed});

@@ -50,6 +50,9 @@ StepPrediction predict_step(const Inputs& inputs);
 /// The step program that both worlds run for `global_batch` images per step. `world` supplies ready times and costs.
 StepProgram make_program(const Inputs& inputs, const sim::SimWorld& world, std::int64_t global_batch);
 
+/// The same, with a simulated cluster of its own that supplies them: for worlds that cannot.
+ProgramFactory program_factory(const Inputs& inputs);
+
 struct RunPrediction {
   StepPrediction step;
   TrainingResult run;

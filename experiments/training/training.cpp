@@ -1,0 +1,229 @@
+#include "experiments/training/training.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "core/model/zoo.hpp"
+#include "core/run/metrics.hpp"
+#include "experiments/config_io/config_io.hpp"
+#include "experiments/inputs/read_inputs.hpp"
+#include "experiments/output/report.hpp"
+#include "experiments/output/train_log.hpp"
+#include "real/comm/mpi/mpi_transport.hpp"
+#include "real/cpu_world.hpp"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr TracedSteps kTraced{10, 3};  // behind the first steps, which are slower
+
+fs::path directory_of(const TrainingRequest& request, const RunSpec& run) {
+  if (!request.output.empty()) return request.output;
+  if (!run.output.directory.empty()) return run.output.directory;
+  const fs::path folder = fs::absolute(request.run_file).parent_path().filename();
+  return fs::path("results") / (folder.string() + "_train");
+}
+
+std::int64_t milliseconds_now() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+std::string to_json(const TrainingReport& r) {
+  const TrainingResult& t = r.result;
+  nlohmann::ordered_json j;
+  j["lockstep"] = version();
+  j["model"] = r.inputs.run.model.name;
+  j["backend"] = r.info.backend;
+  j["description"] = r.info.description;
+  j["ranks"] = r.info.world_size;
+  j["global_batch"] = r.inputs.run.training.global_batch;
+  j["seed"] = r.inputs.run.training.seed;
+  j["steps"] = t.steps;
+  j["last_step"] = r.last_step;
+  j["elapsed_s"] = t.elapsed.seconds();
+  j["stepping_s"] = t.stepping.seconds();
+  j["evaluating_s"] = t.evaluating.seconds();
+  if (t.steps > 0) {
+    j["step_ms"] = t.stepping.milliseconds() / static_cast<double>(t.steps);
+    j["images_per_s"] = images_per_second(t.images, t.stepping);
+    j["parts_ms"] = {{"input", t.parts.input.milliseconds()},
+                     {"forward", t.parts.forward.milliseconds()},
+                     {"backward", t.parts.backward.milliseconds()},
+                     {"exposed", t.parts.exposed.milliseconds()},
+                     {"update", t.parts.update.milliseconds()}};
+  }
+  if (t.loss) j["loss"] = t.loss->value;
+  if (t.top1) j["top1_percent"] = t.top1->value;
+  j["stopped"] = t.stopped;
+  return j.dump(2) + "\n";
+}
+
+struct TrainingSession::Impl {
+  explicit Impl(const TrainingRequest& r) : request(r) {
+    const auto environment = [](const char* name) { return std::getenv(name); };
+    transport = launched_as_job(environment) ? mpi_transport() : solo_transport();
+    agree([&] { read(); });
+    agree([&] { claim(); });
+  }
+
+  /// Runs `work` on every rank; if any rank's throws ConfigError, all throw the faults of the lowest such rank.
+  template <class Work>
+  void agree(Work&& work) {
+    std::string mine;
+    try {
+      work();
+    } catch (const ConfigError& e) {
+      for (const Fault& f : e.faults()) mine += f.where + '\x1f' + f.key + '\x1f' + f.message + '\x1e';
+    }
+    for (const std::string& text : transport->gather(mine)) {
+      if (text.empty()) continue;
+      std::vector<Fault> faults;
+      for (std::size_t at = 0; at < text.size();) {
+        const std::size_t key = text.find('\x1f', at), message = text.find('\x1f', key + 1),
+                          end = text.find('\x1e', message);
+        faults.push_back({text.substr(at, key - at), text.substr(key + 1, message - key - 1),
+                          text.substr(message + 1, end - message - 1)});
+        at = end + 1;
+      }
+      if (transport->rank() != 0) throw ReportedByRank0{};
+      throw ConfigError(std::move(faults));
+    }
+  }
+
+  void read() {
+    // The number of processes is the world size: it goes before the run file, like any other override.
+    std::vector<std::string> sets = request.sets;
+    sets.push_back(fmt::format("cluster.gpus={}", transport->size()));
+    sets.push_back("output.trace_ranks=[0]");
+    sets.push_back("output.curve=[]");
+    inputs = read_inputs(request.run_file, sets, {request.data});
+    RunSpec& run = inputs.run;
+    run.output.trace_ranks.clear();
+    for (int r = 0; r < std::min(transport->size(), 8); ++r) run.output.trace_ranks.push_back(r);
+    const auto at = [&](const std::string& key) { return place_of(request.run_file, request.sets, key); };
+    std::vector<Fault> faults;
+    if (run.training.device != "cpu")
+      faults.push_back(
+          {at("training.device"), "training.device", "this program was built without a GPU backend; expected \"cpu\""});
+    if (run.training.precision != Precision::Fp32 && run.training.precision != Precision::Bf16)
+      faults.push_back({at("training.precision"), "training.precision", "processors compute in fp32 or bf16"});
+    const ModelGraph graph = build_model(run.model.name, run.model.image_size, run.model.classes);
+    const auto open = [&](Split split, std::unique_ptr<Dataset>& set) {
+      try {
+        set = open_dataset(run.data, split, graph.input(), graph.classes, run.training.seed);
+      } catch (const ConfigError& e) {
+        for (Fault f : e.faults()) {
+          if (f.where == "run file") f.where = at(f.key);
+          if (std::find_if(faults.begin(), faults.end(), [&](const Fault& g) { return g.text() == f.text(); }) ==
+              faults.end())
+            faults.push_back(std::move(f));
+        }
+      }
+    };
+    open(Split::Training, training);
+    if (run.data.validation_images > 0) open(Split::Validation, validation);
+    if (!faults.empty()) throw ConfigError(std::move(faults));
+  }
+
+  void claim() {
+    directory = directory_of(request, inputs.run);
+    if (transport->rank() != 0) return;
+    if (request.resume) {
+      if (!fs::is_directory(directory / "checkpoints"))
+        throw ConfigError(directory.string(), "--resume",
+                          "holds no checkpoints to go on from; leave --resume out to begin a new run");
+      return;
+    }
+    claim_directory(directory, request.force);
+    fs::remove_all(directory / "checkpoints");  // --force: of the run that is being replaced
+  }
+
+  TrainingRequest request;
+  std::unique_ptr<Transport> transport;
+  Inputs inputs;
+  std::unique_ptr<Dataset> training, validation;
+  fs::path directory;
+};
+
+void abort_job_of(int exit_code) { abort_job(exit_code); }
+
+TrainingSession::TrainingSession(const TrainingRequest& request) : impl_(std::make_unique<Impl>(request)) {}
+TrainingSession::~TrainingSession() = default;
+int TrainingSession::rank() const { return impl_->transport->rank(); }
+
+TrainingReport TrainingSession::run(const std::function<void(const LogRecord&)>& log,
+                                    const std::function<bool()>& go_on) {
+  Impl& s = *impl_;
+  const bool first = rank() == 0;
+  TrainingReport report;
+  report.inputs = s.inputs;
+  report.directory = s.directory;
+  const RunSpec& run = s.inputs.run;
+
+  std::optional<TrainLog> file;
+  if (first) {
+    write_file(s.directory / "run.toml", write_run(run));
+    file.emplace(s.directory, run, s.request.resume, milliseconds_now);
+  }
+  const auto record = [&](const LogRecord& r) {
+    report.last_step = std::max(report.last_step, r.step);
+    if (file) file->record(r);
+    if (log) log(r);
+  };
+  CpuWorldSettings settings;
+  settings.run = run;
+  settings.transport = s.transport.get();
+  settings.training = s.training.get();
+  settings.validation = s.validation.get();
+  settings.checkpoints = s.directory / "checkpoints";
+  settings.traced = kTraced;
+  settings.warn = [&](const std::string& text) {
+    LogRecord warning;
+    warning.kind = LogRecord::Kind::Warning;
+    warning.text = text;
+    record(warning);
+  };
+  CpuWorld world(std::move(settings));
+  report.info = world.info();
+
+  LoopHooks hooks;
+  hooks.log = record;
+  hooks.observer = [&](std::int64_t, Time) { return !go_on || go_on(); };
+  if (s.request.resume) hooks.resume_from = "newest";
+  try {
+    report.result = train(run, world, program_factory(s.inputs), hooks);
+  } catch (const ConfigError&) {  // agreed upon by all ranks
+    if (!first) throw ReportedByRank0{};
+    throw;
+  }
+
+  std::vector<Rank> ranks;
+  for (const int r : run.output.trace_ranks) ranks.emplace_back(r);
+  std::vector<std::int64_t> steps;
+  for (std::int64_t k = 0; k < kTraced.count; ++k) steps.push_back(kTraced.first + k);
+  const Timeline timeline = world.timeline(ranks, steps);
+  if (first) {
+    write_file(s.directory / "result.json", to_json(report));
+    report.written = "run.toml, log.jsonl, mlperf.log, result.json, checkpoints/";
+    if (run.output.trace && !timeline.events.empty()) {
+      write_file(s.directory / "trace.json", to_trace(timeline));
+      report.written += ", trace.json (open it at ui.perfetto.dev)";
+    }
+  }
+  return report;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,61 @@
+// A real run from its run file to its results: the composition of inputs, data, communication, world and loop.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/run/training_loop.hpp"
+#include "experiments/compose.hpp"
+
+namespace lockstep {
+
+struct TrainingRequest {
+  std::filesystem::path run_file;
+  std::vector<std::string> sets;  ///< path=value
+  std::filesystem::path data;     ///< directory with clusters/, gpus/, libraries/
+  std::filesystem::path
+      output;  ///< empty: output.directory of the run file, else results/<folder of the run file>_train
+  bool force = false, resume = false;
+};
+
+struct TrainingReport {
+  Inputs inputs;  ///< effective: world size and counts of images as they were
+  WorldInfo info;
+  TrainingResult result;
+  std::filesystem::path directory;
+  std::string written;  ///< files, for people
+  std::int64_t last_step = 0;
+};
+
+/// JSON of the report: rates, times in s and ms, loss, top-1 in percent.
+std::string to_json(const TrainingReport& report);
+
+/// Thrown on the other ranks instead of a ConfigError that rank 0 reports.
+struct ReportedByRank0 {};
+
+/// Ends all processes of the job at once: for an error that this rank has and the others do not know of.
+void abort_job_of(int exit_code);
+
+/// One process of a run. Every process of the job makes one and calls run() once; the number of processes is the world size, whatever
+/// `cluster.gpus` says. Only rank 0 writes: run.toml, log.jsonl, mlperf.log, checkpoints/, trace.json, result.json.
+class TrainingSession {
+ public:
+  /// Joins the job, reads and checks everything: run file, the files it names, images, result directory. If any rank finds faults, rank 0 throws those
+  /// of the lowest such rank and the others ReportedByRank0.
+  explicit TrainingSession(const TrainingRequest& request);
+  ~TrainingSession();
+  int rank() const;
+  /// `log` hears every record on every rank; `go_on` is asked after every step and false on any rank stops all of them after the
+  /// same step, with a checkpoint.
+  TrainingReport run(const std::function<void(const LogRecord&)>& log, const std::function<bool()>& go_on);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lockstep
