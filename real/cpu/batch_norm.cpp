@@ -34,8 +34,12 @@ class BatchNorm final : public LayerRun {
         dnnl::batch_normalization_forward::desc(c.forward_kind(), src, epsilon_, flags_), c.engine);
     const Desc channels({b.layer.out.c}, Type::f32, Tag::x);
     count_ = static_cast<double>(c.images) * b.layer.out.h * b.layer.out.w;
-    gamma_ = {b.tensor(TensorRole::Gamma)->id, channels, {c.allocate(channels)}};
-    beta_ = {b.tensor(TensorRole::Beta)->id, channels, {c.allocate(channels)}};
+    gamma_.id = b.tensor(TensorRole::Gamma)->id;
+    gamma_.plain = channels;
+    gamma_.copies.push_back(c.allocate(channels));
+    beta_.id = b.tensor(TensorRole::Beta)->id;
+    beta_.plain = channels;
+    beta_.copies.push_back(c.allocate(channels));
     mean_ = c.allocate(pd_.mean_desc());
     variance_ = c.allocate(pd_.variance_desc());
     out_.data = c.allocate(pd_.dst_desc());

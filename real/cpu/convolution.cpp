@@ -39,7 +39,9 @@ class Convolution final : public LayerRun {
     out_.data = c.allocate(pd_.dst_desc());
     Arguments arguments{{DNNL_ARG_SRC, input_.to}, {DNNL_ARG_WEIGHTS, weight_.copies[0]}, {DNNL_ARG_DST, out_.data}};
     if (has_bias_) {
-      bias_parameter_ = {b.tensor(TensorRole::Bias)->id, bias_, {c.allocate(bias_)}};
+      bias_parameter_.id = b.tensor(TensorRole::Bias)->id;
+      bias_parameter_.plain = bias_;
+      bias_parameter_.copies.push_back(c.allocate(bias_));
       arguments.emplace(DNNL_ARG_BIAS, bias_parameter_.copies[0]);
     }
     forward_ = Call(dnnl::convolution_forward(pd_), std::move(arguments));

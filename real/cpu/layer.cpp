@@ -48,13 +48,13 @@ GradientSlot::GradientSlot(Context& c, Value& value, const Desc& desc) {
   c.pool.give_back(target_);
 }
 
-void Parameter::load(Context& c, const TensorSet& weights) const {
+void Parameter::load(Context& c, const TensorSet& weights) {
   if (copies.empty()) return;
-  const dnnl::memory plain_memory(plain, c.engine, const_cast<float*>(weights[id].data()));
-  for (const dnnl::memory& copy : copies) {
-    dnnl::memory to = copy;
-    dnnl::reorder(plain_memory, to).execute(c.stream, const_cast<dnnl::memory&>(plain_memory), to);
-  }
+  if (!plain_) plain_ = dnnl::memory(plain, c.engine, nullptr);
+  plain_.set_data_handle(const_cast<float*>(weights[id].data()));  // only read
+  for (std::size_t i = reorders_.size(); i < copies.size(); ++i) reorders_.emplace_back(plain_, copies[i]);
+  for (std::size_t i = 0; i < copies.size(); ++i)
+    reorders_[i].execute(c.stream, {{DNNL_ARG_FROM, plain_}, {DNNL_ARG_TO, copies[i]}});
 }
 
 const ParamTensor* Building::tensor(TensorRole role) const {

@@ -107,7 +107,11 @@ struct Parameter {
   TensorId id;
   Desc plain;  ///< fp32, as in a TensorSet
   std::vector<dnnl::memory> copies;
-  void load(Context& c, const TensorSet& weights) const;
+  void load(Context& c, const TensorSet& weights);
+
+ private:
+  std::vector<dnnl::reorder> reorders_;  ///< one per copy, made at the first load
+  dnnl::memory plain_;
 };
 
 /// One layer. Built in graph order; build_backward() in reverse order, when all readers of its output have built theirs.

@@ -23,10 +23,12 @@ class Linear final : public LayerRun {
     bias_ = Desc({b.layer.out.c}, Type::f32, Tag::x);
     pd_ = dnnl::inner_product_forward::primitive_desc(
         dnnl::inner_product_forward::desc(c.forward_kind(), src_, weights_, bias_, dst_), c.engine);
-    weight_ = {b.tensor(TensorRole::Weight)->id,
-               Desc(weight_dims, Type::f32, flat ? Tag::oi : Tag::oihw),
-               {c.allocate(pd_.weights_desc())}};
-    bias_parameter_ = {b.tensor(TensorRole::Bias)->id, bias_, {c.allocate(bias_)}};
+    weight_.id = b.tensor(TensorRole::Weight)->id;
+    weight_.plain = Desc(weight_dims, Type::f32, flat ? Tag::oi : Tag::oihw);
+    weight_.copies.push_back(c.allocate(pd_.weights_desc()));
+    bias_parameter_.id = b.tensor(TensorRole::Bias)->id;
+    bias_parameter_.plain = bias_;
+    bias_parameter_.copies.push_back(c.allocate(bias_));
     input_ = reordered(c, in_.data, pd_.src_desc());
     out_.data = c.allocate(pd_.dst_desc());
     forward_ = Call(dnnl::inner_product_forward(pd_), {{DNNL_ARG_SRC, input_.to},
