@@ -56,6 +56,7 @@ def plot(directory):
         last = scored[-1]
         top1.annotate(f"{last['top1_percent']:.2f} %", (last["epoch"], last["top1_percent"]), textcoords="offset points",
                       xytext=(-6, -14), ha="right")
+    top1.set_xlim(0, 1.05 * max(epochs))
     top1.set_xlabel("epoch")
     top1.set_ylabel("top-1 (%)")
     top1.grid(alpha=0.3)
@@ -66,10 +67,11 @@ def plot(directory):
         mean = sum(r["parts_ms"][key.removesuffix("_ms")] * r["images"] for r in steps) / total
         parts.bar([0], [mean], bottom=[bottom], color=color, hatch=hatch, edgecolor="white", label=f"{name} {mean:.2f} ms", width=0.5)
         bottom += mean
-    parts.set_xlim(-0.4, 1.6)
+    parts.set_xlim(-0.35, 2.9)
     parts.set_xticks([])
     parts.set_ylabel("ms per step")
-    parts.legend(frameon=False, fontsize=8, loc="center right", reverse=True)
+    handles, names = parts.get_legend_handles_labels()
+    parts.legend(handles[::-1], names[::-1], frameon=False, fontsize=8, loc="center right")
     parts.set_title("Where the step goes")
     style.save(fig, directory / "training")
 

@@ -28,7 +28,7 @@ T rounded(float v) {
 }
 
 template <class T>
-void add_relu(T* y, const T* z, std::int64_t n, int threads) {
+void add_relu(T* y, const T* z, std::int64_t n, [[maybe_unused]] int threads) {
 #pragma omp parallel for simd schedule(static) num_threads(threads)
   for (std::int64_t i = 0; i < n; ++i) {
     const float v = static_cast<float>(y[i]) + static_cast<float>(z[i]);
@@ -37,7 +37,7 @@ void add_relu(T* y, const T* z, std::int64_t n, int threads) {
 }
 
 template <class T>
-void mask_by_sign(T* d, const T* y, std::int64_t n, int threads) {
+void mask_by_sign(T* d, const T* y, std::int64_t n, [[maybe_unused]] int threads) {
 #pragma omp parallel for simd schedule(static) num_threads(threads)
   for (std::int64_t i = 0; i < n; ++i) d[i] = static_cast<float>(y[i]) > 0 ? d[i] : T{};
 }

@@ -32,12 +32,10 @@ enum class NetworkMode { Training, Evaluation };
 
 struct NetworkOptions {
   NetworkMode mode = NetworkMode::Training;
-  Precision precision =
-      Precision::Fp32;  ///< Bf16: activations and their gradients, and the copies of weights that are multiplied
+  /// Bf16: activations and their gradients, and the copies of weights that are multiplied.
+  Precision precision = Precision::Fp32;
   int threads = 1;
   bool deterministic = true;  ///< direct convolutions only: no choice that depends on the batch
-  bool channels_last =
-      false;  ///< activations as [N, H, W, C] instead of blocks of channels: faster where layers are thin
   double label_smoothing = 0;
   double norm_momentum = 0.9;  ///< average = momentum x average + (1 - momentum) x batch
   double norm_epsilon = 1e-5;

@@ -30,7 +30,7 @@ struct Bench {
     for (float& v : network->input()) v = static_cast<float>(rng.uniform());
     for (auto& label : network->labels()) label = static_cast<std::int32_t>(rng.below(10));
   }
-  void step(int threads) {
+  void step([[maybe_unused]] int threads) {
     network->begin(0);
     for (const Layer& l : graph->layers) network->forward(l.id);
     for (auto l = graph->layers.rbegin(); l != graph->layers.rend(); ++l) network->backward(l->id, gradients, false);
