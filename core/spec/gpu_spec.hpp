@@ -56,7 +56,8 @@ struct GpuSpec {
   std::vector<Anchor> anchors;
   std::vector<ConvTiming> convolutions;  ///< read from the CSV that the file names
   std::string convolutions_source;
-  std::vector<ProfileRow> profile;  ///< read from the CSV that the file names; goes before everything else where it has the model
+  std::vector<ProfileRow>
+      profile;  ///< read from the CSV that the file names; goes before everything else where it has the model
   std::string profile_source;
 };
 

@@ -40,6 +40,8 @@ void catch_interrupts();
 using Run = std::function<int()>;
 CLI::App* add_simulate(CLI::App& app, const Context& context, Run& run);
 CLI::App* add_train(CLI::App& app, const Context& context, Run& run);
+CLI::App* add_calibrate(CLI::App& app, const Context& context, Run& run);
+CLI::App* add_compare(CLI::App& app, const Context& context, Run& run);
 CLI::App* add_plan(CLI::App& app, const Context& context, Run& run);
 CLI::App* add_collective(CLI::App& app, const Context& context, Run& run);
 CLI::App* add_validate(CLI::App& app, const Context& context, Run& run);

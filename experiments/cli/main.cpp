@@ -53,6 +53,8 @@ int main(int argc, char** argv) {
   Run run;
   add_simulate(app, context, run);
   add_train(app, context, run);
+  add_calibrate(app, context, run);
+  add_compare(app, context, run);
   add_plan(app, context, run);
   add_collective(app, context, run);
   add_validate(app, context, run);

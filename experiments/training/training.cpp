@@ -139,6 +139,7 @@ struct TrainingSession::Impl {
   }
 
   void claim() {
+    if (!request.writes) return;
     directory = directory_of(request, inputs.run);
     if (transport->rank() != 0) return;
     if (request.resume) {
@@ -149,6 +150,15 @@ struct TrainingSession::Impl {
     }
     claim_directory(directory, request.force);
     fs::remove_all(directory / "checkpoints");  // --force: of the run that is being replaced
+  }
+
+  CpuWorldSettings settings() const {
+    CpuWorldSettings out;
+    out.run = inputs.run;
+    out.transport = transport.get();
+    out.training = training.get();
+    out.validation = validation.get();
+    return out;
   }
 
   TrainingRequest request;
@@ -183,11 +193,7 @@ TrainingReport TrainingSession::run(const std::function<void(const LogRecord&)>&
     if (file) file->record(r);
     if (log) log(r);
   };
-  CpuWorldSettings settings;
-  settings.run = run;
-  settings.transport = s.transport.get();
-  settings.training = s.training.get();
-  settings.validation = s.validation.get();
+  CpuWorldSettings settings = s.settings();
   settings.checkpoints = s.directory / "checkpoints";
   settings.traced = kTraced;
   settings.warn = [&](const std::string& text) {
@@ -224,6 +230,76 @@ TrainingReport TrainingSession::run(const std::function<void(const LogRecord&)>&
     }
   }
   return report;
+}
+
+Measurement TrainingSession::measure(std::int64_t steps, const std::function<bool()>& go_on) {
+  constexpr std::int64_t kWarmUp = 5;
+  Impl& s = *impl_;
+  const RunSpec& run = s.inputs.run;
+  CpuWorldSettings settings = s.settings();
+  settings.traced = {kWarmUp, steps};
+  CpuWorld world(std::move(settings));
+  Measurement m;
+  m.inputs = s.inputs;
+  m.info = world.info();
+  m.program = program_factory(s.inputs)(run.training.global_batch);
+  world.prepare({m.program.graph, run.training.seed});
+  std::vector<StepArgs> args;
+  const std::int64_t whole =
+      std::max<std::int64_t>(1, run.data.training_images / run.training.global_batch);  // no short step among them
+  for (std::int64_t i = 0; i < kWarmUp + steps; ++i) {
+    StepArgs a = step_args(run, 0);
+    a.step = i;
+    a.first_sample = i % whole * run.training.global_batch;
+    args.push_back(a);
+  }
+  const StepObserver observer = [&](std::int64_t, Time) { return !go_on || go_on(); };
+  const std::span<const StepArgs> all(args);
+  world.upcoming(all.subspan(kWarmUp));
+  world.run(m.program, all.first(kWarmUp), observer);
+  world.upcoming({});
+  m.result = world.run(m.program, all.subspan(kWarmUp), observer);
+  m.steps = m.result.steps;
+  std::vector<Rank> ranks;
+  for (int r = 0; r < std::min(s.transport->size(), 8); ++r) ranks.emplace_back(r);
+  std::vector<std::int64_t> measured;
+  for (std::int64_t i = 0; i < m.steps; ++i) measured.push_back(kWarmUp + i);
+  m.timeline = world.timeline(ranks, measured);
+  if (s.validation) {
+    // Two passes over a few batches: the first one allocates.
+    const std::int64_t batch = run.training.global_batch / s.transport->size() / m.program.accumulation;
+    const std::int64_t images = std::min(run.data.validation_images, 4 * batch * s.transport->size());
+    world.evaluate(m.program, {0, images});
+    const EvalResult e = world.evaluate(m.program, {0, images});
+    m.inference_images = batch;
+    m.inference = e.elapsed * (static_cast<double>(batch * s.transport->size()) / static_cast<double>(images));
+  }
+  return m;
+}
+
+std::vector<std::pair<Bytes, Time>> TrainingSession::ping_pong() {
+  constexpr int kRepeats = 20;
+  Transport& t = *impl_->transport;
+  std::vector<std::pair<Bytes, Time>> out;
+  if (t.size() == 1) return out;
+  const auto finish = [&](Transport::Request r) {
+    while (!t.test(r)) {
+    }
+  };
+  for (std::size_t bytes = 8; bytes <= std::size_t{16} << 20; bytes *= 8) {
+    std::vector<std::byte> buffer(bytes);
+    double best = 1e9;
+    for (int i = 0; i < kRepeats && t.rank() < 2; ++i) {
+      const auto begin = std::chrono::steady_clock::now();
+      if (t.rank() == 0) finish(t.send(1, 1, buffer));
+      finish(t.rank() == 0 ? t.receive(1, 1, buffer) : t.receive(0, 1, buffer));
+      if (t.rank() == 1) finish(t.send(0, 1, buffer));
+      best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / 2);
+    }
+    out.emplace_back(Bytes(static_cast<std::int64_t>(bytes)), Time::seconds(best));
+    t.barrier();
+  }
+  return out;
 }
 
 }  // namespace lockstep

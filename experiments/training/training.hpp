@@ -20,6 +20,19 @@ struct TrainingRequest {
   std::filesystem::path
       output;  ///< empty: output.directory of the run file, else results/<folder of the run file>_train
   bool force = false, resume = false;
+  bool writes = true;  ///< false: no result directory is claimed, for measurements
+};
+
+/// Some steps of a run, timed one by one.
+struct Measurement {
+  Inputs inputs;
+  WorldInfo info;
+  StepProgram program;
+  StepResult result;  ///< over the measured steps
+  Timeline timeline;  ///< of every rank, up to 8
+  std::int64_t steps = 0;
+  std::int64_t inference_images = 0;  ///< of one evaluation pass of a rank
+  Time inference;                     ///< its time
 };
 
 struct TrainingReport {
@@ -52,6 +65,10 @@ class TrainingSession {
   /// `log` hears every record on every rank; `go_on` is asked after every step and false on any rank stops all of them after the
   /// same step, with a checkpoint.
   TrainingReport run(const std::function<void(const LogRecord&)>& log, const std::function<bool()>& go_on);
+  /// Runs some steps to warm up and then `steps` >= 1 more, all recorded. Writes nothing.
+  Measurement measure(std::int64_t steps, const std::function<bool()>& go_on);
+  /// Time and size of messages to and fro between ranks 0 and 1, best of several; empty for a job of one.
+  std::vector<std::pair<Bytes, Time>> ping_pong();
 
  private:
   struct Impl;
