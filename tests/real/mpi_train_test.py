@@ -79,6 +79,30 @@ def main(program, data, run_file):
         assert ends[0] == ends[1], "a stopped and resumed run differs from a whole one"
         print("stopped by a signal, resumed, and equal bits at the end")
 
+        # This machine as files; the simulator reads them; measured against simulated.
+        def tool(ranks, name, *options, expect=0, sets=SETS):
+            launch = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", str(ranks)] if ranks > 1 else []
+            line = [*launch, str(program), name, str(run_file), *options]
+            for s in [*sets, *(["real.threads=1"] if name != "simulate" else [])]:
+                line += ["--set", s]
+            done = subprocess.run(line, env=env, capture_output=True, text=True, timeout=120)
+            assert done.returncode == expect, (done.returncode, done.stdout, done.stderr)
+            return done.stdout
+
+        for ranks in (1, 2):
+            calibrated = str(root / f"calibrated{ranks}")
+            tool(ranks, "calibrate", "--steps", "5", "--output", calibrated)
+            assert (pathlib.Path(calibrated) / "host.toml").exists() == (ranks == 2)
+            rows = (pathlib.Path(calibrated) / "profile.csv").read_text().splitlines()
+            assert any(",layer3.0.conv2," in r for r in rows) and any(",inference," in r for r in rows) and any(",update nesterov," in r for r in rows), rows
+            table = tool(ranks, "compare", "--steps", "5", "--band", "100000", "--calibrated", calibrated)
+            for operation in ("forward conv1", "backward layer3.0.conv2", "update 0", *(["allreduce bucket 0"] if ranks == 2 else [])):
+                assert operation in table, (operation, table)
+            tool(ranks, "compare", "--steps", "5", "--band", "0", "--calibrated", calibrated, expect=1)  # no measurement is that good
+        page = tool(1, "simulate", "--no-interval", sets=[*SETS, "cluster.gpus=2", f"cluster.file={root}/calibrated2/host.toml"])
+        assert "step time" in page
+        print("calibrated, simulated and compared on one and two ranks")
+
         # A lost rank ends the job within seconds.
         job = subprocess.Popen(command(2, "lost", "training.epochs=2000"), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         wait_for(root / "lost" / "log.jsonl", '"event":"steps"', job)
