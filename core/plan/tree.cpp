@@ -8,40 +8,32 @@ namespace lockstep {
 
 namespace {
 
-/// Neighbours in an in-order binary tree over places 0 .. n - 1 whose even places are leaves.
+/// Neighbours in an in-order binary tree over places 0 .. n - 1 whose even places are leaves; -1 = none.
 struct Neighbours {
   int parent = -1, left = -1, right = -1;
+  bool is_left = false;  ///< the left child of its parent
 };
 
-/// The root of a subtree over s places stands behind the largest perfect left subtree.
-int root_of(int s) { return static_cast<int>(std::bit_floor(static_cast<unsigned>(s))) - 1; }
-
+/// Counted from 1, the place i = k b with k odd and b a power of two has the subtree of places between i - b and i + b,
+/// as far as there are so many: its left half is perfect, the root of its right half stands behind the largest perfect
+/// left subtree that fits. O(1).
 Neighbours neighbours(int n, int place) {
-  Neighbours result;
-  int first = 0, length = n;
-  while (true) {
-    const int root = first + root_of(length);
-    const int left = root - first, right = first + length - root - 1;
-    if (place == root) {
-      if (left > 0) result.left = first + root_of(left);
-      if (right > 0) result.right = root + 1 + root_of(right);
-      return result;
-    }
-    result.parent = root;
-    if (place < root) {
-      length = left;
-    } else {
-      first = root + 1;
-      length = right;
-    }
-  }
+  const int i = place + 1, b = i & -i;
+  const auto floor_power = [](int x) { return static_cast<int>(std::bit_floor(static_cast<unsigned>(x))); };
+  Neighbours at;
+  at.is_left = (i & 2 * b) == 0 && i + b <= n;
+  const int parent = at.is_left ? i + b : i - b;
+  at.parent = parent - 1;
+  if (b > 1) at.left = i - b / 2 - 1;
+  if (const int right = std::min(b - 1, n - i); right > 0) at.right = i + floor_power(right) - 1;
+  return at;
 }
 
 /// The second tree is the first shifted by one place: who is inside one is a leaf of the other.
 Neighbours tree_neighbours(int n, int tree, int member) {
   Neighbours at = neighbours(n, (member + tree) % n);
   const auto member_at = [&](int place) { return place < 0 ? -1 : (place - tree + n) % n; };
-  return {member_at(at.parent), member_at(at.left), member_at(at.right)};
+  return {member_at(at.parent), member_at(at.left), member_at(at.right), at.is_left};
 }
 
 }  // namespace
@@ -92,12 +84,10 @@ ScheduleStep TreeSchedule::step(int member, int lane, std::int64_t index) const 
       receive(at.right, true);
       if (at.left >= 0) wait_for(0, kReduceLeft);
       break;
-    case kSendUp: {
-      const bool left_child = tree_neighbours(members, tree, at.parent).left == member;
-      send(at.parent, left_child ? kReduceLeft : kReduceRight);
+    case kSendUp:
+      send(at.parent, at.is_left ? kReduceLeft : kReduceRight);
       wait_for_children();
       break;
-    }
     case kReceiveDown:
       receive(at.parent, false);
       wait_for(0, kSendUp);

@@ -14,12 +14,15 @@ constexpr std::uint32_t kPhaseStart = 2;
 constexpr std::uint64_t pack(std::uint32_t high, std::uint32_t low) { return std::uint64_t{high} << 32 | low; }
 }  // namespace
 
+/// Where a lane of a rank stands in its schedule.
 struct CollectiveEngine::LaneState {
-  std::int64_t arrivals = 0;  // first bit of this lane in Phase::arrived
+  std::int64_t arrivals = 0;  // first bit of this lane in PhaseState::arrived
+  std::int64_t receive = -1;  // elements that the current step receives, -1 = none
   std::int32_t step = 0;
   std::int32_t total = 0;
-  std::int64_t receive = -1;  // elements that the current step receives, -1 = none
-  bool begun = false, sending = false, combining = false, combined = false, reduce = false;
+  std::int32_t blocked_until = 0;  // steps that lane `blocked_on` of this rank must complete first
+  std::int16_t blocked_on = -1;
+  bool begun : 1 = false, sending : 1 = false, combining : 1 = false, combined : 1 = false, reduce : 1 = false;
 };
 
 struct CollectiveEngine::Message {
@@ -28,18 +31,22 @@ struct CollectiveEngine::Message {
   std::int32_t from_rank = 0, from_lane = 0;
   std::int32_t to_rank = 0, to_lane = 0;
   std::int32_t to_step = 0;
-  bool arriving = false;
 };
 
 struct CollectiveEngine::Collective {
   // One phase: schedules by member group (they differ in their span only), lanes and arrival bits of every rank that takes part.
   struct PhaseState {
+    struct Seat {
+      std::int32_t first_lane = 0;
+      std::int32_t schedule = -1;
+      std::int32_t member = 0;
+    };
+    const Phase* spec = nullptr;  // null: not laid out yet
+    bool coupled = false;         // the lanes of a rank wait for each other
     std::vector<Schedule> schedules;
-    std::vector<std::int32_t> schedule_of;  // by rank
-    std::vector<std::int32_t> first_lane;   // by rank; size world + 1
+    std::vector<Seat> seats;  // by rank; size world + 1
     std::vector<LaneState> lanes;
     std::vector<std::uint64_t> arrived;  // one bit per (lane, step)
-    bool ready = false;
   };
   struct RankState {
     std::int32_t phase = -1;  // -1: not entered; phases.size(): finished
@@ -56,24 +63,60 @@ struct CollectiveEngine::Collective {
   std::int32_t unfinished = 0;
 
   PhaseState& phase(int index);
-  bool has_arrived(const PhaseState& p, const LaneState& lane) const {
-    const std::int64_t bit = lane.arrivals + lane.step;
-    return (p.arrived[static_cast<std::size_t>(bit >> 6)] >> (bit & 63)) & 1;
+  LaneState& lane(int phase_index, int rank, int lane_index) {
+    PhaseState& p = phases[static_cast<std::size_t>(phase_index)];
+    return p.lanes[static_cast<std::size_t>(p.seats[static_cast<std::size_t>(rank)].first_lane + lane_index)];
   }
 };
 
+/// A rank in the middle of a phase.
+struct CollectiveEngine::Participant {
+  Collective& collective;
+  Collective::PhaseState& phase;
+  Collective::RankState& state;
+  const Schedule& schedule;
+  LaneState* lanes;
+  int lane_count;
+  int member, rank, collective_index, phase_index;
+
+  bool has_arrived(const LaneState& lane) const {
+    const std::int64_t bit = lane.arrivals + lane.step;
+    return (phase.arrived[static_cast<std::size_t>(bit >> 6)] >> (bit & 63)) & 1;
+  }
+};
+
+CollectiveEngine::Participant CollectiveEngine::participant(int collective, int rank) {
+  Collective& c = *collectives_[static_cast<std::size_t>(collective)];
+  auto& state = c.ranks[static_cast<std::size_t>(rank)];
+  auto& p = c.phases[static_cast<std::size_t>(state.phase)];
+  const auto* seat = &p.seats[static_cast<std::size_t>(rank)];
+  return {c,
+          p,
+          state,
+          p.schedules[static_cast<std::size_t>(seat->schedule)],
+          p.lanes.data() + seat->first_lane,
+          seat[1].first_lane - seat->first_lane,
+          seat->member,
+          rank,
+          collective,
+          state.phase};
+}
+
 CollectiveEngine::Collective::PhaseState& CollectiveEngine::Collective::phase(int index) {
   PhaseState& p = phases[static_cast<std::size_t>(index)];
-  if (p.ready) return p;
-  p.ready = true;
+  if (p.spec) return p;
   const Phase& spec = plan->phases[static_cast<std::size_t>(index)];
+  p.spec = &spec;
+  // Channels of a ring never wait for each other; the lanes of trees and chains do.
+  p.coupled =
+      spec.algorithm == PhaseAlgorithm::Tree || spec.op == CollectiveOp::Reduce || spec.op == CollectiveOp::Broadcast;
   const int world = plan->grid.size();
-  p.schedule_of.assign(static_cast<std::size_t>(world), -1);
-  p.first_lane.assign(static_cast<std::size_t>(world) + 1, 0);
+  p.seats.resize(static_cast<std::size_t>(world) + 1);
   std::vector<std::int32_t> of_column(static_cast<std::size_t>(plan->grid.x), -1);
   std::int64_t bits = 0;
   for (int r = 0; r < world; ++r) {
-    p.first_lane[static_cast<std::size_t>(r)] = static_cast<std::int32_t>(p.lanes.size());
+    auto& seat = p.seats[static_cast<std::size_t>(r)];
+    seat.first_lane = static_cast<std::int32_t>(p.lanes.size());
     if (!plan->takes_part(spec, Rank(r))) continue;
     // Groups of one phase share a schedule unless they are columns, which own different parts of the buffer.
     const std::size_t column = spec.group == Group::Column ? static_cast<std::size_t>(r % plan->grid.x) : 0;
@@ -81,18 +124,18 @@ CollectiveEngine::Collective::PhaseState& CollectiveEngine::Collective::phase(in
       of_column[column] = static_cast<std::int32_t>(p.schedules.size());
       p.schedules.push_back(plan->schedule(spec, Rank(r)));
     }
-    const Schedule& schedule = p.schedules[static_cast<std::size_t>(of_column[column])];
-    p.schedule_of[static_cast<std::size_t>(r)] = of_column[column];
-    const int member = plan->member(spec, Rank(r));
-    for (int lane = 0; lane < schedule.lanes(member); ++lane) {
+    seat.schedule = of_column[column];
+    seat.member = plan->member(spec, Rank(r));
+    const Schedule& schedule = p.schedules[static_cast<std::size_t>(seat.schedule)];
+    for (int lane = 0; lane < schedule.lanes(seat.member); ++lane) {
       LaneState state;
       state.arrivals = bits;
-      state.total = static_cast<std::int32_t>(schedule.steps(member, lane));
+      state.total = static_cast<std::int32_t>(schedule.steps(seat.member, lane));
       bits += state.total;
       p.lanes.push_back(state);
     }
   }
-  p.first_lane[static_cast<std::size_t>(world)] = static_cast<std::int32_t>(p.lanes.size());
+  p.seats.back().first_lane = static_cast<std::int32_t>(p.lanes.size());
   p.arrived.assign(static_cast<std::size_t>((bits + 63) / 64), 0);
   return p;
 }
@@ -152,101 +195,99 @@ void CollectiveEngine::begin_phase(int collective, Rank rank) {
 void CollectiveEngine::start_phase(int collective, Rank rank) {
   Collective& c = *collectives_[static_cast<std::size_t>(collective)];
   auto& state = c.ranks[rank.index()];
-  auto& p = c.phase(state.phase);
-  const auto first = p.first_lane[rank.index()], last = p.first_lane[rank.index() + 1];
+  c.phase(state.phase);
+  const Participant at = participant(collective, rank.value);
   state.started = true;
   state.open_lanes = 0;
-  for (auto l = first; l < last; ++l) state.open_lanes += p.lanes[static_cast<std::size_t>(l)].total > 0;
+  for (int l = 0; l < at.lane_count; ++l) state.open_lanes += at.lanes[l].total > 0;
   if (state.open_lanes > 0) {
-    advance_all(collective, rank.value);
+    advance_all(at);
     return;
   }
   ++state.phase;  // a group of one
   begin_phase(collective, rank);
 }
 
-void CollectiveEngine::advance_all(int collective, int rank) {
-  Collective& c = *collectives_[static_cast<std::size_t>(collective)];
-  const int phase = c.ranks[static_cast<std::size_t>(rank)].phase;
-  const auto& p = c.phases[static_cast<std::size_t>(phase)];
-  const int lanes = p.first_lane[static_cast<std::size_t>(rank) + 1] - p.first_lane[static_cast<std::size_t>(rank)];
-  for (int l = 0; l < lanes; ++l) {
-    if (c.ranks[static_cast<std::size_t>(rank)].phase != phase) return;
-    advance(collective, rank, l);
+void CollectiveEngine::advance_all(const Participant& at) {
+  for (int l = 0; l < at.lane_count && at.state.phase == at.phase_index;) {
+    const bool again = advance(at, at.lanes[l]) && at.phase.coupled;
+    l = again ? 0 : l + 1;
   }
 }
 
-void CollectiveEngine::advance(int collective, int rank, int lane_index) {
-  Collective& c = *collectives_[static_cast<std::size_t>(collective)];
-  auto& state = c.ranks[static_cast<std::size_t>(rank)];
-  const int phase = state.phase;
-  auto& p = c.phases[static_cast<std::size_t>(phase)];
-  const auto first = static_cast<std::size_t>(p.first_lane[static_cast<std::size_t>(rank)]);
-  const Phase& spec = c.plan->phases[static_cast<std::size_t>(phase)];
-  // Channels of a ring never wait for each other; the lanes of trees and chains do.
-  const bool coupled =
-      spec.algorithm == PhaseAlgorithm::Tree || spec.op == CollectiveOp::Reduce || spec.op == CollectiveOp::Broadcast;
-  const Schedule& schedule = p.schedules[static_cast<std::size_t>(p.schedule_of[static_cast<std::size_t>(rank)])];
-  const int member = c.plan->member(spec, Rank(rank));
-  LaneState& lane = p.lanes[first + static_cast<std::size_t>(lane_index)];
+void CollectiveEngine::advance(int collective, int rank, int lane) {
+  const Participant at = participant(collective, rank);
+  if (advance(at, at.lanes[lane]) && at.phase.coupled) advance_all(at);
+}
 
+bool CollectiveEngine::begin_step(const Participant& at, LaneState& lane) {
+  if (lane.blocked_on >= 0 && at.lanes[lane.blocked_on].step < lane.blocked_until) return false;
+  lane.blocked_on = -1;
+  const int lane_index = static_cast<int>(&lane - at.lanes);
+  const ScheduleStep step = at.schedule.step(at.member, lane_index, lane.step);
+  for (const auto& wait : step.waits) {
+    if (wait.lane < 0 || at.lanes[wait.lane].step >= wait.steps) continue;
+    lane.blocked_on = static_cast<std::int16_t>(wait.lane);
+    lane.blocked_until = static_cast<std::int32_t>(wait.steps);
+    return false;
+  }
+  lane.begun = true;
+  lane.combined = lane.combining = false;
+  lane.receive = step.receive_from >= 0 ? step.receive.length : -1;
+  lane.reduce = step.reduce;
+  if (step.send_to >= 0) {
+    lane.sending = true;
+    send(at, lane_index, step);
+  }
+  return true;
+}
+
+bool CollectiveEngine::combine(const Participant& at, LaneState& lane) {
+  if (lane.combined) return true;
+  if (lane.combining || !at.has_arrived(lane)) return false;
+  const Bandwidth reduce = settings_.library.reduce.value;
+  if (lane.reduce && reduce.bytes_per_second() > 0 && lane.receive > 0) {
+    lane.combining = true;
+    queue_.push(queue_.now() + Bytes(lane.receive * at.collective.plan->element_bytes) / reduce, kind_ + kCombined,
+                static_cast<std::uint32_t>(at.rank),
+                pack(static_cast<std::uint32_t>(at.collective_index), static_cast<std::uint32_t>(&lane - at.lanes)));
+    return false;
+  }
+  lane.combined = true;
+  return true;
+}
+
+bool CollectiveEngine::advance(const Participant& at, LaneState& lane) {
   bool progressed = false;
   while (lane.step < lane.total) {
-    if (!lane.begun) {
-      const ScheduleStep step = schedule.step(member, lane_index, lane.step);
-      bool blocked = false;
-      for (const auto& wait : step.waits) {
-        if (wait.lane >= 0 && p.lanes[first + static_cast<std::size_t>(wait.lane)].step < wait.steps) blocked = true;
-      }
-      if (blocked) break;
-      lane.begun = true;
-      lane.combined = lane.combining = false;
-      lane.receive = step.receive_from >= 0 ? step.receive.length : -1;
-      lane.reduce = step.reduce;
-      if (step.send_to >= 0) {
-        lane.sending = true;
-        send(collective, phase, rank, lane_index, step);
-      }
-    }
-    if (lane.receive >= 0 && !lane.combined) {
-      if (lane.combining || !c.has_arrived(p, lane)) break;
-      const Bandwidth reduce = settings_.library.reduce.value;
-      if (lane.reduce && reduce.bytes_per_second() > 0 && lane.receive > 0) {
-        lane.combining = true;
-        queue_.push(queue_.now() + Bytes(lane.receive * c.plan->element_bytes) / reduce, kind_ + kCombined,
-                    static_cast<std::uint32_t>(rank),
-                    pack(static_cast<std::uint32_t>(collective), static_cast<std::uint32_t>(lane_index)));
-        break;
-      }
-      lane.combined = true;
-    }
+    if (!lane.begun && !begin_step(at, lane)) break;
+    if (lane.receive >= 0 && !combine(at, lane)) break;
     if (lane.sending) break;
-    if (lane.receive >= 0) --c.unreceived;
+    if (lane.receive >= 0) --at.collective.unreceived;
     ++lane.step;
     lane.begun = false;
     progressed = true;
   }
-  if (!progressed) return;
-  if (lane.step == lane.total && --state.open_lanes == 0) {
-    if (static_cast<std::size_t>(rank) < traced_.size() && traced_[static_cast<std::size_t>(rank)]) {
-      records_.push_back({collective, Rank(rank), phase, state.begin, queue_.now()});
-    }
-    ++state.phase;
-    begin_phase(collective, Rank(rank));
-    return;
-  }
-  if (coupled) advance_all(collective, rank);
+  if (progressed && lane.step == lane.total && --at.state.open_lanes == 0) end_phase(at);
+  return progressed;
 }
 
-void CollectiveEngine::send(int collective, int phase, int rank, int lane, const ScheduleStep& step) {
-  Collective& c = *collectives_[static_cast<std::size_t>(collective)];
-  const Phase& spec = c.plan->phases[static_cast<std::size_t>(phase)];
-  const ProtocolSpec& protocol = settings_.library.protocols[static_cast<std::size_t>(c.protocol)];
-  const int to = c.plan->rank(spec, Rank(rank), step.send_to).value;
-  const Route route = fabric_.route(settings_.gpu_of_rank[static_cast<std::size_t>(rank)],
-                                    settings_.gpu_of_rank[static_cast<std::size_t>(to)]);
+void CollectiveEngine::end_phase(const Participant& at) {
+  if (static_cast<std::size_t>(at.rank) < traced_.size() && traced_[static_cast<std::size_t>(at.rank)]) {
+    records_.push_back({at.collective_index, Rank(at.rank), at.phase_index, at.state.begin, queue_.now()});
+  }
+  ++at.state.phase;
+  begin_phase(at.collective_index, Rank(at.rank));
+}
 
-  const bool tree = spec.algorithm == PhaseAlgorithm::Tree;
+void CollectiveEngine::send(const Participant& at, int lane, const ScheduleStep& step) {
+  const Collective& c = at.collective;
+  const ProtocolSpec& protocol = settings_.library.protocols[static_cast<std::size_t>(c.protocol)];
+  const int to = c.plan->rank(*at.phase.spec, Rank(at.rank), step.send_to).value;
+  const Route& route = fabric_.route(settings_.gpu_of_rank[static_cast<std::size_t>(at.rank)],
+                                     settings_.gpu_of_rank[static_cast<std::size_t>(to)]);
+
+  const bool tree = at.phase.spec->algorithm == PhaseAlgorithm::Tree;
   Time latency = route.latency;
   Bandwidth cap = tree ? protocol.tree_cap : protocol.ring_cap;
   switch (route.path_class) {
@@ -270,22 +311,21 @@ void CollectiveEngine::send(int collective, int phase, int rank, int lane, const
     index = free_.back();
     free_.pop_back();
   }
-  Message& m = pool_[index];
-  m = {latency, collective, phase, rank, lane, to, step.send_lane, static_cast<std::int32_t>(step.send_step), false};
+  pool_[index] = {latency,        at.collective_index,
+                  at.phase_index, at.rank,
+                  lane,           to,
+                  step.send_lane, static_cast<std::int32_t>(step.send_step)};
   ++messages_;
-  ++c.unreceived;
+  ++at.collective.unreceived;
   network_.start(route.links, static_cast<double>(step.send.length * c.plan->element_bytes) / protocol.efficiency, cap,
                  index);
 }
 
 void CollectiveEngine::flow_ended(std::uint64_t token) {
   const auto index = static_cast<std::uint32_t>(token);
-  Message& m = pool_[index];
-  m.arriving = true;
+  const Message m = pool_[index];
   queue_.push(queue_.now() + m.latency, kind_ + kArrival, index, 0);
-  Collective& c = *collectives_[static_cast<std::size_t>(m.collective)];
-  auto& p = c.phases[static_cast<std::size_t>(m.phase)];
-  p.lanes[static_cast<std::size_t>(p.first_lane[static_cast<std::size_t>(m.from_rank)] + m.from_lane)].sending = false;
+  collectives_[static_cast<std::size_t>(m.collective)]->lane(m.phase, m.from_rank, m.from_lane).sending = false;
   advance(m.collective, m.from_rank, m.from_lane);
 }
 
@@ -294,8 +334,7 @@ void CollectiveEngine::arrive(std::uint32_t index) {
   free_.push_back(index);
   Collective& c = *collectives_[static_cast<std::size_t>(m.collective)];
   auto& p = c.phase(m.phase);
-  const LaneState& lane =
-      p.lanes[static_cast<std::size_t>(p.first_lane[static_cast<std::size_t>(m.to_rank)] + m.to_lane)];
+  const LaneState& lane = c.lane(m.phase, m.to_rank, m.to_lane);
   const std::int64_t bit = lane.arrivals + m.to_step;
   std::uint64_t& word = p.arrived[static_cast<std::size_t>(bit >> 6)];
   LOCKSTEP_EXPECTS(!((word >> (bit & 63)) & 1));
@@ -312,12 +351,10 @@ bool CollectiveEngine::handle(const Event& event) {
     case kCombined: {
       const auto collective = static_cast<int>(event.b >> 32);
       const auto lane = static_cast<int>(event.b & 0xffffffffu);
-      Collective& c = *collectives_[static_cast<std::size_t>(collective)];
-      auto& p = c.phases[static_cast<std::size_t>(c.ranks[event.a].phase)];
-      LaneState& state = p.lanes[static_cast<std::size_t>(p.first_lane[event.a] + lane)];
-      state.combining = false;
-      state.combined = true;
-      advance(collective, static_cast<int>(event.a), lane);
+      const Participant at = participant(collective, static_cast<int>(event.a));
+      at.lanes[lane].combining = false;
+      at.lanes[lane].combined = true;
+      advance(collective, at.rank, lane);
       break;
     }
     default: start_phase(static_cast<int>(event.b), Rank(event.a)); break;

@@ -60,12 +60,18 @@ class CollectiveEngine {
   struct Collective;
   struct Message;
   struct LaneState;
+  struct Participant;
 
   void begin_phase(int collective, Rank rank);
   void start_phase(int collective, Rank rank);
+  void end_phase(const Participant& at);
+  Participant participant(int collective, int rank);
   void advance(int collective, int rank, int lane);
-  void advance_all(int collective, int rank);
-  void send(int collective, int phase, int rank, int lane, const ScheduleStep& step);
+  void advance_all(const Participant& at);
+  bool advance(const Participant& at, LaneState& lane);     ///< true if a step was completed
+  bool begin_step(const Participant& at, LaneState& lane);  ///< false: it must wait for another lane
+  bool combine(const Participant& at, LaneState& lane);     ///< false: not received yet, or still being reduced
+  void send(const Participant& at, int lane, const ScheduleStep& step);
   void arrive(std::uint32_t message);
 
   EventQueue& queue_;

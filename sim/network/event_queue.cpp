@@ -1,69 +1,84 @@
 #include "sim/network/event_queue.hpp"
 
+#include <algorithm>
+
 #include "core/base/error.hpp"
 
 namespace lockstep::sim {
-namespace {
 
-constexpr std::uint64_t kLast = 1ULL << 63;
-constexpr std::size_t kWay = 4;
-
-bool before(const Event& x, const Event& y) { return x.time != y.time ? x.time < y.time : x.sequence < y.sequence; }
-
-}  // namespace
-
-void EventQueue::insert(const Event& event) {
-  LOCKSTEP_EXPECTS(event.time >= now_);
-  std::size_t hole = heap_.size();
-  heap_.push_back(event);
-  while (hole > 0) {
-    const std::size_t parent = (hole - 1) / kWay;
-    if (!before(event, heap_[parent])) break;
-    heap_[hole] = heap_[parent];
-    hole = parent;
+Event EventQueue::List::take() {
+  const Event event = events[next++];
+  if (empty()) {
+    events.clear();  // keeps the memory
+    next = 0;
   }
-  heap_[hole] = event;
+  return event;
+}
+
+void EventQueue::place(const Event& event) {
+  const auto difference = static_cast<std::uint64_t>(event.time.picoseconds() ^ now_.picoseconds());
+  const int level = difference == 0 ? 0 : static_cast<int>(std::bit_width(difference) - 1) / kDigitBits;
+  const int d = digit(event.time, level);
+  list(level, d).events.push_back(event);
+  filled_[static_cast<std::size_t>(level)] |= 1U << d;
+  filled_levels_ |= 1U << level;
 }
 
 void EventQueue::push(Time time, std::uint32_t kind, std::uint32_t a, std::uint64_t b) {
-  insert({time, sequence_++, kind, a, b});
+  LOCKSTEP_EXPECTS(time >= now_);
+  place({time, kind, a, b});
+  ++size_;
 }
 
-void EventQueue::push_last(Time time, std::uint32_t kind, std::uint32_t a, std::uint64_t b) {
-  insert({time, kLast | sequence_++, kind, a, b});
+void EventQueue::push_last(std::uint32_t kind, std::uint32_t a, std::uint64_t b) {
+  last_.events.push_back({now_, kind, a, b});
+  ++size_;
+}
+
+void EventQueue::remove(int level, int digit) {
+  std::uint32_t& filled = filled_[static_cast<std::size_t>(level)];
+  filled &= ~(1U << digit);
+  if (filled == 0) filled_levels_ &= ~(1U << level);
+}
+
+/// Nothing is left of this instant: brings the clock to the next and its events to a list of level 0.
+void EventQueue::advance() {
+  remove(0, digit(now_, 0));
+  const int level = std::countr_zero(filled_levels_);
+  const int first = std::countr_zero(filled_[static_cast<std::size_t>(level)]);
+  std::vector<Event>& next = list(level, first).events;
+  now_ = next.front().time;
+  if (level == 0) return;
+  for (const Event& event : next) now_ = std::min(now_, event.time);
+  remove(level, first);
+  for (const Event& event : next) place(event);
+  next.clear();
 }
 
 Event EventQueue::pop() {
-  LOCKSTEP_EXPECTS(!heap_.empty());
-  const Event top = heap_.front();
-  const Event moved = heap_.back();
-  heap_.pop_back();
-  if (const std::size_t size = heap_.size(); size > 0) {
-    std::size_t hole = 0;
-    for (;;) {
-      const std::size_t first = hole * kWay + 1;
-      if (first >= size) break;
-      std::size_t best = first;
-      const std::size_t end = first + kWay < size ? first + kWay : size;
-      for (std::size_t child = first + 1; child < end; ++child) {
-        if (before(heap_[child], heap_[best])) best = child;
-      }
-      if (!before(heap_[best], moved)) break;
-      heap_[hole] = heap_[best];
-      hole = best;
-    }
-    heap_[hole] = moved;
+  LOCKSTEP_EXPECTS(!empty());
+  List* from = &list(0, digit(now_, 0));
+  if (from->empty() && !last_.empty()) {
+    from = &last_;
+  } else if (from->empty()) {
+    advance();
+    from = &list(0, digit(now_, 0));
   }
-  now_ = top.time;
+  const Event event = from->take();
+  --size_;
   ++popped_;
-  digest_.add(static_cast<std::uint64_t>(top.time.picoseconds()));
-  digest_.add(static_cast<std::uint64_t>(top.kind) << 32 | top.a);
-  digest_.add(top.b);
-  return top;
+  digest_.add(static_cast<std::uint64_t>(event.time.picoseconds()));
+  digest_.add(static_cast<std::uint64_t>(event.kind) << 32 | event.a);
+  digest_.add(event.b);
+  return event;
 }
 
 void EventQueue::restart(Time now) {
-  heap_.clear();
+  for (List& list : lists_) list = {};
+  last_ = {};
+  filled_ = {};
+  filled_levels_ = 0;
+  size_ = 0;
   now_ = now;
 }
 

@@ -163,7 +163,7 @@ Fabric::Fabric(Fabric&&) noexcept = default;
 
 const std::vector<Link>& Fabric::links() const { return impl_->links; }
 
-Route Fabric::route(int from_gpu, int to_gpu) {
+const Route& Fabric::route(int from_gpu, int to_gpu) {
   const std::uint64_t key = static_cast<std::uint64_t>(from_gpu) << 32 | static_cast<std::uint32_t>(to_gpu);
   std::int32_t number = impl_->numbers.find(key);
   if (number == PairTable::kMissing) {

@@ -55,9 +55,9 @@ class Fabric {
   Fabric(Fabric&&) noexcept;
 
   const std::vector<Link>& links() const;
-  /// Cached; the links stay valid for the fabric's lifetime, also when it is moved. from == to gives an empty Local
-  /// route.
-  Route route(int from_gpu, int to_gpu);
+  /// Cached; valid until the next call, its links for the fabric's lifetime, also when it is moved. from == to gives an
+  /// empty Local route.
+  const Route& route(int from_gpu, int to_gpu);
 
  private:
   struct Impl;

@@ -14,36 +14,41 @@ std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
 void MaxMin::clear() {
   flows_.clear();
   rows_.clear();
-  links_of_.clear();
-}
-
-std::int32_t MaxMin::add_link(double capacity) {
-  rows_.push_back({capacity, 0, 0, 0, std::numeric_limits<double>::infinity()});
-  return static_cast<std::int32_t>(rows_.size()) - 1;
+  flows_of_.clear();
 }
 
 std::int32_t MaxMin::add_flow(double cap) {
-  const auto begin = static_cast<std::int32_t>(links_of_.size());
-  flows_.push_back({cap, -1, begin, begin});
+  flows_.push_back({cap, -1, 0, 0, 0});
   return static_cast<std::int32_t>(flows_.size()) - 1;
 }
 
-void MaxMin::cross(std::int32_t link) {
-  links_of_.push_back(link);
-  ++flows_.back().end;
-  ++rows_[at(link)].open;
+std::int32_t MaxMin::add_link(double capacity) {
+  const auto begin = static_cast<std::int32_t>(flows_of_.size());
+  rows_.push_back({capacity, 0, begin, begin, std::numeric_limits<double>::infinity()});
+  return static_cast<std::int32_t>(rows_.size()) - 1;
+}
+
+void MaxMin::cross(std::int32_t flow) {
+  flows_of_.push_back(flow);
+  ++flows_[at(flow)].crossed;
+  ++rows_.back().end;
+  ++rows_.back().open;
+}
+
+void MaxMin::narrow(std::int32_t link, double capacity) {
+  rows_[at(link)].left = std::min(rows_[at(link)].left, capacity);
 }
 
 void MaxMin::index_links() {
   std::int32_t offset = 0;
-  for (LinkRow& row : rows_) {
-    row.begin = row.end = offset;
-    offset += row.open;
+  for (Flow& flow : flows_) {
+    flow.begin = flow.end = offset;
+    offset += flow.crossed;
   }
-  flows_of_.resize(links_of_.size());
-  for (std::size_t f = 0; f < flows_.size(); ++f) {
-    for (std::int32_t i = flows_[f].begin; i < flows_[f].end; ++i) {
-      flows_of_[at(rows_[at(links_of_[at(i)])].end++)] = static_cast<std::int32_t>(f);
+  links_of_.resize(flows_of_.size());
+  for (std::size_t l = 0; l < rows_.size(); ++l) {
+    for (std::int32_t i = rows_[l].begin; i < rows_[l].end; ++i) {
+      links_of_[at(flows_[at(flows_of_[at(i)])].end++)] = static_cast<std::int32_t>(l);
     }
   }
 }

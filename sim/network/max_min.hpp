@@ -18,12 +18,14 @@ class MaxMin {
  public:
   /// Forgets the problem.
   void clear();
-  /// capacity >= 0, finite. Returns 0, 1, 2, ...
-  std::int32_t add_link(double capacity);
   /// cap >= 0, may be infinite if the flow crosses a link. Returns 0, 1, 2, ...
   std::int32_t add_flow(double cap);
-  /// The flow added last crosses `link`; each link at most once.
-  void cross(std::int32_t link);
+  /// capacity >= 0, finite. Returns 0, 1, 2, ...
+  std::int32_t add_link(double capacity);
+  /// `flow` crosses the link added last; each flow at most once.
+  void cross(std::int32_t flow);
+  /// Lowers a link's capacity to `capacity` if that is less.
+  void narrow(std::int32_t link, double capacity);
   void solve();
   /// After solve(). Flows of one bottleneck get exactly equal rates.
   double rate(std::int32_t flow) const { return flows_[static_cast<std::size_t>(flow)].rate; }
@@ -35,6 +37,7 @@ class MaxMin {
     double cap;
     double rate;              ///< negative: none yet
     std::int32_t begin, end;  ///< in links_of_
+    std::int32_t crossed;     ///< links that it crosses
   };
   struct LinkRow {
     double left;

@@ -70,7 +70,7 @@ void Network::mark_dirty(std::int32_t link) {
 void Network::schedule_settle() {
   if (settle_pending_) return;
   settle_pending_ = true;
-  queue_.push_last(queue_.now(), kind_, kSettle, ++settle_serial_);
+  queue_.push_last(kind_, kSettle, ++settle_serial_);
 }
 
 void Network::start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token) {
@@ -198,7 +198,34 @@ void Network::include_all(std::int32_t link) {
   for (std::int32_t m = states_[at(link)].head; m != kNone; m = members_[at(m)].next) include(members_[at(m)].flow);
 }
 
+void Network::enter(std::int32_t index, bool whole) {
+  const Flow& flow = flows_[at(region_[at(index)])];
+  for (std::int32_t k = 0; k < flow.link_count; ++k) {
+    const std::int32_t l = flow.links[k];
+    LinkState& link = states_[at(l)];
+    if (link.dirty || (whole && link.tight)) include_all(l);
+    link.dirty = false;
+    if (!link.tight) continue;
+    if (link.seen != stamp_) {
+      link.seen = stamp_;
+      link.inside = 0;
+      link.set = 0;
+      border_.push_back(l);
+    }
+    ++link.inside;
+    // Partition refinement: the flow splits every set of links into those that it crosses and the others.
+    if (sets_[at(link.set)].split_by != index) {
+      sets_[at(link.set)].split_by = index;
+      sets_[at(link.set)].crossed = static_cast<std::int32_t>(sets_.size());
+      sets_.push_back({link.set, index});
+    }
+    link.set = sets_[at(link.set)].crossed;
+  }
+}
+
 void Network::solve_around(std::int32_t dirty_link) {
+  states_[at(dirty_link)].dirty = false;
+  if (states_[at(dirty_link)].head == kNone) return;
   if (++stamp_ == 0) {  // after four thousand million regions old stamps could be taken for new ones
     for (Flow& flow : flows_) flow.seen = 0;
     for (LinkState& link : states_) link.seen = 0;
@@ -206,26 +233,17 @@ void Network::solve_around(std::int32_t dirty_link) {
   }
   region_.clear();
   border_.clear();
-  states_[at(dirty_link)].dirty = false;
+  sets_.assign(1, {});
   include_all(dirty_link);
-  std::size_t bordered = 0;
+  std::size_t entered = 0;
   for (int round = 0;; ++round) {
     const bool whole = round >= kLocalRounds;
-    for (; bordered < region_.size(); ++bordered) {
-      const Flow& flow = flows_[at(region_[bordered])];
-      for (std::int32_t k = 0; k < flow.link_count; ++k) {
-        const std::int32_t l = flow.links[k];
-        LinkState& link = states_[at(l)];
-        if (link.dirty || (whole && link.tight)) include_all(l);
-        link.dirty = false;
-        if (!link.tight || link.seen == stamp_) continue;
-        link.seen = stamp_;
-        border_.push_back(l);
-      }
+    if (round == kLocalRounds) {
+      for (std::int32_t l : border_) include_all(l);
     }
+    for (; entered < region_.size(); ++entered) enter(static_cast<std::int32_t>(entered), whole);
     solve_region();
     if (!grow_region()) break;
-    if (round + 1 == kLocalRounds) bordered = 0;
   }
   for (std::int32_t slot : region_) {
     const Flow& flow = flows_[at(slot)];
@@ -237,20 +255,25 @@ void Network::solve_around(std::int32_t dirty_link) {
 void Network::solve_region() {
   if (border_.empty()) return;
   solver_.clear();
+  for (std::int32_t slot : region_) flows_[at(slot)].local = solver_.add_flow(flows_[at(slot)].static_cap);
+  for (std::int32_t l : border_) sets_[at(states_[at(l)].set)].row = kNone;
   for (std::int32_t l : border_) {
     LinkState& link = states_[at(l)];
-    double held = 0;
-    for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
-      if (const Flow& flow = flows_[at(members_[at(m)].flow)]; flow.seen != stamp_) held += flow.rate;
+    if (link.inside == link.flows) {
+      std::int32_t& row = sets_[at(link.set)].row;
+      if (row != kNone) {
+        solver_.narrow(row, link.capacity);
+        continue;
+      }
+      row = solver_.add_link(link.capacity);
+    } else {
+      double held = 0;
+      for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
+        if (const Flow& flow = flows_[at(members_[at(m)].flow)]; flow.seen != stamp_) held += flow.rate;
+      }
+      link.local = solver_.add_link(std::max(0.0, link.capacity - held));
     }
-    link.local = solver_.add_link(std::max(0.0, link.capacity - held));
-  }
-  for (std::int32_t slot : region_) {
-    Flow& flow = flows_[at(slot)];
-    flow.local = solver_.add_flow(flow.static_cap);
-    for (std::int32_t k = 0; k < flow.link_count; ++k) {
-      if (const LinkState& link = states_[at(flow.links[k])]; link.tight) solver_.cross(link.local);
-    }
+    for (std::int32_t s = link.set; s != 0; s = sets_[at(s)].without) solver_.cross(sets_[at(s)].flow);
   }
   solver_.solve();
   ++solves_;
@@ -261,19 +284,17 @@ bool Network::grow_region() {
   const std::size_t before = region_.size();
   for (std::int32_t l : border_) {
     const LinkState& link = states_[at(l)];
+    if (link.inside == link.flows) continue;
     double old_load = 0, old_fastest = 0, load = 0, fastest = 0;
-    bool all_inside = true;
     for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
       const Flow& flow = flows_[at(members_[at(m)].flow)];
       const bool inside = flow.seen == stamp_;
       const double rate = inside && flow.local != kNone ? solver_.rate(flow.local) : flow.rate;
-      all_inside &= inside;
       old_load += flow.rate;
       old_fastest = std::max(old_fastest, flow.rate);
       load += rate;
       fastest = std::max(fastest, rate);
     }
-    if (all_inside) continue;
     // Generous in what was a bottleneck, strict in what still is: a doubtful flow is solved again rather than
     // forgotten.
     const bool was_full = old_load >= link.capacity * (1 - kWas);

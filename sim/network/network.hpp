@@ -107,10 +107,20 @@ class Network {
     double demand = 0;  ///< sum of static caps of its flows
     std::int32_t head = kNone;
     std::int32_t flows = 0;
-    std::uint32_t seen = 0;  ///< equal to `stamp_`: in the border
-    std::int32_t local = 0;
-    bool tight = false;  ///< not slack
+    std::uint32_t seen = 0;   ///< equal to `stamp_`: in the border
+    std::int32_t inside = 0;  ///< of its flows, those in the region
+    std::int32_t set = 0;     ///< in sets_: links with the same flows of the region
+    std::int32_t local = 0;   ///< its row in the problem being solved, if some of its flows are outside
+    bool tight = false;       ///< not slack
     bool dirty = false;
+  };
+  /// Links of the border that are crossed by the same flows of the region: the narrowest stands for all of them.
+  struct LinkSet {
+    std::int32_t without = kNone;   ///< the set of links that all these flows but `flow` cross
+    std::int32_t flow = kNone;      ///< by place in the region
+    std::int32_t split_by = kNone;  ///< the last flow that crossed some of its links
+    std::int32_t crossed = kNone;   ///< the set that those have moved to
+    std::int32_t row = kNone;       ///< in the problem being solved
   };
 
   std::int32_t new_slot(std::int32_t links);
@@ -120,6 +130,7 @@ class Network {
   void solve_around(std::int32_t link);
   void include(std::int32_t flow);
   void include_all(std::int32_t link);
+  void enter(std::int32_t index, bool whole);
   void solve_region();
   bool grow_region();
   void set_rate(std::int32_t flow, double rate);
@@ -136,6 +147,7 @@ class Network {
   std::vector<std::int32_t> dirty_;   ///< links whose flows must be solved
   std::vector<std::int32_t> region_;  ///< flows being solved
   std::vector<std::int32_t> border_;  ///< tight links that they cross
+  std::vector<LinkSet> sets_;         ///< of `border_`; the first is of links that no flow of the region crosses
   MaxMin solver_;
   std::size_t active_ = 0;
   std::uint32_t stamp_ = 0;

@@ -29,8 +29,10 @@ TEST(EventQueue, PopsByTimeThenByOrderOfArrival) {
 
 TEST(EventQueue, LastComesAfterEventsOfItsTimeThatArriveLater) {
   EventQueue queue;
-  queue.push_last(ps(5), 0, 9, 0);
+  queue.push(ps(5), 0, 0, 0);
   queue.push(ps(5), 0, 1, 0);
+  EXPECT_EQ(queue.pop().a, 0U);
+  queue.push_last(0, 9, 0);
   EXPECT_EQ(queue.pop().a, 1U);
   queue.push(ps(5), 0, 2, 0);
   queue.push(ps(6), 0, 3, 0);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <limits>
 #include <vector>
@@ -18,10 +19,14 @@ struct TestFlow {
 
 std::vector<double> rates(MaxMin& problem, const std::vector<double>& capacities, const std::vector<TestFlow>& flows) {
   problem.clear();
-  for (double c : capacities) problem.add_link(c);
-  for (const TestFlow& flow : flows) {
-    problem.add_flow(flow.cap);
-    for (int link : flow.links) problem.cross(link);
+  for (const TestFlow& flow : flows) problem.add_flow(flow.cap);
+  for (std::size_t l = 0; l < capacities.size(); ++l) {
+    problem.add_link(capacities[l]);
+    for (std::size_t f = 0; f < flows.size(); ++f) {
+      const std::vector<int>& crossed = flows[f].links;
+      if (std::count(crossed.begin(), crossed.end(), static_cast<int>(l)) > 0)
+        problem.cross(static_cast<std::int32_t>(f));
+    }
   }
   problem.solve();
   std::vector<double> result;

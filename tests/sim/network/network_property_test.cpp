@@ -158,13 +158,13 @@ Outcome run_checked(const Case& c) {
       const RandomFlow& flow = c.flows[event.a];
       network.start(flow.links, flow.bytes, Bandwidth::bytes_per_second(flow.cap), event.a);
       if (flow.bytes > 0) active.insert(static_cast<int>(event.a));
-      queue.push_last(event.time, kProbe, 0, 0);
+      queue.push_last(kProbe, 0, 0);
     } else if (event.kind == kFlow) {
       if (!network.finish(event, token)) continue;
       RC_ASSERT(out.ends[token] == -1);
       out.ends[token] = event.time.picoseconds();
       active.erase(static_cast<int>(token));
-      queue.push_last(event.time, kProbe, 0, 0);
+      queue.push_last(kProbe, 0, 0);
     } else {
       network.settle();
       const auto expected = filled(c, active);
