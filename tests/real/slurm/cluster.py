@@ -72,10 +72,13 @@ def cluster(nodes=2, cores=4):
     env = dict(os.environ, SLURM_CONF=str(root / "slurm.conf"), PATH=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     # Several nodes on one host must not use shared memory between them.
     env |= {"OMPI_MCA_btl": "tcp,self", "OMPI_MCA_btl_tcp_if_include": "lo", "OMPI_MCA_pml": "ob1"}
+    # Open MPI's session directory is otherwise shared by all jobs of a user on this host, and the first to end removes it.
+    env |= {"TMPDIR": str(root / "jobs"), "OMPI_MCA_orte_tmpdir_base": str(root / "jobs")}
     processes = []
     try:
         os.chmod(root, 0o755)
         (root / "state").mkdir()
+        (root / "jobs").mkdir()
         key = root / "munge.key"
         key.write_bytes(secrets.token_bytes(128))
         key.chmod(0o400)
