@@ -17,10 +17,13 @@ namespace lockstep {
 class CollectiveRun {
  public:
   enum class Progress { None, Some, Done };
+  /// Gives up what is under way.
   virtual ~CollectiveRun() = default;
   /// Posts what can be posted, tests what is under way, combines what has arrived. Never waits.
   virtual Progress advance() = 0;
-  /// Ranks whose messages are missing now, and where the collective stands: "phase 1 (allreduce of all ranks (ring)), step 5".
+  /// True once a message of another rank has been taken.
+  virtual bool heard() const = 0;
+  /// Ranks whose messages are missing now, or that do not take ours, and where the collective stands: "phase 1 (allreduce of all ranks (ring)), step 5".
   struct Wait {
     std::vector<int> ranks;
     std::string where;

@@ -1,5 +1,7 @@
 #include "real/comm/communication_lane.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
@@ -59,11 +61,16 @@ bool CommunicationLane::advance() {
   for (auto job = active_.begin(); job != active_.end();) {
     const auto progress = job->run->advance();
     moved = moved || progress != CollectiveRun::Progress::None;
+    if (!job->heard && job->run->heard()) {
+      job->heard = true;
+      job->times.heard = Clock::now();
+    }
     if (progress != CollectiveRun::Progress::Done) {
       ++job;
       continue;
     }
     job->times.end = Clock::now();
+    if (!job->heard) job->times.heard = job->times.end;
     {
       const std::lock_guard lock(mutex_);
       finished_[job->ticket] = job->times;
@@ -72,6 +79,16 @@ bool CommunicationLane::advance() {
     job = active_.erase(job);
   }
   return moved;
+}
+
+void CommunicationLane::give_up() const {
+  const auto stuck =
+      std::find_if(active_.begin(), active_.end(), [](const Job& job) { return !job.run->waiting().ranks.empty(); });
+  const Job& job = stuck != active_.end() ? *stuck : active_.front();
+  const CollectiveRun::Wait wait = job.run->waiting();
+  throw BackendError(fmt::format("rank {} (host {}): no message from {} for {}, in {}: {}", transport_.rank(),
+                                 transport_.host(transport_.rank()), names_of(transport_, wait.ranks),
+                                 to_text(timeout_), job.what, wait.where));
 }
 
 void CommunicationLane::loop() {
@@ -107,12 +124,7 @@ void CommunicationLane::loop() {
       }
       std::this_thread::sleep_for(std::min(kLongestSleep, kFirstSleep * (1 + (idle - kSpins) / 16)));
       const double waited = std::chrono::duration<double>(Clock::now() - moved).count();
-      if (waited > timeout_.seconds()) {
-        const auto wait = active_.front().run->waiting();
-        throw BackendError(fmt::format("rank {} (host {}): nothing from {} for {}, in {}: {}", transport_.rank(),
-                                       transport_.host(transport_.rank()), names_of(transport_, wait.ranks),
-                                       to_text(timeout_), active_.front().what, wait.where));
-      }
+      if (waited > timeout_.seconds()) give_up();
     }
   } catch (...) {
     const std::lock_guard lock(mutex_);

@@ -29,6 +29,9 @@ class CommunicationLane {
   using Begin = std::function<std::unique_ptr<CollectiveRun>(std::uint32_t sequence)>;
   struct Times {
     Clock::time_point begin, end;
+    /// When a message of another rank was first taken, at most a sleep late: the earlier in [begin, end], the less this rank
+    /// was ahead of the others. `end` where none was.
+    Clock::time_point heard;
   };
 
   CommunicationLane(Transport& transport, int in_flight, Time timeout);
@@ -38,8 +41,8 @@ class CommunicationLane {
 
   /// `what` for messages: "the allreduce of bucket 2". Returns a ticket.
   std::int64_t start(const std::string& what, Begin begin);
-  /// Waits for a collective and forgets it. Throws what went wrong in the lane: BackendError of the transport, or when nothing moved for `timeout`,
-  /// naming the ranks whose messages are missing, their hosts, and the place in the collective.
+  /// Waits for a collective and forgets it. Throws what went wrong in the lane: BackendError of the transport, or when nothing
+  /// moved for `timeout`, naming the ranks that are waited for, their hosts, and the place in the collective.
   Times wait(std::int64_t ticket);
 
  private:
@@ -49,8 +52,10 @@ class CommunicationLane {
     Begin begin;
     std::unique_ptr<CollectiveRun> run;
     Times times;
+    bool heard = false;
   };
   void loop();
+  [[noreturn]] void give_up() const;
   bool advance();  ///< one round over the jobs under way; true if anything moved
 
   Transport& transport_;

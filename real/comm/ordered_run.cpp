@@ -1,143 +1,128 @@
 #include <algorithm>
-#include <deque>
 
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "real/comm/collective_run.hpp"
+#include "real/comm/message_window.hpp"
 
 namespace lockstep {
 
 namespace {
 
-constexpr std::size_t kPiece = 65536;  // elements
-constexpr std::size_t kWindow = 4;     // pieces that are received ahead
-
+/// Pieces of the sum go up the ranks, each of which adds its groups, and the totals come down.
 class OrderedRun final : public CollectiveRun {
  public:
   OrderedRun(std::vector<std::span<float>> groups, int filled, std::uint32_t sequence, Transport& transport)
-      : groups_(std::move(groups)), transport_(transport), up_(static_cast<int>(sequence % 64u) << 24), down_(up_ | 1) {
+      : groups_(std::move(groups)),
+        transport_(transport),
+        first_(transport.rank() == 0),
+        last_(transport.rank() == transport.size() - 1),
+        tag_up_(static_cast<int>(sequence % 64u) << 24),
+        tag_down_(tag_up_ | 1) {
     LOCKSTEP_EXPECTS(!groups_.empty() && 0 <= filled && filled <= static_cast<int>(groups_.size()));
-    // The first group of the first rank begins the sum, filled or not; an empty one holds zeros then.
-    groups_.resize(static_cast<std::size_t>(std::max(1, filled)));
     empty_ = filled == 0;
-    pieces_ = std::max<std::size_t>(1, (groups_[0].size() + kPiece - 1) / kPiece);
-    incoming_.resize(kWindow * kPiece);
+    groups_.resize(static_cast<std::size_t>(std::max(1, filled)));
+    pieces_ = pieces_of(static_cast<std::int64_t>(groups_[0].size()));
+  }
+  ~OrderedRun() override {
+    for (MessageWindow* window : {&up_in_, &up_out_, &down_in_, &down_out_}) window->cancel(transport_);
   }
 
   Progress advance() override {
     bool moved = false;
-    const int rank = transport_.rank(), last = transport_.size() - 1;
-    clear_sends(moved);
-    // Towards the last rank: receive the sum of the ranks before, add mine.
-    if (rank > 0) {
-      for (; posted_ < pieces_ && posted_ - folded_ < kWindow; ++posted_, moved = true)
-        requests_.push_back(transport_.receive(rank - 1, up_, std::as_writable_bytes(slot(posted_))));
+    for (bool again = true; again; moved = moved || again) {
+      again = clear(up_out_);
+      again = clear(down_out_) || again;
+      again = ask() || again;
+      again = go_up() || again;
+      again = come_down() || again;
     }
-    while (folded_ < pieces_) {
-      if (rank > 0) {
-        if (folded_ == posted_ || !transport_.test(requests_.front())) break;
-        requests_.pop_front();
-      }
-      fold(folded_);
-      if (rank < last) send(rank + 1, up_, folded_);
-      ++folded_;
-      moved = true;
-      if (rank > 0 && posted_ < pieces_) {
-        requests_.push_back(transport_.receive(rank - 1, up_, std::as_writable_bytes(slot(posted_))));
-        ++posted_;
-      }
-    }
-    // Back to the first: the total overwrites my part of it, once that has left.
-    while (total_ < pieces_) {
-      if (rank == last) {
-        if (total_ == folded_) break;
-      } else {
-        if (total_ >= gone_up_) break;
-        if (!asked_) {
-          back_ = transport_.receive(rank + 1, down_, std::as_writable_bytes(piece(groups_[0], total_)));
-          asked_ = moved = true;
-        }
-        if (!transport_.test(back_)) break;
-        asked_ = false;
-      }
-      if (rank > 0) send(rank - 1, down_, total_);
-      ++total_;
-      moved = true;
-    }
-    if (total_ == pieces_ && ups_.empty() && downs_.empty()) return Progress::Done;
-    return moved ? Progress::Some : Progress::None;
+    const bool done = total_ == pieces_ && up_out_.empty() && down_out_.empty();
+    return done ? Progress::Done : moved ? Progress::Some : Progress::None;
   }
 
+  bool heard() const override { return up_in_.done() + down_in_.done() > 0; }
+
   Wait waiting() const override {
-    if (folded_ < pieces_)
-      return {{transport_.rank() - 1}, fmt::format("ordered sum, piece {} of {}", folded_ + 1, pieces_)};
-    return {{transport_.rank() + 1}, fmt::format("return of the ordered sum, piece {} of {}", total_ + 1, pieces_)};
+    const int rank = transport_.rank();
+    if (folded_ < pieces_) {
+      const int missing = up_out_.full() ? rank + 1 : rank - 1;
+      return {{missing}, fmt::format("ordered sum, piece {} of {}", folded_ + 1, pieces_)};
+    }
+    const int missing = total_ == pieces_ || down_out_.full() ? rank - 1 : rank + 1;
+    return {{missing},
+            fmt::format("return of the ordered sum, piece {} of {}", std::min(total_ + 1, pieces_), pieces_)};
   }
 
  private:
-  static std::span<float> piece(std::span<float> whole, std::size_t i) {
-    return whole.subspan(i * kPiece, std::min(kPiece, whole.size() - i * kPiece));
+  std::span<float> part(std::size_t group, std::int64_t i) const {
+    const Span s = piece_of({0, static_cast<std::int64_t>(groups_[group].size())}, i);
+    return groups_[group].subspan(static_cast<std::size_t>(s.begin), static_cast<std::size_t>(s.length));
   }
-  std::span<float> slot(std::size_t i) {
-    return std::span(incoming_).subspan(i % kWindow * kPiece, piece(groups_[0], i).size());
+  bool clear(MessageWindow& sends) {
+    bool moved = false;
+    for (; !sends.empty() && sends.ready(transport_); moved = true) sends.pop(transport_);
+    return moved;
   }
-  void send(int to, int tag, std::size_t i) {
-    (tag == up_ ? ups_ : downs_).push_back(transport_.send(to, tag, std::as_bytes(piece(groups_[0], i))));
-  }
-  void clear_sends(bool& moved) {
-    for (auto* sends : {&ups_, &downs_}) {
-      while (!sends->empty() && transport_.test(sends->front())) {
-        sends->pop_front();
-        gone_up_ += sends == &ups_ ? 1 : 0;
-        moved = true;
-      }
+
+  /// Receives that can be posted.
+  bool ask() {
+    bool moved = false;
+    for (; !first_ && up_in_.posted() < pieces_ && !up_in_.full(); moved = true) {
+      std::byte* block = transport_.scratch().take();
+      const std::size_t bytes = part(0, up_in_.posted()).size_bytes();
+      up_in_.post(transport_.receive(transport_.rank() - 1, tag_up_, {block, bytes}), block);
     }
+    // The total overwrites my part of it, once that has left.
+    for (; !last_ && down_in_.posted() < up_out_.done() && !down_in_.full(); moved = true) {
+      const auto target = std::as_writable_bytes(part(0, down_in_.posted()));
+      down_in_.post(transport_.receive(transport_.rank() + 1, tag_down_, target));
+    }
+    return moved;
   }
-  void fold(std::size_t i) {
-    const std::span<float> sum = piece(groups_[0], i);
-    if (transport_.rank() > 0) {
-      const std::span<const float> before = slot(i);
-      if (empty_) std::copy(before.begin(), before.end(), sum.begin());
-      if (!empty_) {
-        for (std::size_t k = 0; k < sum.size(); ++k) sum[k] = before[k] + sum[k];
-      }
-    } else if (empty_) {
+
+  bool go_up() {
+    bool moved = false;
+    for (; folded_ < pieces_ && (last_ || !up_out_.full()); ++folded_, moved = true) {
+      if (!first_ && (up_in_.empty() || !up_in_.ready(transport_))) break;
+      fold(folded_, first_ ? nullptr : up_in_.block());
+      if (!first_) up_in_.pop(transport_);
+      if (!last_) up_out_.post(transport_.send(transport_.rank() + 1, tag_up_, std::as_bytes(part(0, folded_))));
+    }
+    return moved;
+  }
+
+  bool come_down() {
+    bool moved = false;
+    for (; total_ < pieces_ && !down_out_.full(); ++total_, moved = true) {
+      if (last_ ? total_ == folded_ : down_in_.empty() || !down_in_.ready(transport_)) break;
+      if (!last_) down_in_.pop(transport_);
+      if (!first_) down_out_.post(transport_.send(transport_.rank() - 1, tag_down_, std::as_bytes(part(0, total_))));
+    }
+    return moved;
+  }
+
+  /// `before`: the sum of the ranks before this one. The first group of the first rank begins the sum, filled or not.
+  void fold(std::int64_t i, const std::byte* before) {
+    const std::span<float> sum = part(0, i);
+    if (before != nullptr)
+      empty_ ? from_wire(WireType::Fp32, before, sum) : add_from_wire(WireType::Fp32, before, sum);
+    else if (empty_)
       std::fill(sum.begin(), sum.end(), 0.0f);
-    }
-    for (std::size_t g = 1; g < groups_.size(); ++g) {
-      const std::span<const float> mine = piece(groups_[g], i);
-      for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += mine[k];
-    }
+    for (std::size_t g = 1; g < groups_.size(); ++g)
+      add_from_wire(WireType::Fp32, std::as_bytes(part(g, i)).data(), sum);
   }
 
   std::vector<std::span<float>> groups_;
   Transport& transport_;
-  int up_, down_;
-  bool empty_ = false, asked_ = false;
-  std::size_t pieces_ = 1, posted_ = 0, folded_ = 0, gone_up_ = 0, total_ = 0;
-  std::vector<float> incoming_;
-  std::deque<Transport::Request> requests_;
-  std::deque<Transport::Request> ups_, downs_;
-  Transport::Request back_ = 0;
-};
-
-class LibraryRun final : public CollectiveRun {
- public:
-  LibraryRun(std::span<float> buffer, Transport& transport)
-      : transport_(transport), request_(transport.begin_allreduce(buffer)) {}
-  Progress advance() override { return transport_.test(request_) ? Progress::Done : Progress::None; }
-  Wait waiting() const override {
-    Wait wait{{}, "the library's own allreduce"};
-    for (int r = 0; r < transport_.size(); ++r) {
-      if (r != transport_.rank()) wait.ranks.push_back(r);
-    }
-    return wait;
-  }
-
- private:
-  Transport& transport_;
-  Transport::Request request_;
+  const bool first_, last_;
+  const int tag_up_, tag_down_;
+  bool empty_ = false;
+  std::int64_t pieces_ = 1;
+  std::int64_t folded_ = 0;  ///< pieces to which this rank has added its groups
+  std::int64_t total_ = 0;   ///< pieces whose total is here, and on its way to the rank before
+  MessageWindow up_in_, up_out_, down_in_, down_out_;
 };
 
 }  // namespace
@@ -145,10 +130,6 @@ class LibraryRun final : public CollectiveRun {
 std::unique_ptr<CollectiveRun> run_ordered(std::vector<std::span<float>> groups, int filled, std::uint32_t sequence,
                                            Transport& transport) {
   return std::make_unique<OrderedRun>(std::move(groups), filled, sequence, transport);
-}
-
-std::unique_ptr<CollectiveRun> run_library(std::span<float> buffer, Transport& transport) {
-  return std::make_unique<LibraryRun>(buffer, transport);
 }
 
 }  // namespace lockstep

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "core/base/error.hpp"
 
@@ -43,6 +44,7 @@ class Solo final : public Transport {
   Request send(int, int, std::span<const std::byte>) override { throw InternalError("a job of one sends nothing"); }
   Request receive(int, int, std::span<std::byte>) override { throw InternalError("a job of one receives nothing"); }
   bool test(Request) override { return true; }
+  bool cancel(Request) override { return true; }
   Request begin_allreduce(std::span<float>) override { return 0; }
   std::vector<std::string> gather(const std::string& mine) override { return {mine}; }
   void broadcast(std::span<std::byte>, int) override {}
@@ -60,6 +62,26 @@ std::vector<double> sum_over_ranks(Transport& transport, std::span<const double>
 
 std::vector<double> max_over_ranks(Transport& transport, std::span<const double> mine) {
   return over_ranks(transport, mine, [](double a, double b) { return std::max(a, b); });
+}
+
+NodePlace node_place(const Transport& transport, int rank) {
+  std::map<std::string, int> number;  // of a host
+  std::vector<int> ranks;             // per node
+  NodePlace place;
+  for (int r = 0; r < transport.size(); ++r) {
+    const auto [it, added] = number.try_emplace(transport.host(r), static_cast<int>(ranks.size()));
+    if (added) ranks.push_back(0);
+    int& local = ranks[static_cast<std::size_t>(it->second)];
+    if (r == rank) {
+      place.node = it->second;
+      place.local_rank = local;
+    }
+    ++local;
+  }
+  place.nodes = static_cast<int>(ranks.size());
+  place.local_size = ranks[static_cast<std::size_t>(place.node)];
+  place.equal = std::all_of(ranks.begin(), ranks.end(), [&](int n) { return n == ranks[0]; });
+  return place;
 }
 
 bool launched_as_job(const std::function<const char*(const char*)>& environment) {

@@ -1,33 +1,60 @@
 #include "real/comm/wire.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+
+#include "real/comm/wire_kernels.hpp"
 
 namespace lockstep {
 
 namespace {
 
-template <auto Decode, class Combine>
-void each16(const std::byte* message, std::span<float> values, Combine combine) {
-  const std::byte* at = message;
-  for (float& v : values) {
-    std::uint16_t bits;
-    std::memcpy(&bits, at, sizeof bits);
-    at += sizeof bits;
-    combine(v, Decode(bits));
+template <auto Encode>
+void encode(const float* values, std::size_t n, std::byte* message) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::uint16_t bits = Encode(values[i]);
+    std::memcpy(message + 2 * i, &bits, sizeof bits);
   }
 }
 
-template <auto Encode>
-void encode16(std::span<const float> values, std::byte* message) {
-  for (const float v : values) {
-    const std::uint16_t bits = Encode(v);
-    std::memcpy(message, &bits, sizeof bits);
-    message += sizeof bits;
+template <auto Decode, bool kAdd>
+void decode(const std::byte* message, std::size_t n, float* values) {
+  for (std::size_t i = 0; i < n; ++i) {
+    std::uint16_t bits;
+    std::memcpy(&bits, message + 2 * i, sizeof bits);
+    values[i] = kAdd ? values[i] + Decode(bits) : Decode(bits);
   }
+}
+
+void copy_out(const float* values, std::size_t n, std::byte* message) {
+  if (n > 0) std::memcpy(message, values, n * sizeof(float));
+}
+
+void copy_in(const std::byte* message, std::size_t n, float* values) {
+  if (n > 0) std::memcpy(values, message, n * sizeof(float));
+}
+
+void add(const std::byte* message, std::size_t n, float* values) {
+  for (std::size_t i = 0; i < n; ++i) {
+    float arrived;
+    std::memcpy(&arrived, message + sizeof arrived * i, sizeof arrived);
+    values[i] += arrived;
+  }
+}
+
+const WireKernels& kernels(WireType type) {
+  static const WireKernelSet chosen = wire_kernels_of_this_processor().value_or(portable_wire_kernels());
+  return chosen[static_cast<std::size_t>(type)];
 }
 
 }  // namespace
+
+WireKernelSet portable_wire_kernels() {
+  return {WireKernels{copy_out, copy_in, add},
+          WireKernels{encode<to_fp16>, decode<from_fp16, false>, decode<from_fp16, true>},
+          WireKernels{encode<to_bf16>, decode<from_bf16, false>, decode<from_bf16, true>}};
+}
 
 WireType wire_type(Precision precision, int element_bytes) {
   if (element_bytes == 4) return WireType::Fp32;
@@ -48,7 +75,8 @@ std::uint16_t to_fp16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t sign = (bits >> 16) & 0x8000u;
   std::uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u);   // NaN
+  if (magnitude > 0x7f800000u)  // a quiet NaN with the leading bits of its payload, as processors convert it
+    return static_cast<std::uint16_t>(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));
   if (magnitude >= 0x47800000u) return static_cast<std::uint16_t>(sign | 0x7c00u);  // 65,536 and more
   if (magnitude < 0x38800000u) {                                                    // below 2^-14
     // Adding 0.5 leaves 2^-24, the unit of subnormal numbers, as the last bit; the addition itself rounds.
@@ -61,58 +89,38 @@ std::uint16_t to_fp16(float value) {
 
 float from_fp16(std::uint16_t bits) {
   constexpr std::uint32_t kExponent = 0x7c00u << 13;
+  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
   std::uint32_t magnitude = (bits & 0x7fffu) << 13;
   const std::uint32_t exponent = magnitude & kExponent;
+  if (magnitude > kExponent) return std::bit_cast<float>(sign | 0x7fc00000u | magnitude);  // NaN, made quiet
   magnitude += 0x38000000u;                             // the bias of 127 for that of 15
-  if (exponent == kExponent) magnitude += 0x38000000u;  // infinity and NaN
-  float value = std::bit_cast<float>(magnitude);
-  if (exponent == 0)
-    value = std::bit_cast<float>(magnitude + 0x00800000u) - std::bit_cast<float>(0x38800000u);  // subnormal
-  return (bits & 0x8000u) != 0 ? -value : value;
+  if (exponent == kExponent) magnitude += 0x38000000u;  // infinity
+  if (exponent == 0)                                    // subnormal
+    magnitude =
+        std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude + 0x00800000u) - std::bit_cast<float>(0x38800000u));
+  return std::bit_cast<float>(sign | magnitude);
 }
 
 void to_wire(WireType type, std::span<const float> values, std::byte* message) {
-  switch (type) {
-    case WireType::Fp32:
-      if (!values.empty()) std::memcpy(message, values.data(), values.size_bytes());
-      break;
-    case WireType::Fp16: encode16<to_fp16>(values, message); break;
-    case WireType::Bf16: encode16<to_bf16>(values, message); break;
-  }
+  kernels(type).encode(values.data(), values.size(), message);
 }
 
 void from_wire(WireType type, const std::byte* message, std::span<float> values) {
-  const auto set = [](float& v, float arrived) { v = arrived; };
-  switch (type) {
-    case WireType::Fp32:
-      if (!values.empty()) std::memcpy(values.data(), message, values.size_bytes());
-      break;
-    case WireType::Fp16: each16<from_fp16>(message, values, set); break;
-    case WireType::Bf16: each16<from_bf16>(message, values, set); break;
-  }
+  kernels(type).decode(message, values.size(), values.data());
 }
 
 void add_from_wire(WireType type, const std::byte* message, std::span<float> values) {
-  const auto add = [](float& v, float arrived) { v += arrived; };
-  switch (type) {
-    case WireType::Fp32: {
-      const std::byte* at = message;
-      for (float& v : values) {
-        float arrived;
-        std::memcpy(&arrived, at, sizeof arrived);
-        at += sizeof arrived;
-        v += arrived;
-      }
-      break;
-    }
-    case WireType::Fp16: each16<from_fp16>(message, values, add); break;
-    case WireType::Bf16: each16<from_bf16>(message, values, add); break;
-  }
+  kernels(type).add(message, values.size(), values.data());
 }
 
 void round_to_wire(WireType type, std::span<float> values) {
   if (type == WireType::Fp32) return;
-  for (float& v : values) v = type == WireType::Bf16 ? from_bf16(to_bf16(v)) : from_fp16(to_fp16(v));
+  std::byte message[2048];
+  for (std::size_t at = 0; at < values.size(); at += sizeof message / 2) {
+    const std::span<float> some = values.subspan(at, std::min(sizeof message / 2, values.size() - at));
+    to_wire(type, some, message);
+    from_wire(type, message, some);
+  }
 }
 
 }  // namespace lockstep

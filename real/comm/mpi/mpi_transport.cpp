@@ -3,8 +3,11 @@
 #define OMPI_SKIP_MPICXX 1
 #include <mpi.h>
 
+#include <chrono>
 #include <cstring>
+#include <exception>
 #include <limits>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -14,9 +17,12 @@ namespace lockstep {
 
 namespace {
 
+/// How long a rank that leaves because of an error waits for the others to leave as well.
+constexpr std::chrono::seconds kFarewell{2};
+
 class MpiTransport final : public Transport {
  public:
-  MpiTransport() {
+  MpiTransport() : exceptions_(std::uncaught_exceptions()) {
     int provided = 0;
     check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
     // The communication thread and the compute thread take turns.
@@ -30,12 +36,20 @@ class MpiTransport final : public Transport {
     check(MPI_Get_processor_name(name, &length), "MPI_Get_processor_name");
     hosts_.resize(static_cast<std::size_t>(size_));
     hosts_[static_cast<std::size_t>(rank_)] = name;
+    void* tags = nullptr;
+    int known = 0;
+    check(MPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, &tags, &known), "MPI_Comm_get_attr");
+    if (!known || *static_cast<int*>(tags) < kTags - 1)
+      throw BackendError(fmt::format("MPI_TAG_UB is {} on rank {} (host {}), {} or more needed",
+                                     known ? *static_cast<int*>(tags) : 0, rank_, name, kTags - 1));
+    check(MPI_Comm_dup(MPI_COMM_WORLD, &farewell_), "MPI_Comm_dup");
     hosts_ = gather(name);
   }
   ~MpiTransport() override {
     int finalized = 0;
     MPI_Finalized(&finalized);
-    if (!finalized) MPI_Finalize();
+    // MPI_Finalize waits for every rank. If this one failed alone, the others are not coming: abort_job() must still work.
+    if (!finalized && (std::uncaught_exceptions() == exceptions_ || all_leave())) MPI_Finalize();
   }
   int rank() const override { return rank_; }
   int size() const override { return size_; }
@@ -59,6 +73,14 @@ class MpiTransport final : public Transport {
     check(MPI_Test(&requests_[index(request)], &done, MPI_STATUS_IGNORE), "MPI_Test");
     if (done) free_.push_back(request);
     return done != 0;
+  }
+  bool cancel(Request request) override {
+    MPI_Request& mine = requests_[index(request)];
+    int done = 0;
+    if (MPI_Cancel(&mine) != MPI_SUCCESS || MPI_Test(&mine, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || !done)
+      return false;
+    free_.push_back(request);
+    return true;
   }
   Request begin_allreduce(std::span<float> values) override {
     const Request request = slot();
@@ -95,6 +117,16 @@ class MpiTransport final : public Transport {
   void barrier() override { check(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier"); }
 
  private:
+  bool all_leave() const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    int done = MPI_Ibarrier(farewell_, &request) == MPI_SUCCESS ? 0 : -1;
+    for (const auto end = std::chrono::steady_clock::now() + kFarewell;
+         done == 0 && std::chrono::steady_clock::now() < end;) {
+      if (MPI_Test(&request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) return false;
+      if (done == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return done > 0;
+  }
   static std::size_t index(Request request) { return static_cast<std::size_t>(request); }
   static int count(std::size_t n) {
     LOCKSTEP_EXPECTS(n <= static_cast<std::size_t>(std::numeric_limits<int>::max()));
@@ -118,7 +150,9 @@ class MpiTransport final : public Transport {
     throw BackendError(fmt::format("{} failed on rank {} (host {}): {} (code {})", call, rank_, host, text, code));
   }
 
+  const int exceptions_;  ///< under way when the job was joined
   int rank_ = -1, size_ = 0;
+  MPI_Comm farewell_ = MPI_COMM_NULL;
   std::vector<std::string> hosts_;
   std::vector<MPI_Request> requests_;
   std::vector<Request> free_;
