@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "core/base/error.hpp"
 #include "core/base/rng.hpp"
@@ -12,45 +13,54 @@ namespace lockstep {
 namespace {
 
 constexpr double kEvaluationZoom = 8.0 / 7;  // 256 pixels for an input of 224
+constexpr int kTries = 10;
 
-/// Random area and aspect ratio within the recipe's bounds; after ten tries that do not fit, the largest central crop of a fitting shape.
-Region random_region(const Image& image, const Recipe& recipe, Rng& rng) {
-  const double area = static_cast<double>(image.h) * image.w;
+std::uint64_t stream_index(std::int64_t epoch, std::int64_t sample) {
+  LOCKSTEP_EXPECTS(0 <= epoch && epoch < (1 << 23) && 0 <= sample && sample < std::int64_t{1} << 40);
+  return static_cast<std::uint64_t>(epoch) << 40 | static_cast<std::uint64_t>(sample);
+}
+
+Region random_region(int height, int width, const Recipe& recipe, Rng& rng) {
+  const double area = static_cast<double>(height) * width;
   const double low = std::log(recipe.least_aspect), high = std::log(recipe.most_aspect);
-  for (int attempt = 0; attempt < 10; ++attempt) {
+  for (int attempt = 0; attempt < kTries; ++attempt) {
     const double wanted = area * (recipe.least_area + (recipe.most_area - recipe.least_area) * rng.uniform());
     const double aspect = std::exp(low + (high - low) * rng.uniform());
     const double w = std::round(std::sqrt(wanted * aspect)), h = std::round(std::sqrt(wanted / aspect));
-    if (w < 1 || h < 1 || w > image.w || h > image.h) continue;
-    const auto top = static_cast<double>(rng.below(static_cast<std::uint64_t>(image.h - static_cast<int>(h) + 1)));
-    const auto left = static_cast<double>(rng.below(static_cast<std::uint64_t>(image.w - static_cast<int>(w) + 1)));
+    if (w < 1 || h < 1 || w > width || h > height) continue;
+    const auto top = static_cast<double>(rng.below(static_cast<std::uint64_t>(height - static_cast<int>(h) + 1)));
+    const auto left = static_cast<double>(rng.below(static_cast<std::uint64_t>(width - static_cast<int>(w) + 1)));
     return {top, left, h, w};
   }
-  const double ratio = static_cast<double>(image.w) / image.h;
-  double w = image.w, h = image.h;
-  if (ratio < recipe.least_aspect) h = std::round(w / recipe.least_aspect);
-  if (ratio > recipe.most_aspect) w = std::round(h * recipe.most_aspect);
-  return {(image.h - h) / 2, (image.w - w) / 2, h, w};
+  double w = width, h = height;
+  if (w / h < recipe.least_aspect) h = std::max(1.0, std::round(w / recipe.least_aspect));
+  if (w / h > recipe.most_aspect) w = std::max(1.0, std::round(h * recipe.most_aspect));
+  return {(height - h) / 2, (width - w) / 2, h, w};
 }
 
-Region central_region(const Image& image, const Shape& shape) {
-  // Shorter side to 8/7 of the input, then the centre: in pixels of the image.
-  const double scale = std::min(static_cast<double>(image.h) / (shape.h * kEvaluationZoom),
-                                static_cast<double>(image.w) / (shape.w * kEvaluationZoom));
+Region central_region(int height, int width, const Shape& shape) {
+  const double scale = std::min(height / (shape.h * kEvaluationZoom), width / (shape.w * kEvaluationZoom));
   const double h = shape.h * scale, w = shape.w * scale;
-  return {(image.h - h) / 2, (image.w - w) / 2, h, w};
+  return {(height - h) / 2, (width - w) / 2, h, w};
 }
 
-/// Krizhevsky's colour noise: along the principal components of ImageNet's pixels (values of the original, on a scale of 255).
-std::array<float, 3> lighting(double sigma, Rng& rng) {
-  constexpr double kValue[3] = {55.46, 4.794, 1.148};
-  constexpr double kVector[3][3] = {{-0.5675, 0.7192, 0.4009}, {-0.5808, -0.0045, -0.8140}, {-0.5836, -0.6948, 0.4203}};
-  std::array<float, 3> shift{};
-  for (int k = 0; k < 3; ++k) {
-    const double alpha = sigma * rng.normal() * kValue[k];
-    for (std::size_t c = 0; c < 3; ++c) shift[c] += static_cast<float>(alpha * kVector[c][k]);
+/// One channel of the image, its corner at (top, left) of the field `to`; `outside` where the image is not.
+void lay(const Image& image, std::size_t channel, int top, int left, float scale, float offset, float outside,
+         const Shape& shape, float* to) {
+  const auto c = static_cast<std::size_t>(image.c), w = static_cast<std::size_t>(image.w);
+  const int first = std::clamp(left, 0, shape.w), last = std::clamp(left + image.w, first, shape.w);
+  for (int y = 0; y < shape.h; ++y, to += shape.w) {
+    const int from = y - top;
+    if (from < 0 || from >= image.h || first == last) {
+      std::fill(to, to + shape.w, outside);
+      continue;
+    }
+    std::fill(to, to + first, outside);
+    const std::uint8_t* p = image.pixels.data() +
+                            (static_cast<std::size_t>(from) * w + static_cast<std::size_t>(first - left)) * c + channel;
+    for (int x = first; x < last; ++x, p += c) to[x] = static_cast<float>(*p) * scale + offset;
+    std::fill(to + last, to + shape.w, outside);
   }
-  return shift;
 }
 
 }  // namespace
@@ -64,12 +74,12 @@ Recipe recipe_of(const std::string& kind, const std::string& augmentation) {
     r.deviation.fill(0.3530);
   } else if (kind == "cifar10") {
     r.training = Augment::PadCropFlip;
-    r.mean = {0.4914, 0.4822, 0.4465};  // CIFAR-10's training images, as customary
+    r.mean = {0.4914, 0.4822, 0.4465};  // CIFAR-10's training images, as customary [memory]
     r.deviation = {0.2470, 0.2435, 0.2616};
   } else {
     r.resize = kind == "imagenet_folder";
     r.training = r.resize ? Augment::RandomResizedCrop : Augment::None;
-    r.mean = {0.485, 0.456, 0.406};  // ImageNet's training images, as customary
+    r.mean = {0.485, 0.456, 0.406};  // ImageNet's training images, as customary [memory]
     r.deviation = {0.229, 0.224, 0.225};
   }
   if (augmentation == "none") r.training = Augment::None;
@@ -78,63 +88,67 @@ Recipe recipe_of(const std::string& kind, const std::string& augmentation) {
   return r;
 }
 
-int pixels_needed(const Recipe& recipe, const Shape& shape) {
-  return recipe.resize || recipe.training == Augment::RandomResizedCrop ? std::max(shape.h, shape.w) : 0;
+Draw draw_of(const Recipe& recipe, bool augment, std::uint64_t seed, std::int64_t epoch, std::int64_t sample,
+             int stored_h, int stored_w, const Shape& shape) {
+  LOCKSTEP_EXPECTS(stored_h > 0 && stored_w > 0);
+  const Augment kind = augment ? recipe.training : Augment::None;
+  Draw draw;
+  draw.top = (shape.h - stored_h) / 2;
+  draw.left = (shape.w - stored_w) / 2;
+  if (kind == Augment::None) {
+    if (recipe.resize) draw.region = central_region(stored_h, stored_w, shape);
+    return draw;
+  }
+  Rng rng(seed, "augmentation", stream_index(epoch, sample));
+  draw.flip = recipe.flip && rng.below(2) == 1;
+  if (kind == Augment::RandomResizedCrop) {
+    draw.region = random_region(stored_h, stored_w, recipe, rng);
+    draw.recolour = recipe.colours.jitter > 0 || recipe.colours.lighting > 0;
+  } else {
+    const auto range = static_cast<std::uint64_t>(2 * recipe.pad + 1);
+    draw.top += static_cast<int>(rng.below(range)) - recipe.pad;
+    draw.left += static_cast<int>(rng.below(range)) - recipe.pad;
+  }
+  return draw;
 }
 
 void prepare_image(const Image& image, const Recipe& recipe, bool augment, std::uint64_t seed, std::int64_t epoch,
                    std::int64_t sample, const Shape& shape, std::span<float> out) {
   LOCKSTEP_EXPECTS(static_cast<std::int64_t>(out.size()) == shape.elements() && image.c >= 1);
-  Rng rng(seed, "augmentation", static_cast<std::uint64_t>(epoch) << 40 | static_cast<std::uint64_t>(sample));
-  const Augment kind = augment ? recipe.training : Augment::None;
-  const bool flip = kind != Augment::None && recipe.flip && rng.below(2) == 1;
+  const Draw draw = draw_of(recipe, augment, seed, epoch, sample, image.stored_h(), image.stored_w(), shape);
+  const auto plane = static_cast<std::size_t>(shape.h) * static_cast<std::size_t>(shape.w);
+  const auto channels = static_cast<std::size_t>(shape.c), stored = static_cast<std::size_t>(image.c);
 
-  std::array<float, 3> scale{}, offset{}, shift{};
-  if (kind != Augment::None && recipe.lighting > 0) shift = lighting(recipe.lighting, rng);
+  std::array<float, 3> scale{}, offset{};
   for (std::size_t c = 0; c < 3; ++c) {
     scale[c] = static_cast<float>(1 / (255 * recipe.deviation[c]));
-    offset[c] = static_cast<float>(-recipe.mean[c] / recipe.deviation[c]) + shift[c] * scale[c];
+    offset[c] = static_cast<float>(-recipe.mean[c] / recipe.deviation[c]);
   }
-  const auto channel = [](std::size_t c) { return std::min<std::size_t>(c, 2); };
-  const auto plane = static_cast<std::size_t>(shape.h) * static_cast<std::size_t>(shape.w);
-  const auto source = [&](std::size_t c) {
-    return image.c == 1 ? 0 : std::min<std::size_t>(c, static_cast<std::size_t>(image.c) - 1);
-  };
-
-  const bool resized = kind == Augment::RandomResizedCrop || (recipe.resize && kind != Augment::PadCropFlip);
-  if (resized) {
-    const Region region =
-        kind == Augment::RandomResizedCrop ? random_region(image, recipe, rng) : central_region(image, shape);
-    thread_local std::vector<float> pixels;  // scratch
-    resample(image, region, shape.h, shape.w, pixels);
-    for (std::size_t c = 0; c < static_cast<std::size_t>(shape.c); ++c) {
-      float* to = out.data() + c * plane;
-      for (std::size_t i = 0; i < plane; ++i)
-        to[i] = pixels[i * static_cast<std::size_t>(image.c) + source(c)] * scale[channel(c)] + offset[channel(c)];
-      for (int y = 0; flip && y < shape.h; ++y) std::reverse(to + y * shape.w, to + (y + 1) * shape.w);
+  thread_local std::vector<float> scratch;
+  std::span<const float> pixels;  // [stored, H, W], if the image was resampled
+  if (draw.region) {
+    std::span<float> to = out;
+    if (stored != channels) {
+      scratch.resize(stored * plane);
+      to = scratch;
     }
-    return;
+    resample(image, image.here(*draw.region), shape.h, shape.w, to);
+    if (draw.recolour && channels == 3 && stored == 3) {
+      Rng rng(seed, "colours", stream_index(epoch, sample));
+      change_colours(recipe.colours, rng, plane, to);
+    }
+    pixels = to;
   }
-  // The image is laid on a field of zeros (after normalising: black idx borders stay what the images' own borders are), centred, or shifted by up to `pad`.
-  int top = (shape.h - image.h) / 2, left = (shape.w - image.w) / 2;
-  if (kind == Augment::PadCropFlip) {
-    const auto range = static_cast<std::uint64_t>(2 * recipe.pad + 1);
-    top += static_cast<int>(rng.below(range)) - recipe.pad;
-    left += static_cast<int>(rng.below(range)) - recipe.pad;
-  }
-  for (std::size_t c = 0; c < static_cast<std::size_t>(shape.c); ++c) {
+  for (std::size_t c = 0; c < channels; ++c) {
+    const std::size_t from = std::min(c, stored - 1), as = std::min<std::size_t>(c, 2);
     float* to = out.data() + c * plane;
-    const float outside = image.c == 1 ? offset[channel(c)] : 0.0f;
-    for (int y = 0; y < shape.h; ++y) {
-      for (int x = 0; x < shape.w; ++x) {
-        const int from_y = y - top, from_x = (flip ? shape.w - 1 - x : x) - left;
-        const bool inside = 0 <= from_y && from_y < image.h && 0 <= from_x && from_x < image.w;
-        const std::size_t at =
-            (static_cast<std::size_t>(from_y) * static_cast<std::size_t>(image.w) + static_cast<std::size_t>(from_x)) *
-            static_cast<std::size_t>(image.c);
-        *to++ = inside ? image.pixels[at + source(c)] * scale[channel(c)] + offset[channel(c)] : outside;
-      }
+    if (draw.region) {
+      const float* p = pixels.data() + from * plane;
+      for (std::size_t i = 0; i < plane; ++i) to[i] = p[i] * scale[as] + offset[as];
+    } else {
+      lay(image, from, draw.top, draw.left, scale[as], offset[as], stored == 1 ? offset[as] : 0.0f, shape, to);
     }
+    for (int y = 0; draw.flip && y < shape.h; ++y) std::reverse(to + y * shape.w, to + (y + 1) * shape.w);
   }
 }
 

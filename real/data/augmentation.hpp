@@ -1,42 +1,66 @@
-// From stored pixels to the network's input: crop, resample, flip, normalise.
+// From stored pixels to the network's input: crop, resample, flip, change colours, normalise.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "core/model/graph.hpp"
-#include "real/data/dataset.hpp"
+#include "real/data/colour.hpp"
+#include "real/data/image.hpp"
 
 namespace lockstep {
 
 enum class Augment { None, PadCropFlip, RandomResizedCrop };
 
-/// What is done to images of one data set.
+/// What is done to the images of one data set.
+///   evaluation, and None: with `resize` the shorter side goes to 8/7 of the input (256 for 224) and the central crop
+///       is taken, both in one resampling without rounding to whole pixels between (torchvision rounds: up to half a
+///       pixel apart). Without, the image is centred in the input, cut where it is larger and padded where it is
+///       smaller;
+///   PadCropFlip: as without `resize`, moved by up to `pad` pixels each way, and flipped with probability 1/2
+///       (He et al. 2016, section 4.2);
+///   RandomResizedCrop: a part of random area and aspect ratio, resampled to the input, and flipped with probability
+///       1/2 (Szegedy et al. 2015, section 6 [memory]; Goyal et al. 2017, section 5.1). Area uniform, aspect ratio
+///       uniform in its logarithm; after ten draws that do not fit, the largest central part of a permitted shape.
+/// Padding is 0 after normalising (He et al.); around grey images it is black as their own border is (28 x 28 in
+/// 32 x 32).
 struct Recipe {
   Augment training = Augment::None;
-  bool resize =
-      false;  ///< evaluation: shorter side to 8/7 of the input, then the central crop; else the image is centred and padded with the mean
-  double least_area = 0.08, most_area = 1.0, least_aspect = 3.0 / 4,
-         most_aspect = 4.0 / 3;  ///< RandomResizedCrop (Szegedy et al. 2015; Goyal, section 5.1)
-  double lighting =
-      0;  ///< sigma of the colour noise along the principal axes of ImageNet (Krizhevsky et al. 2012, section 4.1): 0.1; 0 = off
-  int pad = 4;  ///< PadCropFlip (He et al. 2016, section 4.2)
+  bool resize = false;
+  int pad = 4;                                           ///< pixels, >= 0
+  double least_area = 0.08, most_area = 1.0;             ///< of the image, 0 < least <= most <= 1
+  double least_aspect = 3.0 / 4, most_aspect = 4.0 / 3;  ///< width / height
   bool flip = true;
+  ColourNoise colours;                               ///< with RandomResizedCrop, if image and input have three channels
   std::array<double, 3> mean{}, deviation{1, 1, 1};  ///< of pixels in [0, 1], per channel
 };
 
-/// The usual recipe of a kind of data; `augmentation` as in the run file: auto takes the kind's, the others replace the training part.
+/// The usual recipe of a kind of data; `augmentation` as in the run file: auto takes the kind's, the others replace the
+/// training part.
 Recipe recipe_of(const std::string& kind, const std::string& augmentation);
 
-/// Writes `out` as [C, H, W] fp32: (pixel / 255 - mean) / deviation. Grey images are repeated over the channels. With `augment` a pure function of
-/// (seed, epoch, sample) and the image, whoever computes it; without it, of the image alone. Resampling is bilinear with the filter widened when shrinking
-/// (as Pillow and torchvision with antialiasing do), from the cropped region straight to the output.
+/// What chance decided for one image.
+struct Draw {
+  std::optional<Region>
+      region;  ///< of the stored image, resampled to the input; else the image itself is laid at (top, left)
+  int top = 0, left = 0;
+  bool flip = false;
+  bool recolour = false;
+};
+
+/// A pure function of its arguments: the same on any rank, thread and in any order. Without `augment` of the sizes
+/// alone. 0 <= epoch < 2^23, 0 <= sample < 2^40.
+Draw draw_of(const Recipe& recipe, bool augment, std::uint64_t seed, std::int64_t epoch, std::int64_t sample,
+             int stored_h, int stored_w, const Shape& shape);
+
+/// Writes `out` as [C, H, W] fp32: (pixel / 255 - mean) / deviation, for the draw of the same arguments. Grey images
+/// are repeated over the channels; of more channels than `shape` has, the first are taken. `image` must hold what
+/// draw_of() wants of it (Wanted in dataset.hpp). resample() says how resampling compares with others. Cost: one pass
+/// over the output, and the resampling.
 void prepare_image(const Image& image, const Recipe& recipe, bool augment, std::uint64_t seed, std::int64_t epoch,
                    std::int64_t sample, const Shape& shape, std::span<float> out);
-
-/// Pixels across that prepare_image() can use of an image: what a reader should keep. 0 = all.
-int pixels_needed(const Recipe& recipe, const Shape& shape);
 
 }  // namespace lockstep

@@ -27,8 +27,8 @@ class Cifar final : public Dataset {
       if (!in.is_open()) {
         fault("there is no such file");
       } else if (bytes.empty() || bytes.size() % kRecord != 0) {
-        fault(fmt::format("has {} bytes; expected a multiple of {}, a label and 3 x 32 x 32 pixels", bytes.size(),
-                          kRecord));
+        fault(fmt::format("has {} bytes; expected a multiple of {}, a label and 3 x 32 x 32 pixels",
+                          fmt::group_digits(bytes.size()), fmt::group_digits(kRecord)));
       } else {
         for (std::size_t r = 0; r < bytes.size() / kRecord; ++r) {
           const int label = static_cast<unsigned char>(bytes[r * kRecord]);
@@ -44,12 +44,15 @@ class Cifar final : public Dataset {
   }
   std::int64_t size() const override { return static_cast<std::int64_t>(records_.size() / kRecord); }
   int classes() const override { return kClasses; }
-  std::string description() const override { return fmt::format("{} images of 32 x 32 in {}", size(), place_); }
-  void read(std::int64_t index, int, Image& out) const override {
+  std::string description() const override {
+    return fmt::format("{} images of 32 x 32 in {}", fmt::group_digits(size()), place_);
+  }
+  void read(std::int64_t index, const WantedOf&, Image& out) const override {
     const auto* record =
         reinterpret_cast<const std::uint8_t*>(records_.data()) + static_cast<std::size_t>(index) * kRecord;
     out.c = 3;
     out.h = out.w = 32;
+    out.view = {};
     out.label = record[0];
     out.pixels.resize(3 * kPlane);
     for (std::size_t p = 0; p < kPlane; ++p) {

@@ -1,47 +1,83 @@
 #include "real/data/dataset.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "core/base/rng.hpp"
+#include "real/data/order.hpp"
 
 namespace lockstep {
 
 namespace {
+
+/// How the images of a class differ from others': a grating of `across` and `down` stripes, `level` times as strong in
+/// each channel.
+struct Pattern {
+  int across = 1, down = 1;
+  std::array<int, 3> level{};
+};
+
+/// A different pattern for every class while there are enough (49 gratings in 26 colours): the seed decides which.
+std::vector<Pattern> patterns(int classes, int channels, std::uint64_t seed) {
+  constexpr int kStripes = 7, kLevels = 3;
+  const int coloured = std::min(channels, 3);
+  int colours = -1;  // not all channels dark
+  for (int c = 0, all = 1; c < coloured; ++c) colours = (all *= kLevels) - 1;
+  const int kinds = kStripes * kStripes * colours;
+  const auto order = epoch_order(seed, 0, kinds);  // a shuffle like any other
+  std::vector<Pattern> out;
+  for (int label = 0; label < classes; ++label) {
+    int kind = order[static_cast<std::size_t>(label % kinds)];
+    Pattern p;
+    p.across = 1 + kind % kStripes;
+    kind /= kStripes;
+    p.down = 1 + kind % kStripes;
+    int colour = 1 + kind / kStripes;
+    for (int c = 0; c < coloured; ++c, colour /= kLevels) p.level[static_cast<std::size_t>(c)] = colour % kLevels;
+    out.push_back(p);
+  }
+  return out;
+}
 
 class Synthetic final : public Dataset {
  public:
   Synthetic(std::int64_t images, Split split, const Shape& input, int classes, std::uint64_t seed)
       : images_(images),
         input_(input),
-        classes_(classes),
         seed_(seed),
-        purpose_(split == Split::Training ? "synthetic training" : "synthetic validation") {}
+        purpose_(split == Split::Training ? "synthetic training" : "synthetic validation"),
+        patterns_(patterns(classes, input.c, seed)) {}
 
   std::int64_t size() const override { return images_; }
-  int classes() const override { return classes_; }
+  int classes() const override { return static_cast<int>(patterns_.size()); }
   std::string description() const override {
-    return fmt::format("{} synthetic images of {} x {}", images_, input_.h, input_.w);
+    return fmt::format("{} synthetic images of {} x {}", fmt::group_digits(images_), input_.h, input_.w);
   }
-  void read(std::int64_t index, int, Image& out) const override {
+  void read(std::int64_t index, const WantedOf&, Image& out) const override {
     Rng rng(seed_, purpose_, static_cast<std::uint64_t>(index));
     out.c = input_.c;
     out.h = input_.h;
     out.w = input_.w;
-    out.label = static_cast<int>(rng.below(static_cast<std::uint64_t>(classes_)));
+    out.view = {};
+    out.label = static_cast<int>(rng.below(patterns_.size()));
     out.pixels.resize(static_cast<std::size_t>(input_.elements()));
-    // Two gratings, chosen by the class, in noise: easy enough to learn, too hard to know from one pixel.
-    Rng pattern(seed_, "synthetic class", static_cast<std::uint64_t>(out.label));
-    const auto a = 1 + static_cast<int>(pattern.below(7)), b = 1 + static_cast<int>(pattern.below(7));
-    const auto shift = static_cast<int>(rng.below(8));
+    const Pattern& pattern = patterns_[static_cast<std::size_t>(out.label)];
+    const auto shift = static_cast<int>(rng.below(8));  // no pixel alone tells the class
+    constexpr int kStrength = 48;                       // of a level, in noise of 0 to 127
     std::size_t at = 0;
+    std::uint32_t noise = 0;
     for (int y = 0; y < out.h; ++y) {
       for (int x = 0; x < out.w; ++x) {
-        const int wave = ((a * x + shift) / 8 + (b * y) / 8) % 2 * 96;
-        for (int c = 0; c < out.c; ++c)
-          out.pixels[at++] = static_cast<std::uint8_t>(wave + static_cast<int>(rng.next_u32() >> 25));
+        const int lit = ((pattern.across * x + shift) / 8 + pattern.down * y / 8) % 2;
+        for (int c = 0; c < out.c; ++c) {
+          if (at % 4 == 0) noise = rng.next_u32();
+          out.pixels[at++] = static_cast<std::uint8_t>(
+              lit * kStrength * pattern.level[static_cast<std::size_t>(c % 3)] + static_cast<int>(noise & 127));
+          noise >>= 8;
+        }
       }
     }
   }
@@ -49,9 +85,9 @@ class Synthetic final : public Dataset {
  private:
   std::int64_t images_;
   Shape input_;
-  int classes_;
   std::uint64_t seed_;
   const char* purpose_;
+  std::vector<Pattern> patterns_;
 };
 
 }  // namespace
@@ -69,22 +105,25 @@ std::unique_ptr<Dataset> open_dataset(const DataSpec& data, Split split, const S
   if (data.path.empty())
     throw ConfigError("run file", "data.path",
                       fmt::format("missing; expected the directory with the images of kind {}", data.kind));
-  if (!std::filesystem::is_directory(data.path))
-    throw ConfigError("run file", "data.path", fmt::format("\"{}\" is not a directory", data.path));
+  std::error_code code;
+  if (!std::filesystem::is_directory(data.path, code))
+    throw ConfigError("run file", "data.path",
+                      fmt::format("\"{}\" is not a directory{}", data.path, code ? ": " + code.message() : ""));
   if (data.kind == "idx") set = open_idx(data.path, split);
   if (data.kind == "cifar10") set = open_cifar10(data.path, split);
   if (data.kind == "imagenet_folder") set = open_image_folder(data.path, split);
   LOCKSTEP_EXPECTS(set != nullptr);
+  std::vector<Fault> faults;
   if (set->classes() > classes)
-    throw ConfigError(
-        "run file", "model.classes",
-        fmt::format("the model tells {} classes apart, but there are {} in {}", classes, set->classes(), data.path));
-  const char* key = split == Split::Training ? "data.training_images" : "data.validation_images";
+    faults.push_back(
+        {"run file", "model.classes",
+         fmt::format("the model tells {} classes apart, but there are {} in {}", classes, set->classes(), data.path)});
   if (wanted > set->size())
-    throw ConfigError(
-        "run file", key,
-        fmt::format("{} images, but there are {}; expected at most that many (fewer use the first ones): {}", wanted,
-                    set->size(), set->description()));
+    faults.push_back(
+        {"run file", split == Split::Training ? "data.training_images" : "data.validation_images",
+         fmt::format("{} images, but there are {}; expected at most that many (fewer use the first ones): {}",
+                     fmt::group_digits(wanted), fmt::group_digits(set->size()), set->description())});
+  if (!faults.empty()) throw ConfigError(std::move(faults));
   return set;
 }
 

@@ -3,27 +3,30 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "core/model/graph.hpp"
 #include "core/spec/run_spec.hpp"
+#include "real/data/image.hpp"
 
 namespace lockstep {
-
-/// Pixels row by row, channels of a pixel together.
-struct Image {
-  int c = 0, h = 0, w = 0;
-  std::vector<std::uint8_t> pixels;  ///< [h, w, c]
-  int label = 0;
-};
 
 /// One image cannot be read; the others can. Names the file (or the record) and the reason.
 class BrokenImage : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+/// What will be used of an image: a part of it, which will be resampled to out_h x out_w pixels.
+struct Wanted {
+  Region part;  ///< in pixels of the stored image, inside it
+  int out_h = 0, out_w = 0;
+};
+
+/// Asked once the size of the stored image is known. Empty: all of the image is wanted, pixel by pixel.
+using WantedOf = std::function<Wanted(int stored_h, int stored_w)>;
 
 class Dataset {
  public:
@@ -32,20 +35,24 @@ class Dataset {
   virtual int classes() const = 0;
   /// "60,000 images of 28 x 28 in /data/train-images-idx3-ubyte.gz".
   virtual std::string description() const = 0;
-  /// 0 <= index < size(). Any thread may call it at any time. `target`: pixels that will be needed across; a reader may return a smaller version
-  /// of the image that still has them. Throws BrokenImage.
-  virtual void read(std::int64_t index, int target, Image& out) const = 0;
+  /// 0 <= index < size(). Any thread may call it at any time. A reader may leave out what is not wanted and return a
+  /// smaller version of the rest, as `Image::view` then says. `out` keeps its memory. Throws BrokenImage.
+  virtual void read(std::int64_t index, const WantedOf& wanted, Image& out) const = 0;
 };
 
 enum class Split { Training, Validation };
 
 /// The images of `data.kind` below `data.path`:
-///   idx:             train-images-idx3-ubyte and train-labels-idx1-ubyte, t10k-..., plain or .gz (MNIST, Fashion-MNIST);
+///   idx:             train-images-idx3-ubyte and train-labels-idx1-ubyte, t10k-..., plain or .gz (MNIST and
+///                    Fashion-MNIST);
 ///   cifar10:         data_batch_1.bin to 5, test_batch.bin;
-///   imagenet_folder: train/CLASS/*.JPEG, val/CLASS/*.JPEG; a class is the position of its folder's name in sorted order;
-///   synthetic:       of the model's input size, a pattern per class and noise, a function of (seed, index) alone.
-/// `input` and `classes` are those of the model: more classes in the data than in the model are a fault. Throws ConfigError with every fault
-/// found, each with the file, what was expected and what was found.
+///   imagenet_folder: train/CLASS/*.JPEG, val/CLASS/*.JPEG (also .jpg, .jpeg); a class is the position of its folder's
+///                    name in sorted order. Names that begin with a dot are no part of it;
+///   synthetic:       of the model's input size, a pattern per class in noise, a function of (seed, index) alone; all
+///                    classes differ (up to 1,274).
+/// idx and cifar10 are kept in memory whole; of an image folder the names are. `input` and `classes` are those of the
+/// model: more classes in the data than in the model are a fault. Throws ConfigError with every fault found, each with
+/// the file, what was expected and what was found.
 std::unique_ptr<Dataset> open_dataset(const DataSpec& data, Split split, const Shape& input, int classes,
                                       std::uint64_t seed);
 

@@ -44,7 +44,8 @@ struct Idx {
 
 fs::path find(const fs::path& directory, const std::string& name) {
   for (const std::string suffix : {"", ".gz"}) {
-    if (fs::exists(directory / (name + suffix))) return directory / (name + suffix);
+    std::error_code code;
+    if (fs::exists(directory / (name + suffix), code)) return directory / (name + suffix);
   }
   throw ConfigError((directory / name).string(), "data.path", "there is no such file, and none with .gz");
 }
@@ -69,7 +70,7 @@ Idx read_idx(const fs::path& path, std::size_t dimensions) {
   }
   const auto expected = static_cast<std::int64_t>(idx.begin) + total;
   if (static_cast<std::int64_t>(b.size()) != expected)
-    refuse(fmt::format("has {} bytes, its header says {}", b.size(), expected));
+    refuse(fmt::format("has {} bytes, its header says {}", fmt::group_digits(b.size()), fmt::group_digits(expected)));
   return idx;
 }
 
@@ -77,9 +78,9 @@ class IdxSet final : public Dataset {
  public:
   IdxSet(Idx images, Idx labels) : images_(std::move(images)), labels_(std::move(labels)) {
     if (images_.dims[0] != labels_.dims[0])
-      throw ConfigError(
-          labels_.path.string(), "data.path",
-          fmt::format("{} labels for the {} images of {}", labels_.dims[0], images_.dims[0], images_.path.string()));
+      throw ConfigError(labels_.path.string(), "data.path",
+                        fmt::format("{} labels for the {} images of {}", fmt::group_digits(labels_.dims[0]),
+                                    fmt::group_digits(images_.dims[0]), images_.path.string()));
     if (images_.dims[0] == 0 || images_.dims[1] == 0 || images_.dims[2] == 0)
       throw ConfigError(images_.path.string(), "data.path", "holds no images");
     classes_ =
@@ -88,10 +89,12 @@ class IdxSet final : public Dataset {
   std::int64_t size() const override { return images_.dims[0]; }
   int classes() const override { return classes_; }
   std::string description() const override {
-    return fmt::format("{} images of {} x {} in {}", size(), images_.dims[1], images_.dims[2], images_.path.string());
+    return fmt::format("{} images of {} x {} in {}", fmt::group_digits(size()), images_.dims[1], images_.dims[2],
+                       images_.path.string());
   }
-  void read(std::int64_t index, int, Image& out) const override {
+  void read(std::int64_t index, const WantedOf&, Image& out) const override {
     out.c = 1;
+    out.view = {};
     out.h = static_cast<int>(images_.dims[1]);
     out.w = static_cast<int>(images_.dims[2]);
     const std::size_t each = static_cast<std::size_t>(out.h) * static_cast<std::size_t>(out.w);

@@ -1,12 +1,23 @@
 #include "real/data/loader.hpp"
 
 #include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
 
 #include "core/base/error.hpp"
 
 namespace lockstep {
 
+namespace {
+
+constexpr int kMostReplacements = 100;   // images in a row that cannot be read
+constexpr std::size_t kMostAtOnce = 16;  // images that a thread takes: locking costs as much as a small image
+
+}  // namespace
+
 Loader::Loader(const Dataset& dataset, LoaderOptions options) : dataset_(dataset), options_(std::move(options)) {
+  LOCKSTEP_EXPECTS(options_.threads >= 0 && options_.depth >= 1);
   for (int t = 0; t < options_.threads; ++t) threads_.emplace_back([this] { work(); });
 }
 
@@ -22,6 +33,7 @@ Loader::~Loader() {
 void Loader::request(BatchRequest request) {
   auto job = std::make_shared<Job>();
   const std::lock_guard lock(mutex_);
+  LOCKSTEP_EXPECTS(std::ssize(jobs_) < options_.depth);
   if (!spare_.empty()) {
     job->batch = std::move(spare_.back());
     spare_.pop_back();
@@ -40,30 +52,41 @@ std::int64_t Loader::outstanding() const {
 }
 
 Batch Loader::next() {
+  const auto begin = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
   LOCKSTEP_EXPECTS(!jobs_.empty());
   const std::shared_ptr<Job> job = jobs_.front();
   const std::size_t n = job->request.samples.size();
   if (threads_.empty()) {
     lock.unlock();
-    for (std::size_t i = 0; i < n; ++i) make(*job, i);
+    for (; job->taken < n && !job->failure; ++job->taken) try_make(*job, job->taken);
     lock.lock();
   } else {
     done_.wait(lock, [&] { return job->done == n; });
   }
   jobs_.pop_front();
-  if (job->failure) std::rethrow_exception(job->failure);
+  waited_ += Time::seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  if (job->failure) {
+    spare_.push_back(std::move(job->batch));
+    std::rethrow_exception(job->failure);
+  }
   return std::move(job->batch);
 }
 
 void Loader::recycle(Batch batch) {
   const std::lock_guard lock(mutex_);
-  spare_.push_back(std::move(batch));
+  if (std::ssize(spare_) < options_.depth) spare_.push_back(std::move(batch));
 }
 
 std::vector<std::string> Loader::broken() const {
   const std::lock_guard lock(mutex_);
-  return broken_;
+  return {broken_.begin(), broken_.end()};
+}
+
+/// Few enough that all threads have work to the end of the batch.
+std::size_t Loader::portion(const Job& job) const {
+  const std::size_t left = job.request.samples.size() - job.taken;
+  return std::clamp<std::size_t>(left / (2 * threads_.size()), 1, kMostAtOnce);
 }
 
 void Loader::work() {
@@ -71,25 +94,30 @@ void Loader::work() {
   while (true) {
     std::shared_ptr<Job> job;
     work_.wait(lock, [&] {
-      for (const auto& j : jobs_) {
-        if (j->taken < j->request.samples.size()) {
-          job = j;
-          break;
-        }
-      }
+      const auto open =
+          std::find_if(jobs_.begin(), jobs_.end(), [](const auto& j) { return j->taken < j->request.samples.size(); });
+      if (open != jobs_.end()) job = *open;
       return stop_ || job;
     });
     if (stop_) return;
-    const std::size_t i = job->taken++;
+    const std::size_t first = job->taken, count = portion(*job);
+    job->taken += count;
     lock.unlock();
-    try {
-      make(*job, i);
-    } catch (...) {
-      const std::lock_guard failed(mutex_);
-      if (!job->failure) job->failure = std::current_exception();
-    }
+    for (std::size_t i = first; i < first + count && !stop_; ++i) try_make(*job, i);
     lock.lock();
-    if (++job->done == job->request.samples.size()) done_.notify_all();
+    job->done += count;
+    if (job->done == job->request.samples.size()) done_.notify_all();
+  }
+}
+
+void Loader::try_make(Job& job, std::size_t i) {
+  try {
+    make(job, i);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    if (job.failure && job.failed_at < i) return;
+    job.failure = std::current_exception();
+    job.failed_at = i;
   }
 }
 
@@ -97,27 +125,38 @@ void Loader::make(Job& job, std::size_t i) {
   const BatchRequest& request = job.request;
   const auto elements = static_cast<std::size_t>(options_.shape.elements());
   const std::span<float> out(job.batch.images.data() + i * elements, elements);
+  const std::int64_t wished = request.samples[i], size = dataset_.size();
+  LOCKSTEP_EXPECTS(0 <= wished && wished < size);
+  const WantedOf wanted = [&](int h, int w) -> Wanted {
+    const Draw draw =
+        draw_of(options_.recipe, request.augment, options_.seed, request.epoch, wished, h, w, options_.shape);
+    if (draw.region) return {*draw.region, options_.shape.h, options_.shape.w};
+    return {{0, 0, static_cast<double>(h), static_cast<double>(w)}, h, w};
+  };
   thread_local Image image;  // keeps its memory
-  const std::int64_t size = dataset_.size();
-  for (std::int64_t step = 0; step < size; ++step) {
-    const std::int64_t sample = (request.samples[i] + step) % size;
+  std::string reason;
+  for (std::int64_t step = 0; step < std::min<std::int64_t>(size, kMostReplacements); ++step) {
     try {
-      dataset_.read(sample, pixels_needed(options_.recipe, options_.shape), image);
-      prepare_image(image, options_.recipe, request.augment, options_.seed, request.epoch, request.samples[i],
-                    options_.shape, out);
+      dataset_.read((wished + step) % size, wanted, image);
+      prepare_image(image, options_.recipe, request.augment, options_.seed, request.epoch, wished, options_.shape, out);
       job.batch.labels[i] = image.label;
       return;
     } catch (const BrokenImage& e) {
+      reason = e.what();
       const std::lock_guard lock(mutex_);
-      if (std::find(broken_.begin(), broken_.end(), e.what()) == broken_.end()) broken_.push_back(e.what());
-      if (options_.on_broken == OnBroken::Fail)
-        throw ConfigError("data", "data.broken",
-                          std::string(e.what()) + " (data.broken = \"skip\" goes on without it)");
+      broken_.insert(reason);
     }
-    if (!request.training) break;
+    if (options_.on_broken == OnBroken::Fail)
+      throw ConfigError("data", "data.broken", reason + " (data.broken = \"skip\" goes on without it)");
+    if (!request.training) {
+      std::fill(out.begin(), out.end(), 0.0f);
+      job.batch.labels[i] = -1;
+      return;
+    }
   }
-  std::fill(out.begin(), out.end(), 0.0f);
-  job.batch.labels[i] = -1;
+  throw ConfigError("data", "data.path",
+                    fmt::format("{} images in a row cannot be read, the last is {}",
+                                std::min<std::int64_t>(size, kMostReplacements), reason));
 }
 
 }  // namespace lockstep

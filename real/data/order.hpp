@@ -6,8 +6,8 @@
 
 namespace lockstep {
 
-/// One global shuffle per epoch, the same on every rank; ranks take consecutive parts of it (Goyal et al. 2017, section 3). A permutation of
-/// 0 .. images - 1 by Fisher and Yates, a function of (seed, epoch).
+/// One global shuffle per epoch, the same on every rank; ranks take consecutive parts of it (Goyal et al. 2017, section
+/// 3). A permutation of 0 .. images - 1 by Fisher and Yates, a function of (seed, epoch).
 std::vector<std::int32_t> epoch_order(std::uint64_t seed, std::int64_t epoch, std::int64_t images);
 
 }  // namespace lockstep

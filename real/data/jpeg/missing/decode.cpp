@@ -10,6 +10,6 @@ void require_jpeg() {
       "this program was built without libjpeg; install libjpeg-dev and build again, or take another kind");
 }
 
-void decode_jpeg(std::span<const char>, int, const std::string&, Image&) { require_jpeg(); }
+void decode_jpeg(std::span<const char>, const WantedOf&, const std::string&, Image&) { require_jpeg(); }
 
 }  // namespace lockstep
