@@ -31,7 +31,7 @@ class BatchNorm final : public LayerRun {
     if (!c.training()) flags_ |= normalization_flags::use_global_stats;
     if (fused_relu_) flags_ |= normalization_flags::fuse_norm_relu;
     pd_ = dnnl::batch_normalization_forward::primitive_desc(
-        dnnl::batch_normalization_forward::desc(c.forward_kind(), src, epsilon_, flags_), c.engine);
+        dnnl::batch_normalization_forward::desc(c.forward_kind(), src, epsilon_, flags_), c.attributes, c.engine);
     const Desc channels({b.layer.out.c}, Type::f32, Tag::x);
     count_ = static_cast<double>(c.images) * b.layer.out.h * b.layer.out.w;
     gamma_.id = b.tensor(TensorRole::Gamma)->id;
@@ -42,7 +42,7 @@ class BatchNorm final : public LayerRun {
     beta_.copies.push_back(c.allocate(channels));
     mean_ = c.allocate(pd_.mean_desc());
     variance_ = c.allocate(pd_.variance_desc());
-    out_.data = c.allocate(pd_.dst_desc());
+    out_.data = c.output(pd_.dst_desc());
     Arguments arguments{
         {DNNL_ARG_SRC, in_.data},          {DNNL_ARG_DST, out_.data}, {DNNL_ARG_SCALE, gamma_.copies[0]},
         {DNNL_ARG_SHIFT, beta_.copies[0]}, {DNNL_ARG_MEAN, mean_},    {DNNL_ARG_VARIANCE, variance_}};
@@ -50,7 +50,7 @@ class BatchNorm final : public LayerRun {
       workspace_ = c.allocate(pd_.workspace_desc());
       arguments.emplace(DNNL_ARG_WORKSPACE, workspace_);
     }
-    forward_ = Call(dnnl::batch_normalization_forward(pd_), std::move(arguments));
+    forward_ = Call(c, pd_, std::move(arguments));
     if (other_ != nullptr) addend_ = reordered(c, other_->data, out_.data.get_desc());
   }
 
@@ -59,8 +59,8 @@ class BatchNorm final : public LayerRun {
     // What comes back through the ReLU goes unchanged to the other input of the addition.
     output_ = reordered(c, out_.gradient, data);
     const dnnl::batch_normalization_backward::primitive_desc pd(
-        dnnl::batch_normalization_backward::desc(dnnl::prop_kind::backward, data, data, epsilon_, flags_), c.engine,
-        pd_);
+        dnnl::batch_normalization_backward::desc(dnnl::prop_kind::backward, data, data, epsilon_, flags_), c.attributes,
+        c.engine, pd_);
     const Desc channels = gamma_.plain;
     gamma_gradient_ = ParameterGradient(c, gamma_.id, channels, channels);
     beta_gradient_ = ParameterGradient(c, beta_.id, channels, channels);
@@ -69,7 +69,7 @@ class BatchNorm final : public LayerRun {
       handed_over_ = true;
     } else if (other_ != nullptr) {
       other_slot_ = GradientSlot(c, *other_, data);
-      to_other_ = copy_of(output_.to, other_slot_.target());
+      to_other_ = copy_of(c, output_.to, other_slot_.target());
     }
     slot_ = GradientSlot(c, in_, data);
     Arguments arguments{{DNNL_ARG_SRC, in_.data},
@@ -82,7 +82,7 @@ class BatchNorm final : public LayerRun {
                         {DNNL_ARG_DIFF_SCALE, gamma_gradient_.computed()},
                         {DNNL_ARG_DIFF_SHIFT, beta_gradient_.computed()}};
     if (fused_relu_) arguments.emplace(DNNL_ARG_WORKSPACE, workspace_);
-    backward_ = Call(dnnl::batch_normalization_backward(pd), std::move(arguments));
+    backward_ = Call(c, pd, std::move(arguments));
     if (!handed_over_ || output_.call) c.pool.give_back(out_.gradient);
   }
 

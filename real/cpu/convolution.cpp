@@ -30,13 +30,13 @@ class Convolution final : public LayerRun {
                                                     pads_, pads_)
                   : dnnl::convolution_forward::desc(c.forward_kind(), algorithm_, src_, weights_, dst_, strides_, pads_,
                                                     pads_);
-    pd_ = dnnl::convolution_forward::primitive_desc(desc, c.engine);
+    pd_ = dnnl::convolution_forward::primitive_desc(desc, c.attributes, c.engine);
 
     weight_.id = b.tensor(TensorRole::Weight)->id;
     weight_.plain = Desc(weight_dims, Type::f32, l.groups > 1 ? Tag::goihw : Tag::oihw);
     weight_.copies.push_back(c.allocate(pd_.weights_desc()));
     input_ = reordered(c, in_.data, pd_.src_desc());
-    out_.data = c.allocate(pd_.dst_desc());
+    out_.data = c.output(pd_.dst_desc());
     Arguments arguments{{DNNL_ARG_SRC, input_.to}, {DNNL_ARG_WEIGHTS, weight_.copies[0]}, {DNNL_ARG_DST, out_.data}};
     if (has_bias_) {
       bias_parameter_.id = b.tensor(TensorRole::Bias)->id;
@@ -44,7 +44,7 @@ class Convolution final : public LayerRun {
       bias_parameter_.copies.push_back(c.allocate(bias_));
       arguments.emplace(DNNL_ARG_BIAS, bias_parameter_.copies[0]);
     }
-    forward_ = Call(dnnl::convolution_forward(pd_), std::move(arguments));
+    forward_ = Call(c, pd_, std::move(arguments));
   }
 
   void build_backward(Context& c) override {
@@ -54,7 +54,7 @@ class Convolution final : public LayerRun {
             ? dnnl::convolution_backward_weights::desc(algorithm_, src_, weights_fp32, bias_, dst_, strides_, pads_,
                                                        pads_)
             : dnnl::convolution_backward_weights::desc(algorithm_, src_, weights_fp32, dst_, strides_, pads_, pads_);
-    const dnnl::convolution_backward_weights::primitive_desc wgrad(desc, c.engine, pd_);
+    const dnnl::convolution_backward_weights::primitive_desc wgrad(desc, c.attributes, c.engine, pd_);
     wgrad_input_ = reordered(c, input_.to, wgrad.src_desc());
     wgrad_output_ = reordered(c, out_.gradient, wgrad.diff_dst_desc());
     weight_gradient_ = ParameterGradient(c, weight_.id, weight_.plain, wgrad.diff_weights_desc());
@@ -65,12 +65,12 @@ class Convolution final : public LayerRun {
       bias_gradient_ = ParameterGradient(c, bias_parameter_.id, bias_, bias_);
       arguments.emplace(DNNL_ARG_DIFF_BIAS, bias_gradient_.computed());
     }
-    backward_weights_ = Call(dnnl::convolution_backward_weights(wgrad), std::move(arguments));
+    backward_weights_ = Call(c, wgrad, std::move(arguments));
 
     if (data_gradient_) {
       const dnnl::convolution_backward_data::primitive_desc dgrad(
-          dnnl::convolution_backward_data::desc(algorithm_, src_, weights_, dst_, strides_, pads_, pads_), c.engine,
-          pd_);
+          dnnl::convolution_backward_data::desc(algorithm_, src_, weights_, dst_, strides_, pads_, pads_), c.attributes,
+          c.engine, pd_);
       memory weights = weight_.copies[0];
       if (dgrad.weights_desc() != weights.get_desc()) {
         weights = c.allocate(dgrad.weights_desc());
@@ -81,7 +81,7 @@ class Convolution final : public LayerRun {
                           : reordered(c, out_.gradient, dgrad.diff_dst_desc());
       slot_ = GradientSlot(c, in_, dgrad.diff_src_desc());
       backward_data_ = Call(
-          dnnl::convolution_backward_data(dgrad),
+          c, dgrad,
           {{DNNL_ARG_DIFF_DST, dgrad_output_.to}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, slot_.target()}});
     }
     c.pool.give_back(out_.gradient);

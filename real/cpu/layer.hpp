@@ -21,8 +21,8 @@ namespace lockstep::cpu {
 using Desc = dnnl::memory::desc;
 using Arguments = std::unordered_map<int, dnnl::memory>;
 
-/// Buffers of gradients, handed from layers that are done with them to layers that come later in the backward pass. The order of
-/// building is the order of execution, so the hand-over is settled before the first step.
+/// Buffers handed from layers that are done with them to layers that run later: of gradients in training, of activations in evaluation.
+/// The order of building is the order of execution, so the hand-over is settled before the first step.
 class Pool {
  public:
   explicit Pool(const dnnl::engine& engine) : engine_(engine) {}
@@ -36,6 +36,18 @@ class Pool {
   std::vector<dnnl::memory> owned_;
 };
 
+/// Space that primitives need only while they run: one block for all of a network. oneDNN's own is shared by all primitives that a
+/// thread made, so that two networks could not run at the same time.
+class Scratch {
+ public:
+  /// A view of the block, which grows to hold it; earlier views move along.
+  dnnl::memory view(const Desc& desc, const dnnl::engine& engine);
+
+ private:
+  std::vector<dnnl::memory> views_;
+  dnnl::memory block_;
+};
+
 /// The output of a layer, and the gradient of the loss with respect to it.
 struct Value {
   dnnl::memory data;
@@ -43,12 +55,16 @@ struct Value {
 };
 
 struct Context {
-  Context(const NetworkOptions& o, std::int64_t n) : options(o), images(n) {}
+  Context(const NetworkOptions& o, std::int64_t n) : options(o), images(n) {
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  }
   const NetworkOptions& options;
   std::int64_t images;
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
   Pool pool{engine};
+  Scratch scratch;
+  dnnl::primitive_attr attributes;  ///< of every primitive
   NormStatistics* statistics = nullptr;
   std::int64_t position = 0;  ///< of the first image, see Network::begin
 
@@ -60,14 +76,21 @@ struct Context {
     return training() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
   }
   dnnl::memory allocate(const Desc& desc) { return {desc, engine}; }
+  /// For the output of a layer: kept for the backward pass, or in evaluation only until its last reader is done.
+  dnnl::memory output(const Desc& desc) { return training() ? allocate(desc) : pool.take(desc); }
 };
 
 /// A primitive with its arguments, made once and executed every step.
 class Call {
  public:
   Call() = default;
-  Call(dnnl::primitive primitive, Arguments arguments)
-      : primitive_(std::move(primitive)), arguments_(std::move(arguments)) {}
+  /// `description`: any primitive_desc made with the context's attributes.
+  template <class Description>
+  Call(Context& c, const Description& description, Arguments arguments)
+      : primitive_(description.get()), arguments_(std::move(arguments)) {
+    if (description.scratchpad_desc().get_size() > 0)
+      arguments_.emplace(DNNL_ARG_SCRATCHPAD, c.scratch.view(description.scratchpad_desc(), c.engine));
+  }
   explicit operator bool() const { return !arguments_.empty(); }
   void operator()(Context& c) const { primitive_.execute(c.stream, arguments_); }
   dnnl::memory& argument(int which) { return arguments_.at(which); }
@@ -83,7 +106,7 @@ struct Reordered {
   Call call;
 };
 Reordered reordered(Context& c, const dnnl::memory& from, const Desc& wanted);
-Call copy_of(const dnnl::memory& from, const dnnl::memory& to);
+Call copy_of(Context& c, const dnnl::memory& from, const dnnl::memory& to);
 
 /// Where a layer's backward pass puts the gradient of one of its inputs: the value's own buffer if it is the first to write there, else a
 /// temporary that add() sums into it.
@@ -107,10 +130,15 @@ struct Parameter {
   TensorId id;
   Desc plain;  ///< fp32, as in a TensorSet
   std::vector<dnnl::memory> copies;
+  /// Layers load at the same time in several threads: so nothing is shared here.
   void load(Context& c, const TensorSet& weights);
 
  private:
-  std::vector<dnnl::reorder> reorders_;  ///< one per copy, made at the first load
+  struct Copying {
+    dnnl::reorder reorder;
+    dnnl::memory scratch;
+  };
+  std::vector<Copying> copying_;  ///< one per copy, made at the first load
   dnnl::memory plain_;
 };
 
@@ -165,7 +193,7 @@ class ParameterGradient {
  private:
   TensorId id_;
   dnnl::memory computed_, plain_;
-  dnnl::primitive write_, sum_;
+  Call write_, sum_;
 };
 
 }  // namespace lockstep::cpu

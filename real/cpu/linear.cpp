@@ -22,7 +22,7 @@ class Linear final : public LayerRun {
     weights_ = Desc(weight_dims, c.type(), Tag::any);
     bias_ = Desc({b.layer.out.c}, Type::f32, Tag::x);
     pd_ = dnnl::inner_product_forward::primitive_desc(
-        dnnl::inner_product_forward::desc(c.forward_kind(), src_, weights_, bias_, dst_), c.engine);
+        dnnl::inner_product_forward::desc(c.forward_kind(), src_, weights_, bias_, dst_), c.attributes, c.engine);
     weight_.id = b.tensor(TensorRole::Weight)->id;
     weight_.plain = Desc(weight_dims, Type::f32, flat ? Tag::oi : Tag::oihw);
     weight_.copies.push_back(c.allocate(pd_.weights_desc()));
@@ -30,29 +30,30 @@ class Linear final : public LayerRun {
     bias_parameter_.plain = bias_;
     bias_parameter_.copies.push_back(c.allocate(bias_));
     input_ = reordered(c, in_.data, pd_.src_desc());
-    out_.data = c.allocate(pd_.dst_desc());
-    forward_ = Call(dnnl::inner_product_forward(pd_), {{DNNL_ARG_SRC, input_.to},
-                                                       {DNNL_ARG_WEIGHTS, weight_.copies[0]},
-                                                       {DNNL_ARG_BIAS, bias_parameter_.copies[0]},
-                                                       {DNNL_ARG_DST, out_.data}});
+    out_.data = c.output(pd_.dst_desc());
+    forward_ = Call(c, pd_,
+                    {{DNNL_ARG_SRC, input_.to},
+                     {DNNL_ARG_WEIGHTS, weight_.copies[0]},
+                     {DNNL_ARG_BIAS, bias_parameter_.copies[0]},
+                     {DNNL_ARG_DST, out_.data}});
   }
 
   void build_backward(Context& c) override {
     const Desc weights_fp32(weights_.dims(), Type::f32, Tag::any);
     const dnnl::inner_product_backward_weights::primitive_desc wgrad(
-        dnnl::inner_product_backward_weights::desc(src_, weights_fp32, bias_, dst_), c.engine, pd_);
+        dnnl::inner_product_backward_weights::desc(src_, weights_fp32, bias_, dst_), c.attributes, c.engine, pd_);
     wgrad_input_ = reordered(c, input_.to, wgrad.src_desc());
     wgrad_output_ = reordered(c, out_.gradient, wgrad.diff_dst_desc());
     weight_gradient_ = ParameterGradient(c, weight_.id, weight_.plain, wgrad.diff_weights_desc());
     bias_gradient_ = ParameterGradient(c, bias_parameter_.id, bias_, bias_);
-    backward_weights_ =
-        Call(dnnl::inner_product_backward_weights(wgrad), {{DNNL_ARG_SRC, wgrad_input_.to},
-                                                           {DNNL_ARG_DIFF_DST, wgrad_output_.to},
-                                                           {DNNL_ARG_DIFF_WEIGHTS, weight_gradient_.computed()},
-                                                           {DNNL_ARG_DIFF_BIAS, bias_gradient_.computed()}});
+    backward_weights_ = Call(c, wgrad,
+                             {{DNNL_ARG_SRC, wgrad_input_.to},
+                              {DNNL_ARG_DIFF_DST, wgrad_output_.to},
+                              {DNNL_ARG_DIFF_WEIGHTS, weight_gradient_.computed()},
+                              {DNNL_ARG_DIFF_BIAS, bias_gradient_.computed()}});
     if (data_gradient_) {
       const dnnl::inner_product_backward_data::primitive_desc dgrad(
-          dnnl::inner_product_backward_data::desc(src_, weights_, dst_), c.engine, pd_);
+          dnnl::inner_product_backward_data::desc(src_, weights_, dst_), c.attributes, c.engine, pd_);
       memory weights = weight_.copies[0];
       if (dgrad.weights_desc() != weights.get_desc()) {
         weights = c.allocate(dgrad.weights_desc());
@@ -63,7 +64,7 @@ class Linear final : public LayerRun {
                           : reordered(c, out_.gradient, dgrad.diff_dst_desc());
       slot_ = GradientSlot(c, in_, dgrad.diff_src_desc());
       backward_data_ = Call(
-          dnnl::inner_product_backward_data(dgrad),
+          c, dgrad,
           {{DNNL_ARG_DIFF_DST, dgrad_output_.to}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, slot_.target()}});
     }
     c.pool.give_back(out_.gradient);

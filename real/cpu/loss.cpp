@@ -28,7 +28,7 @@ class Loss final : public LossRun {
     const Desc plain = logits_.to.get_desc();
     gradient_ = c.allocate(plain);
     slot_ = GradientSlot(c, in_, Desc(plain.dims(), c.type(), Tag::nc));
-    deliver_ = copy_of(gradient_, slot_.target());
+    deliver_ = copy_of(c, gradient_, slot_.target());
   }
 
   void forward(Context& c) override {

@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <exception>
 
 #include <fmt/format.h>
 
@@ -41,10 +42,26 @@ struct Network::Impl {
     input = context.allocate(
         {{n, shape.c, shape.h, shape.w}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::nchw});
     values[0].data = input;
-    for (const Layer& layer : graph->layers) layers.push_back(make({context, *graph, layer, values}));
+    std::vector<int> readers(graph->layers.size());
+    for (const Layer& layer : graph->layers) {
+      for (const LayerId in : layer.inputs) ++readers[in.index()];
+    }
+    for (const Layer& layer : graph->layers) {
+      layers.push_back(make({context, *graph, layer, values}));
+      if (!context.training()) retire_inputs(layer, readers);
+    }
     if (!context.training()) return;
     for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
       if (*layer) (*layer)->build_backward(context);
+    }
+  }
+
+  /// Gives back what this layer reads as the last, unless its output is the same memory.
+  void retire_inputs(const Layer& layer, std::vector<int>& readers) {
+    for (const LayerId in : layer.inputs) {
+      const dnnl::memory& data = values[in.index()].data;
+      if (--readers[in.index()] == 0 && data.get_data_handle() != values[layer.id.index()].data.get_data_handle())
+        context.pool.give_back(data);
     }
   }
 
@@ -113,11 +130,20 @@ std::span<float> Network::input() {
 std::span<std::int32_t> Network::labels() { return impl_->labels; }
 
 void Network::load_weights(const TensorSet& weights) {
-  omp_set_num_threads(impl_->options.threads);
-  for (const Layer& layer : impl_->graph->layers) {
-    if (auto& run = impl_->layers[layer.id.index()])
-      impl_->guarded(layer.id, "loading the weights", [&] { run->load_weights(impl_->context, weights); });
+  // One thread per layer: waking the threads for every little tensor costs more than copying it.
+  const auto layers = static_cast<int>(impl_->layers.size());
+  std::exception_ptr failed;
+#pragma omp parallel for schedule(dynamic) num_threads(impl_->options.threads)
+  for (int i = 0; i < layers; ++i) {
+    try {
+      if (auto& run = impl_->layers[static_cast<std::size_t>(i)])
+        impl_->guarded(LayerId(i), "loading the weights", [&] { run->load_weights(impl_->context, weights); });
+    } catch (...) {
+#pragma omp critical
+      failed = std::current_exception();
+    }
   }
+  if (failed) std::rethrow_exception(failed);
 }
 
 void Network::begin(std::int64_t position) {

@@ -18,18 +18,18 @@ class Relu final : public LayerRun {
     Context& c = b.context;
     const Desc data = in_.data.get_desc();
     pd_ = dnnl::eltwise_forward::primitive_desc(
-        dnnl::eltwise_forward::desc(c.forward_kind(), algorithm::eltwise_relu, data, 0.0f), c.engine);
-    out_.data = c.allocate(data);
-    forward_ = Call(dnnl::eltwise_forward(pd_), {{DNNL_ARG_SRC, in_.data}, {DNNL_ARG_DST, out_.data}});
+        dnnl::eltwise_forward::desc(c.forward_kind(), algorithm::eltwise_relu, data, 0.0f), c.attributes, c.engine);
+    out_.data = c.output(data);
+    forward_ = Call(c, pd_, {{DNNL_ARG_SRC, in_.data}, {DNNL_ARG_DST, out_.data}});
   }
   void build_backward(Context& c) override {
     const Desc data = in_.data.get_desc();
     output_ = reordered(c, out_.gradient, data);
     const dnnl::eltwise_backward::primitive_desc pd(
-        dnnl::eltwise_backward::desc(algorithm::eltwise_relu, data, data, 0.0f), c.engine, pd_);
+        dnnl::eltwise_backward::desc(algorithm::eltwise_relu, data, data, 0.0f), c.attributes, c.engine, pd_);
     slot_ = GradientSlot(c, in_, data);
-    backward_ = Call(dnnl::eltwise_backward(pd),
-                     {{DNNL_ARG_SRC, in_.data}, {DNNL_ARG_DIFF_DST, output_.to}, {DNNL_ARG_DIFF_SRC, slot_.target()}});
+    backward_ =
+        Call(c, pd, {{DNNL_ARG_SRC, in_.data}, {DNNL_ARG_DIFF_DST, output_.to}, {DNNL_ARG_DIFF_SRC, slot_.target()}});
     c.pool.give_back(out_.gradient);
   }
   void forward(Context& c) override { forward_(c); }
@@ -52,18 +52,17 @@ class Add final : public LayerRun {
   explicit Add(const Building& b) : a_(b.in(0)), b_(b.in(1)), out_(b.out()) {
     Context& c = b.context;
     const Desc first = a_.data.get_desc();
-    out_.data = c.allocate(first);
-    const dnnl::sum::primitive_desc pd(first, {1.0f, 1.0f}, {first, b_.data.get_desc()}, c.engine);
-    forward_ =
-        Call(dnnl::sum(pd),
-             {{DNNL_ARG_MULTIPLE_SRC, a_.data}, {DNNL_ARG_MULTIPLE_SRC + 1, b_.data}, {DNNL_ARG_DST, out_.data}});
+    out_.data = c.output(first);
+    const dnnl::sum::primitive_desc pd(first, {1.0f, 1.0f}, {first, b_.data.get_desc()}, c.engine, c.attributes);
+    forward_ = Call(
+        c, pd, {{DNNL_ARG_MULTIPLE_SRC, a_.data}, {DNNL_ARG_MULTIPLE_SRC + 1, b_.data}, {DNNL_ARG_DST, out_.data}});
   }
   void build_backward(Context& c) override {
     const Desc desc = out_.gradient.get_desc();
     for (Value* input : {&a_, &b_}) {
       Way& way = ways_[input == &a_ ? 0 : 1];
       way.slot = GradientSlot(c, *input, desc);
-      way.copy = copy_of(out_.gradient, way.slot.target());
+      way.copy = copy_of(c, out_.gradient, way.slot.target());
     }
     c.pool.give_back(out_.gradient);
   }
@@ -99,24 +98,25 @@ class Pooling final : public LayerRun {
     dst_ = Desc(b.dims(l.out), c.type(), Tag::any);
     pd_ = dnnl::pooling_forward::primitive_desc(
         dnnl::pooling_forward::desc(c.forward_kind(), algorithm_, src, dst_, strides_, kernel_, pads_, pads_),
-        c.engine);
-    out_.data = c.allocate(pd_.dst_desc());
+        c.attributes, c.engine);
+    out_.data = c.output(pd_.dst_desc());
     Arguments arguments{{DNNL_ARG_SRC, in_.data}, {DNNL_ARG_DST, out_.data}};
     if (pd_.workspace_desc().get_size() > 0) {
       workspace_ = c.allocate(pd_.workspace_desc());
       arguments.emplace(DNNL_ARG_WORKSPACE, workspace_);
     }
-    forward_ = Call(dnnl::pooling_forward(pd_), std::move(arguments));
+    forward_ = Call(c, pd_, std::move(arguments));
   }
   void build_backward(Context& c) override {
     const Desc src = in_.data.get_desc(), dst = out_.data.get_desc();
     const dnnl::pooling_backward::primitive_desc pd(
-        dnnl::pooling_backward::desc(algorithm_, src, dst, strides_, kernel_, pads_, pads_), c.engine, pd_);
+        dnnl::pooling_backward::desc(algorithm_, src, dst, strides_, kernel_, pads_, pads_), c.attributes, c.engine,
+        pd_);
     output_ = reordered(c, out_.gradient, pd.diff_dst_desc());
     slot_ = GradientSlot(c, in_, pd.diff_src_desc());
     Arguments arguments{{DNNL_ARG_DIFF_DST, output_.to}, {DNNL_ARG_DIFF_SRC, slot_.target()}};
     if (workspace_) arguments.emplace(DNNL_ARG_WORKSPACE, workspace_);
-    backward_ = Call(dnnl::pooling_backward(pd), std::move(arguments));
+    backward_ = Call(c, pd, std::move(arguments));
     c.pool.give_back(out_.gradient);
   }
   void forward(Context& c) override { forward_(c); }
@@ -149,25 +149,25 @@ class Lrn final : public LayerRun {
     const Desc data = in_.data.get_desc();
     pd_ = dnnl::lrn_forward::primitive_desc(
         dnnl::lrn_forward::desc(c.forward_kind(), algorithm::lrn_across_channels, data, kWindow, kAlpha, kBeta, kBias),
-        c.engine);
-    out_.data = c.allocate(data);
+        c.attributes, c.engine);
+    out_.data = c.output(data);
     Arguments arguments{{DNNL_ARG_SRC, in_.data}, {DNNL_ARG_DST, out_.data}};
     if (pd_.workspace_desc().get_size() > 0) {
       workspace_ = c.allocate(pd_.workspace_desc());
       arguments.emplace(DNNL_ARG_WORKSPACE, workspace_);
     }
-    forward_ = Call(dnnl::lrn_forward(pd_), std::move(arguments));
+    forward_ = Call(c, pd_, std::move(arguments));
   }
   void build_backward(Context& c) override {
     const Desc data = in_.data.get_desc();
     output_ = reordered(c, out_.gradient, data);
     const dnnl::lrn_backward::primitive_desc pd(
-        dnnl::lrn_backward::desc(algorithm::lrn_across_channels, data, data, kWindow, kAlpha, kBeta, kBias), c.engine,
-        pd_);
+        dnnl::lrn_backward::desc(algorithm::lrn_across_channels, data, data, kWindow, kAlpha, kBeta, kBias),
+        c.attributes, c.engine, pd_);
     slot_ = GradientSlot(c, in_, data);
     Arguments arguments{{DNNL_ARG_SRC, in_.data}, {DNNL_ARG_DIFF_DST, output_.to}, {DNNL_ARG_DIFF_SRC, slot_.target()}};
     if (workspace_) arguments.emplace(DNNL_ARG_WORKSPACE, workspace_);
-    backward_ = Call(dnnl::lrn_backward(pd), std::move(arguments));
+    backward_ = Call(c, pd, std::move(arguments));
     c.pool.give_back(out_.gradient);
   }
   void forward(Context& c) override { forward_(c); }
@@ -199,18 +199,19 @@ class Dropout final : public LayerRun {
     }
     mask_ = c.allocate(data);
     plain_mask_ = c.allocate(Desc(data.dims(), Type::f32, data.dims().size() == 2 ? Tag::nc : Tag::nchw));
-    to_mask_ = copy_of(plain_mask_, mask_);
-    out_.data = c.allocate(data);
-    const dnnl::binary::primitive_desc pd(dnnl::binary::desc(algorithm::binary_mul, data, data, data), c.engine);
-    forward_ = Call(dnnl::binary(pd), {{DNNL_ARG_SRC_0, in_.data}, {DNNL_ARG_SRC_1, mask_}, {DNNL_ARG_DST, out_.data}});
+    to_mask_ = copy_of(c, plain_mask_, mask_);
+    out_.data = c.output(data);
+    const dnnl::binary::primitive_desc pd(dnnl::binary::desc(algorithm::binary_mul, data, data, data), c.attributes,
+                                          c.engine);
+    forward_ = Call(c, pd, {{DNNL_ARG_SRC_0, in_.data}, {DNNL_ARG_SRC_1, mask_}, {DNNL_ARG_DST, out_.data}});
   }
   void build_backward(Context& c) override {
     const Desc data = in_.data.get_desc();
     output_ = reordered(c, out_.gradient, data);
     slot_ = GradientSlot(c, in_, data);
-    const dnnl::binary::primitive_desc pd(dnnl::binary::desc(algorithm::binary_mul, data, data, data), c.engine);
-    backward_ =
-        Call(dnnl::binary(pd), {{DNNL_ARG_SRC_0, output_.to}, {DNNL_ARG_SRC_1, mask_}, {DNNL_ARG_DST, slot_.target()}});
+    const dnnl::binary::primitive_desc pd(dnnl::binary::desc(algorithm::binary_mul, data, data, data), c.attributes,
+                                          c.engine);
+    backward_ = Call(c, pd, {{DNNL_ARG_SRC_0, output_.to}, {DNNL_ARG_SRC_1, mask_}, {DNNL_ARG_DST, slot_.target()}});
     c.pool.give_back(out_.gradient);
   }
   void forward(Context& c) override {
