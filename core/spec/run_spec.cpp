@@ -182,6 +182,9 @@ std::vector<Fault> validate(const RunSpec& run) {
   }
   c.word(d.augmentation, "data.augmentation", {"auto", "none", "pad_crop_flip", "random_resized_crop"});
   c.word(d.broken, "data.broken", {"fail", "skip"});
+  c.expect(d.jitter >= 0 && d.jitter <= 1, "data.jitter", "{}; expected 0 (off) to 1, usual is 0.4", d.jitter);
+  c.expect(d.lighting >= 0 && d.lighting <= 10, "data.lighting", "{}; expected 0 (off) to 10, usual is 0.1",
+           d.lighting);
   c.expect(d.threads >= 0 && d.threads <= 1024, "data.threads", "{} threads; expected 0 to 1024", d.threads);
   c.expect(run.real.threads >= 0 && run.real.threads <= 4096, "real.threads",
            "{} threads; expected 1 to 4096, or 0 for the host's cores shared among its ranks", run.real.threads);

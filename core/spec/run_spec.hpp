@@ -153,8 +153,10 @@ struct DataSpec {
   Bandwidth storage_rate = Bandwidth::bytes_per_second(0);  ///< read rate of one node; 0 = not limiting
   Bytes image_bytes = Bytes(109576);                        ///< mean size of a stored image
   std::string augmentation = "auto";  ///< of training images: auto (by kind), none, pad_crop_flip, random_resized_crop
-  int threads = 1;                    ///< that load images on each rank, ahead of the step; 0 = none, the step waits
-  std::string broken = "fail";        ///< an image that cannot be read: fail (stop) or skip (named, counted, replaced)
+  double jitter = 0;    ///< of random_resized_crop: brightness, contrast, saturation each times 1 +- up to this, 0 to 1
+  double lighting = 0;  ///< of random_resized_crop: sigma of colour noise along ImageNet's principal axes (usual: 0.1)
+  int threads = 1;      ///< that load images on each rank, ahead of the step; 0 = none, the step waits
+  std::string broken = "fail";  ///< an image that cannot be read: fail (stop) or skip (named, counted, replaced)
 };
 
 /// How a real run uses the machine; the simulator ignores it.

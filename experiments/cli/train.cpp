@@ -84,9 +84,10 @@ std::string page(const TrainingReport& r) {
     line("throughput", fmt::format("{:.0f} images/s", images_per_second(t.images, t.stepping)));
     const Breakdown& b = t.parts;
     line("where the step goes",
-         fmt::format("input {:.2f}, forward {:.2f}, backward {:.2f}, exposed communication {:.2f}, optimizer {:.2f} ms",
+         fmt::format("input {:.2f}, forward {:.2f}, backward {:.2f}, exposed communication {:.2f}, "
+                     "waiting for slower ranks {:.2f}, optimizer {:.2f} ms",
                      b.input.milliseconds(), b.forward.milliseconds(), b.backward.milliseconds(),
-                     b.exposed.milliseconds(), b.update.milliseconds()));
+                     b.exposed.milliseconds(), b.straggler.milliseconds(), b.update.milliseconds()));
   }
   if (t.loss) line("loss of the last step", fmt::format("{:.4f}", t.loss->value));
   if (t.top1) line("test accuracy", fmt::format("{:.2f} %", t.top1->value));

@@ -107,6 +107,8 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("storage_rate", run.data.storage_rate);
   visit("image_bytes", run.data.image_bytes);
   visit("augmentation", run.data.augmentation);
+  visit("jitter", run.data.jitter);
+  visit("lighting", run.data.lighting);
   visit("threads", run.data.threads);
   visit("broken", run.data.broken);
 

@@ -17,7 +17,8 @@
 #include "experiments/output/report.hpp"
 #include "experiments/output/train_log.hpp"
 #include "real/comm/mpi/mpi_transport.hpp"
-#include "real/cpu_world.hpp"
+#include "real/cpu/cpu_device.hpp"
+#include "real/world/real_world.hpp"
 
 namespace lockstep {
 
@@ -32,6 +33,21 @@ fs::path directory_of(const TrainingRequest& request, const RunSpec& run) {
   if (!run.output.directory.empty()) return run.output.directory;
   const fs::path folder = fs::absolute(request.run_file).parent_path().filename();
   return fs::path("results") / (folder.string() + "_train");
+}
+
+struct DeviceKind {
+  std::function<void(const RunSpec&)> require;  ///< throws ConfigError with what stands against it
+  std::function<std::unique_ptr<Device>(const DeviceSettings&)> make;
+};
+
+DeviceKind device_of(const RunSpec& run) {
+  if (run.training.device == "cuda")
+    return {[](const RunSpec&) {
+              throw ConfigError("run file", "training.device",
+                                "this program was built without a GPU backend; expected \"cpu\"");
+            },
+            {}};
+  return {require_cpu, cpu_device};
 }
 
 std::int64_t milliseconds_now() {
@@ -59,11 +75,9 @@ std::string to_json(const TrainingReport& r) {
   if (t.steps > 0) {
     j["step_ms"] = t.stepping.milliseconds() / static_cast<double>(t.steps);
     j["images_per_s"] = images_per_second(t.images, t.stepping);
-    j["parts_ms"] = {{"input", t.parts.input.milliseconds()},
-                     {"forward", t.parts.forward.milliseconds()},
-                     {"backward", t.parts.backward.milliseconds()},
-                     {"exposed", t.parts.exposed.milliseconds()},
-                     {"update", t.parts.update.milliseconds()}};
+    j["parts_ms"] = {{"input", t.parts.input.milliseconds()},         {"forward", t.parts.forward.milliseconds()},
+                     {"backward", t.parts.backward.milliseconds()},   {"exposed", t.parts.exposed.milliseconds()},
+                     {"straggler", t.parts.straggler.milliseconds()}, {"update", t.parts.update.milliseconds()}};
   }
   if (t.loss) j["loss"] = t.loss->value;
   if (t.top1) j["top1_percent"] = t.top1->value;
@@ -115,15 +129,10 @@ struct TrainingSession::Impl {
     for (int r = 0; r < std::min(transport->size(), 8); ++r) run.output.trace_ranks.push_back(r);
     const auto at = [&](const std::string& key) { return place_of(request.run_file, request.sets, key); };
     std::vector<Fault> faults;
-    if (run.training.device != "cpu")
-      faults.push_back(
-          {at("training.device"), "training.device", "this program was built without a GPU backend; expected \"cpu\""});
-    if (run.training.precision != Precision::Fp32 && run.training.precision != Precision::Bf16)
-      faults.push_back({at("training.precision"), "training.precision", "processors compute in fp32 or bf16"});
     const ModelGraph graph = build_model(run.model.name, run.model.image_size, run.model.classes);
-    const auto open = [&](Split split, std::unique_ptr<Dataset>& set) {
+    const auto attempt = [&](auto&& work) {
       try {
-        set = open_dataset(run.data, split, graph.input(), graph.classes, run.training.seed);
+        work();
       } catch (const ConfigError& e) {
         for (Fault f : e.faults()) {
           if (f.where == "run file") f.where = at(f.key);
@@ -133,8 +142,12 @@ struct TrainingSession::Impl {
         }
       }
     };
-    open(Split::Training, training);
-    if (run.data.validation_images > 0) open(Split::Validation, validation);
+    const auto open = [&](Split split) {
+      return open_dataset(run.data, split, graph.input(), graph.classes, run.training.seed);
+    };
+    attempt([&] { device_of(run).require(run); });
+    attempt([&] { training = open(Split::Training); });
+    if (run.data.validation_images > 0) attempt([&] { validation = open(Split::Validation); });
     if (!faults.empty()) throw ConfigError(std::move(faults));
   }
 
@@ -152,12 +165,13 @@ struct TrainingSession::Impl {
     fs::remove_all(directory / "checkpoints");  // --force: of the run that is being replaced
   }
 
-  CpuWorldSettings settings() const {
-    CpuWorldSettings out;
+  RealWorldSettings settings() const {
+    RealWorldSettings out;
     out.run = inputs.run;
     out.transport = transport.get();
     out.training = training.get();
     out.validation = validation.get();
+    out.device = device_of(inputs.run).make;
     return out;
   }
 
@@ -193,7 +207,7 @@ TrainingReport TrainingSession::run(const std::function<void(const LogRecord&)>&
     if (file) file->record(r);
     if (log) log(r);
   };
-  CpuWorldSettings settings = s.settings();
+  RealWorldSettings settings = s.settings();
   settings.checkpoints = s.directory / "checkpoints";
   settings.traced = kTraced;
   settings.warn = [&](const std::string& text) {
@@ -202,7 +216,7 @@ TrainingReport TrainingSession::run(const std::function<void(const LogRecord&)>&
     warning.text = text;
     record(warning);
   };
-  CpuWorld world(std::move(settings));
+  RealWorld world(std::move(settings));
   report.info = world.info();
 
   LoopHooks hooks;
@@ -236,9 +250,9 @@ Measurement TrainingSession::measure(std::int64_t steps, const std::function<boo
   constexpr std::int64_t kWarmUp = 5;
   Impl& s = *impl_;
   const RunSpec& run = s.inputs.run;
-  CpuWorldSettings settings = s.settings();
+  RealWorldSettings settings = s.settings();
   settings.traced = {kWarmUp, steps};
-  CpuWorld world(std::move(settings));
+  RealWorld world(std::move(settings));
   Measurement m;
   m.inputs = s.inputs;
   m.info = world.info();

@@ -9,24 +9,11 @@
 
 #include "core/model/graph.hpp"
 #include "core/spec/run_spec.hpp"
-#include "real/cpu/tensor_set.hpp"
+#include "real/tensors/norm_statistics.hpp"
+#include "real/tensors/tensor_set.hpp"
+#include "real/world/device.hpp"
 
 namespace lockstep {
-
-/// Moving averages of every BatchNorm, in graph order: mean, then variance, per layer. Starts at mean 0, variance 1.
-class NormStatistics {
- public:
-  explicit NormStatistics(const ModelGraph& graph);
-  std::span<float> mean(LayerId layer) { return part(layer, 0); }
-  std::span<float> variance(LayerId layer) { return part(layer, 1); }
-  std::vector<float>& values() { return values_; }
-  const std::vector<float>& values() const { return values_; }
-
- private:
-  std::span<float> part(LayerId layer, std::size_t which);
-  std::vector<std::size_t> begin_, channels_;  // by layer
-  std::vector<float> values_;
-};
 
 enum class NetworkMode { Training, Evaluation };
 
@@ -40,12 +27,6 @@ struct NetworkOptions {
   double norm_momentum = 0.9;  ///< average = momentum x average + (1 - momentum) x batch
   double norm_epsilon = 1e-5;
   std::uint64_t seed = 42;  ///< of dropout
-};
-
-/// Sums over the images with a label.
-struct BatchResult {
-  double loss = 0;
-  std::int64_t correct = 0, counted = 0;
 };
 
 /// All memory is allocated by the constructor. Equal inputs and threads give equal bits. Throws BackendError when oneDNN fails; ConfigError

@@ -8,7 +8,7 @@
 #include "core/base/rng.hpp"
 #include "core/model/zoo.hpp"
 #include "core/optim/optimizer.hpp"
-#include "real/cpu/initialise.hpp"
+#include "real/tensors/initialise.hpp"
 #include "real/cpu/network.hpp"
 
 namespace lockstep {

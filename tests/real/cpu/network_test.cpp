@@ -7,7 +7,7 @@
 
 #include "core/model/zoo.hpp"
 #include "core/optim/optimizer.hpp"
-#include "real/cpu/initialise.hpp"
+#include "real/tensors/initialise.hpp"
 #include "tests/real/cpu/pair.hpp"
 
 namespace lockstep {

@@ -9,8 +9,8 @@
 
 #include "core/base/rng.hpp"
 #include "core/model/zoo.hpp"
-#include "real/cpu/initialise.hpp"
 #include "real/cpu/network.hpp"
+#include "real/tensors/initialise.hpp"
 
 namespace lockstep {
 namespace {

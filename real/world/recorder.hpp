@@ -32,10 +32,13 @@ class Recorder {
     step_ = step;
     parts_ = {};
   }
-  /// Books [begin, end) under the part that `kind` belongs to (Load: waiting for data; Allreduce: exposed communication).
+  /// Books [begin, end) under the part that `kind` belongs to (Load: waiting for data). Not for Allreduce.
   void add(OpKind kind, Lane lane, const std::string& name, Time begin, Time end, Bytes bytes = {});
   /// An event of another lane: kept if the step is traced, not booked as a part of the step.
   void add_beside(OpKind kind, Lane lane, const std::string& name, Time begin, Time end, Bytes bytes = {});
+  /// Books [begin, end), in which the compute lane waited for a collective: until the first message of another rank was seen at `heard` it waited
+  /// for a slower rank, from then on for communication.
+  void add_wait(Time begin, Time heard, Time end);
   bool traced() const { return traced_.contains(step_); }
   const Breakdown& parts() const { return parts_; }
   const std::vector<TimelineEvent>& events() const { return events_; }

@@ -14,7 +14,8 @@
 #include "core/run/training_loop.hpp"
 #include "real/checkpoint/checkpoint.hpp"
 #include "real/comm/thread_transport.hpp"
-#include "real/cpu_world.hpp"
+#include "real/cpu/cpu_device.hpp"
+#include "real/world/real_world.hpp"
 
 namespace lockstep {
 namespace {
@@ -77,7 +78,8 @@ class World : public testing::Test {
     for (auto& transport : transports) {
       threads.emplace_back([&, t = transport.get()] {
         const bool first = t->rank() == 0;
-        CpuWorldSettings settings;
+        RealWorldSettings settings;
+        settings.device = cpu_device;
         settings.run = run;
         settings.transport = t;
         settings.training = training.get();
@@ -88,7 +90,7 @@ class World : public testing::Test {
           outcome.log.push_back("warning: " + text);
         };
         try {
-          CpuWorld world(std::move(settings));
+          RealWorld world(std::move(settings));
           LoopHooks hooks;
           if (resume) hooks.resume_from = "newest";
           int observed = 0;

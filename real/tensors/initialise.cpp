@@ -1,4 +1,4 @@
-#include "real/cpu/initialise.hpp"
+#include "real/tensors/initialise.hpp"
 
 #include <algorithm>
 #include <cmath>

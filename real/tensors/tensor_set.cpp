@@ -1,4 +1,4 @@
-#include "real/cpu/tensor_set.hpp"
+#include "real/tensors/tensor_set.hpp"
 
 #include <algorithm>
 #include <new>

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "core/model/graph.hpp"
-#include "real/cpu/tensor_set.hpp"
+#include "real/tensors/tensor_set.hpp"
 
 namespace lockstep {
 

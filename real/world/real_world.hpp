@@ -1,4 +1,4 @@
-// The real world on processors: oneDNN computes, the planner's schedules move gradients between processes.
+// The real world: a rank's device, its images, the other ranks.
 #pragma once
 
 #include <filesystem>
@@ -10,11 +10,12 @@
 #include "core/spec/run_spec.hpp"
 #include "real/comm/transport.hpp"
 #include "real/data/dataset.hpp"
-#include "real/recorder.hpp"
+#include "real/world/device.hpp"
+#include "real/world/recorder.hpp"
 
 namespace lockstep {
 
-struct CpuWorldSettings {
+struct RealWorldSettings {
   RunSpec run;                                   ///< `cluster.gpus` is the number of ranks
   Transport* transport = nullptr;                ///< of this rank; outlives the world
   const Dataset* training = nullptr;             ///< at least run.data.training_images images; outlives the world
@@ -22,17 +23,18 @@ struct CpuWorldSettings {
   std::filesystem::path checkpoints;             ///< directory; empty = save() does nothing
   TracedSteps traced;                            ///< steps whose timeline is kept
   std::function<void(const std::string&)> warn;  ///< broken images, refused checkpoints; may be empty
+  /// cpu_device or cuda_device.
+  std::function<std::unique_ptr<Device>(const DeviceSettings&)> device;
 };
 
-/// Every rank of a job holds one of these, and all call its functions in the same order. Weights, gradients and velocity are fp32 on
-/// every rank; every rank makes the same update from the same summed gradient, so the weights agree bit by bit.
-/// Checkpoints hold the weights, the velocity, every rank's moving averages and the loop's state; everything else (order of images,
-/// augmentation, dropout) is a pure function of seed and step, so a resumed run continues bit by bit.
+/// Every rank of a job holds one of these, and all call its functions in the same order. Checkpoints hold the weights, the velocity, every rank's moving
+/// averages and the loop's state; everything else (order of images, augmentation, dropout) is a pure function of seed and step, so a resumed run
+/// continues bit by bit, where the device computes equal bits from equal inputs.
 /// run() throws ConfigError when the loss is not finite, naming the step and the last checkpoint; BackendError when a rank is lost.
-class CpuWorld final : public World {
+class RealWorld final : public World {
  public:
-  explicit CpuWorld(CpuWorldSettings settings);
-  ~CpuWorld() override;
+  explicit RealWorld(RealWorldSettings settings);
+  ~RealWorld() override;
 
   WorldInfo info() const override;
   Time now() const override;

@@ -1,6 +1,8 @@
-#include "real/recorder.hpp"
+#include "real/world/recorder.hpp"
 
 #include <cstring>
+
+#include <algorithm>
 
 #include "core/base/error.hpp"
 
@@ -12,10 +14,16 @@ void Recorder::add(OpKind kind, Lane lane, const std::string& name, Time begin, 
     case OpKind::Load: parts_.input += length; break;
     case OpKind::Forward: parts_.forward += length; break;
     case OpKind::Backward: parts_.backward += length; break;
-    case OpKind::Allreduce: parts_.exposed += length; return;  // a wait of the compute lane, no operation of its own
+    case OpKind::Allreduce: throw InternalError("a collective is no operation of the compute lane");
     case OpKind::Update: parts_.update += length; break;
   }
   add_beside(kind, lane, name, begin, end, bytes);
+}
+
+void Recorder::add_wait(Time begin, Time heard, Time end) {
+  const Time turn = std::clamp(heard, begin, end);
+  parts_.straggler += turn - begin;
+  parts_.exposed += end - turn;
 }
 
 void Recorder::add_beside(OpKind kind, Lane lane, const std::string& name, Time begin, Time end, Bytes bytes) {

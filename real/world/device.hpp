@@ -1,0 +1,77 @@
+// What computes for a rank: its processors, or its GPU.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/run/world.hpp"
+#include "core/spec/run_spec.hpp"
+#include "real/data/loader.hpp"
+
+namespace lockstep {
+
+class ImageFeed;
+class Recorder;
+class Transport;
+
+/// Sums over the images with a label.
+struct BatchResult {
+  double loss = 0;
+  std::int64_t correct = 0, counted = 0;
+  BatchResult& operator+=(const BatchResult& o) {
+    loss += o.loss;
+    correct += o.correct;
+    counted += o.counted;
+    return *this;
+  }
+};
+
+/// Everything that a step changes, as fp32 values on the host in the order and layout of TensorSet and NormStatistics: what a checkpoint
+/// holds, the same for every kind of device.
+struct ModelState {
+  std::vector<float> weights, velocity;
+  std::vector<float> statistics;  ///< moving averages of this rank
+};
+
+/// Holds weights, velocity, gradients and moving averages. Every rank makes the same update from the same summed gradient, so the weights
+/// agree bit by bit. All ranks call all functions in the same order. Throws BackendError when the machine fails.
+class Device {
+ public:
+  virtual ~Device() = default;
+  /// "cpu", "cuda".
+  virtual std::string kind() const = 0;
+  /// For logs: "oneDNN 2.6.3, avx512_core_bf16, 2 threads".
+  virtual std::string description() const = 0;
+
+  /// Once, first.
+  virtual void prepare(std::shared_ptr<const ModelGraph> graph, const ModelState& initial) = 0;
+  /// Executes the program, with the images that `feed` gives, and books what took how long in the recorder. May return before the device is
+  /// through; result() tells.
+  virtual void step(const StepProgram& program, const StepArgs& args, ImageFeed& feed) = 0;
+  /// This rank's sums of the oldest step whose result was not asked for; waits for it.
+  virtual BatchResult result() = 0;
+  /// Steps that may be under way while the next begins: 0 = step() returns when all is done.
+  virtual int steps_ahead() const = 0;
+
+  /// evaluate() uses these moving averages from now on, and the weights as they are. Batches will have at most `images` images.
+  virtual void begin_evaluation(const std::vector<float>& statistics, std::int64_t images) = 0;
+  virtual BatchResult evaluate(const Batch& batch) = 0;
+  /// Means and (unbiased) variances of one batch alone, with the weights as they are, in the order of NormStatistics.
+  virtual std::vector<float> statistics_of(const Batch& batch) = 0;
+
+  /// Waits until the device is through.
+  virtual ModelState state() = 0;
+  virtual void set_state(const ModelState& state) = 0;
+};
+
+/// What a device is made from; all of it outlives the device.
+struct DeviceSettings {
+  const RunSpec* run = nullptr;    ///< `cluster.gpus` is the number of ranks
+  Transport* transport = nullptr;  ///< of this rank; the device has it during step()
+  Recorder* recorder = nullptr;
+};
+
+}  // namespace lockstep
