@@ -118,7 +118,8 @@ int compare(const Context& context, const Options& options) {
   part("input", m.result.parts.input, p.step.parts.input);
   part("forward", m.result.parts.forward, p.step.parts.forward);
   part("backward", m.result.parts.backward, p.step.parts.backward);
-  part("exposed communication", m.result.parts.exposed, p.step.parts.exposed + p.step.parts.straggler);
+  part("exposed communication", m.result.parts.exposed, p.step.parts.exposed);
+  part("waiting for slower ranks", m.result.parts.straggler, p.step.parts.straggler);
   part("optimizer", m.result.parts.update, p.step.parts.update);
   const double off = 100 * (simulated / real - 1);
   const bool inside = std::abs(off) <= options.band;
