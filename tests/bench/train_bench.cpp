@@ -8,8 +8,8 @@
 #include "core/base/rng.hpp"
 #include "core/model/zoo.hpp"
 #include "core/optim/optimizer.hpp"
-#include "real/tensors/initialise.hpp"
 #include "real/cpu/network.hpp"
+#include "real/tensors/initialise.hpp"
 
 namespace lockstep {
 namespace {
