@@ -115,6 +115,8 @@ void visit_run(Run& run, Visitor&& visit) {
   visit.section("real");
   visit("threads", run.real.threads);
   visit("deterministic", run.real.deterministic);
+  visit("loss_scale", run.real.loss_scale);
+  visit("cuda_graph", run.real.cuda_graph);
   visit("timeout", run.real.timeout);
 
   visit.section("setup");

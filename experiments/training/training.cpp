@@ -18,6 +18,7 @@
 #include "experiments/output/train_log.hpp"
 #include "real/comm/mpi/mpi_transport.hpp"
 #include "real/cpu/cpu_device.hpp"
+#include "real/cuda/device/cuda_device.hpp"
 #include "real/world/real_world.hpp"
 
 namespace lockstep {
@@ -41,12 +42,7 @@ struct DeviceKind {
 };
 
 DeviceKind device_of(const RunSpec& run) {
-  if (run.training.device == "cuda")
-    return {[](const RunSpec&) {
-              throw ConfigError("run file", "training.device",
-                                "this program was built without a GPU backend; expected \"cpu\"");
-            },
-            {}};
+  if (run.training.device == "cuda") return {require_cuda, cuda_device};
   return {require_cpu, cpu_device};
 }
 

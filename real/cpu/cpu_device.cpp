@@ -62,6 +62,8 @@ class CpuDevice final : public Device {
 
   void step(const StepProgram& program, const StepArgs& args, ImageFeed& feed) override {
     prepare_gradients(program);
+    recorder_.begin_step(args.step);
+    measuring_.reset();
     result_ = {};
     filled_ = 0;
     network_ = nullptr;
@@ -98,7 +100,7 @@ class CpuDevice final : public Device {
     }
   }
 
-  BatchResult result() override { return result_; }
+  StepOutcome result() override { return {result_, recorder_.parts()}; }
 
   void begin_evaluation(const std::vector<float>& statistics, std::int64_t images) override {
     evaluation_statistics_->values() = statistics;
@@ -117,19 +119,21 @@ class CpuDevice final : public Device {
   }
 
   std::vector<float> statistics_of(const Batch& batch) override {
-    NormStatistics fresh(*graph_);
-    NetworkOptions o = options(NetworkMode::Training);
-    o.norm_momentum = 0;  // the average is that of the last batch
-    Network network(graph_, std::ssize(batch.labels), o, fresh);
-    network.load_weights(*weights_);
-    fill(network, batch);
-    forward(network);
-    return fresh.values();
+    const std::int64_t images = std::ssize(batch.labels);
+    if (!measuring_ || measuring_->network.images() != images) {
+      NetworkOptions o = options(NetworkMode::Training);
+      o.norm_momentum = 0;  // the average is that of the last batch
+      measuring_ = std::make_unique<Measuring>(graph_, images, o);
+      measuring_->network.load_weights(*weights_);
+    }
+    fill(measuring_->network, batch);
+    forward(measuring_->network);
+    return measuring_->statistics.values();
   }
 
   ModelState state() override {
     const auto copy = [](const TensorSet& set) { return std::vector<float>(set.all().begin(), set.all().end()); };
-    return {copy(*weights_), copy(*velocity_), statistics_->values()};
+    return {copy(*weights_), copy(*velocity_), statistics_->values(), {}};
   }
 
   void set_state(const ModelState& state) override {
@@ -143,6 +147,14 @@ class CpuDevice final : public Device {
   }
 
  private:
+  /// For statistics_of().
+  struct Measuring {
+    Measuring(std::shared_ptr<const ModelGraph> graph, std::int64_t images, const NetworkOptions& options)
+        : statistics(*graph), network(std::move(graph), images, options, statistics) {}
+    NormStatistics statistics;
+    Network network;
+  };
+
   template <class Work>
   void timed(const StepProgram& program, const Op& op, Work&& work) {
     const Time begin = recorder_.now();
@@ -191,6 +203,7 @@ class CpuDevice final : public Device {
   void load_weights() {
     for (auto& [images, network] : networks_) network->load_weights(*weights_);
     evaluation_stale_ = true;
+    measuring_.reset();
   }
 
   /// Gradient buffers in the order of the program's buckets: one, or one per micro-step where sums are ordered.
@@ -259,6 +272,7 @@ class CpuDevice final : public Device {
   std::map<std::int64_t, std::unique_ptr<Network>> networks_;  // by micro-batch
   std::unique_ptr<Network> evaluation_;
   bool evaluation_stale_ = true;
+  std::unique_ptr<Measuring> measuring_;
   // Of the step under way.
   BatchResult result_;
   Network* network_ = nullptr;

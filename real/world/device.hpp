@@ -29,11 +29,24 @@ struct BatchResult {
   }
 };
 
+/// Where dynamic loss scaling stands (fp16 only).
+struct LossScaleState {
+  double scale = 0;  ///< 0: not begun, or not used
+  std::int64_t good_steps = 0;
+};
+
+/// One step of one rank.
+struct StepOutcome {
+  BatchResult sums;
+  Breakdown parts;
+};
+
 /// Everything that a step changes, as fp32 values on the host in the order and layout of TensorSet and NormStatistics: what a checkpoint
 /// holds, the same for every kind of device.
 struct ModelState {
   std::vector<float> weights, velocity;
   std::vector<float> statistics;  ///< moving averages of this rank
+  LossScaleState loss_scale;      ///< equal on all ranks
 };
 
 /// Holds weights, velocity, gradients and moving averages. Every rank makes the same update from the same summed gradient, so the weights
@@ -48,11 +61,10 @@ class Device {
 
   /// Once, first.
   virtual void prepare(std::shared_ptr<const ModelGraph> graph, const ModelState& initial) = 0;
-  /// Executes the program, with the images that `feed` gives, and books what took how long in the recorder. May return before the device is
-  /// through; result() tells.
+  /// Executes the program, with the images that `feed` gives. May return before the device is through; result() tells.
   virtual void step(const StepProgram& program, const StepArgs& args, ImageFeed& feed) = 0;
-  /// This rank's sums of the oldest step whose result was not asked for; waits for it.
-  virtual BatchResult result() = 0;
+  /// Of the oldest step whose outcome was not asked for; waits for it. Its events are in the recorder then, if the step is traced.
+  virtual StepOutcome result() = 0;
   /// Steps that may be under way while the next begins: 0 = step() returns when all is done.
   virtual int steps_ahead() const = 0;
 
@@ -60,6 +72,7 @@ class Device {
   virtual void begin_evaluation(const std::vector<float>& statistics, std::int64_t images) = 0;
   virtual BatchResult evaluate(const Batch& batch) = 0;
   /// Means and (unbiased) variances of one batch alone, with the weights as they are, in the order of NormStatistics.
+  /// Cheaper when batches of one size follow each other.
   virtual std::vector<float> statistics_of(const Batch& batch) = 0;
 
   /// Waits until the device is through.

@@ -79,9 +79,10 @@ struct RealWorld::Impl {
   }
 
   /// One small exchange: all ranks see the same loss and stop after the same step. False: stop.
-  bool exchange(const StepArgs& args, bool go_on, StepResult& result) {
-    const BatchResult mine = alone([&] { return device->result(); });
-    const double values[] = {mine.loss, static_cast<double>(mine.counted), go_on ? 0.0 : 1.0};
+  bool exchange(const StepArgs& args, bool go_on, StepResult& result, Breakdown& parts) {
+    const StepOutcome mine = device->result();
+    parts += mine.parts;
+    const double values[] = {mine.sums.loss, static_cast<double>(mine.sums.counted), go_on ? 0.0 : 1.0};
     const std::vector<double> sums = sum_over_ranks(transport, values);
     const double loss = sums[0] / std::max(1.0, sums[1]);
     if (!std::isfinite(loss))
@@ -215,7 +216,7 @@ void RealWorld::prepare(const RunPlan& plan) {
   TensorSet weights(*i.graph);
   initialise(*i.graph, plan.seed, i.run.training.zero_gamma, weights);
   if (i.run.training.initialization == "broadcast") i.transport.broadcast(std::as_writable_bytes(weights.all()), 0);
-  ModelState initial{{weights.all().begin(), weights.all().end()}, {}, NormStatistics(*i.graph).values()};
+  ModelState initial{{weights.all().begin(), weights.all().end()}, {}, NormStatistics(*i.graph).values(), {}};
   initial.velocity.resize(initial.weights.size(), 0.0f);
   i.check_equal(initial.weights);
   i.device->prepare(i.graph, initial);
@@ -233,16 +234,14 @@ StepResult RealWorld::run(const StepProgram& program, std::span<const StepArgs> 
   std::size_t seen = 0;  // steps whose loss is known
   bool go_on = true;
   for (std::size_t k = 0; k < steps.size() && go_on; ++k) {
-    i.recorder.begin_step(steps[k].step);
     i.alone([&] { i.device->step(program, steps[k], *i.feed); });
-    parts += i.recorder.parts();
     ++result.steps;
     result.images += steps[k].images;
     const bool mine = !observer || observer(result.steps, i.recorder.now());
     for (; seen + static_cast<std::size_t>(i.device->steps_ahead()) <= k; ++seen)
-      go_on = i.exchange(steps[seen], mine, result) && go_on;
+      go_on = i.exchange(steps[seen], mine, result, parts) && go_on;
   }
-  for (; seen < static_cast<std::size_t>(result.steps); ++seen) i.exchange(steps[seen], true, result);
+  for (; seen < static_cast<std::size_t>(result.steps); ++seen) i.exchange(steps[seen], true, result, parts);
   result.simulated_steps = result.steps;
   i.report_broken(i.feed->loader());
   const double mine[] = {(i.recorder.now() - begin).seconds()};

@@ -39,7 +39,8 @@ class Recorder {
   /// Books [begin, end), in which the compute lane waited for a collective: until the first message of another rank was seen at `heard` it waited
   /// for a slower rank, from then on for communication.
   void add_wait(Time begin, Time heard, Time end);
-  bool traced() const { return traced_.contains(step_); }
+  bool traced() const { return traces(step_); }
+  bool traces(std::int64_t step) const { return traced_.contains(step); }
   const Breakdown& parts() const { return parts_; }
   const std::vector<TimelineEvent>& events() const { return events_; }
 

@@ -53,6 +53,10 @@ Checkpoint gather_snapshot(Transport& transport, const ModelGraph& graph, std::u
   c.set("last_lr", loop.last_lr);
   c.set("world_size", std::int64_t{transport.size()});
   c.set("seed", static_cast<std::int64_t>(seed));
+  if (mine.loss_scale.scale > 0) {
+    c.set("loss_scale", mine.loss_scale.scale);
+    c.set("loss_scale_good_steps", mine.loss_scale.good_steps);
+  }
   c.blocks["weights"] = mine.weights;
   c.blocks["velocity"] = mine.velocity;
   for (std::size_t r = 0; r < all.size(); ++r) {
@@ -79,11 +83,15 @@ void expect_snapshot_of(const Checkpoint& checkpoint, const std::string& path, c
 Restored scatter_snapshot(Transport& transport, const Checkpoint& checkpoint, ModelState& state) {
   Restored out;
   if (transport.rank() == 0) {
+    state.loss_scale = {};
+    if (checkpoint.facts.contains("loss_scale"))
+      state.loss_scale = {checkpoint.number("loss_scale"), checkpoint.integer("loss_scale_good_steps")};
     out.loop = {checkpoint.integer("step"), checkpoint.number("epoch"), checkpoint.integer("images_seen"),
                 checkpoint.number("last_lr")};
     out.ranks = static_cast<int>(checkpoint.integer("world_size"));
   }
   broadcast_value(transport, out);
+  broadcast_value(transport, state.loss_scale);
   take(transport, checkpoint, "weights", state.weights);
   take(transport, checkpoint, "velocity", state.velocity);
   std::vector<float> mean(state.statistics.size(), 0.0f), one(state.statistics.size());
