@@ -47,12 +47,13 @@ int calibrate(const Context& context, const Options& options) {
     fmt::print(stderr, "interrupted: nothing written\n");
     return kInterrupted;
   }
-  const Processor processor = measure_processor(1);
+  const DeviceRates rates = session.rates();
   const std::string source = fmt::format("measured by lockstep {} calibrate", version());
   write_file(directory / "profile.csv", profile_csv(m));
-  write_file(directory / "processor.toml", processor_toml(m, processor, "profile.csv", source));
-  fmt::print("{}\n  matrix product {:.0f} GFLOP/s, copy {:.1f} GB/s (one thread); step {:.2f} ms over {} steps\n",
-             m.info.description, processor.flops.per_second() / 1e9, processor.memory.gigabytes_per_second(),
+  write_file(directory / "processor.toml", processor_toml(m, rates, "profile.csv", source));
+  fmt::print("{}\n  matrix product {:.0f} GFLOP/s, copy {:.1f} GB/s{}; step {:.2f} ms over {} steps\n",
+             m.info.description, rates.fp32.per_second() / 1e9, rates.memory.gigabytes_per_second(),
+             m.inputs.run.training.device == "cpu" ? " (one thread)" : "",
              m.result.elapsed.milliseconds() / static_cast<double>(m.steps), m.steps);
   std::string sets = fmt::format("--set cluster.gpu={}/processor.toml", directory.string());
   if (!messages.empty()) {

@@ -1,15 +1,12 @@
 #include "experiments/training/calibration.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <cstring>
 #include <map>
-#include <thread>
 
 #include <fmt/format.h>
 
+#include "core/base/units_text.hpp"
 #include "experiments/config_io/words.hpp"
-#include "real/cpu/matrix_product.hpp"
 
 namespace lockstep {
 
@@ -55,24 +52,7 @@ std::string profile_csv(const Measurement& m) {
   return out;
 }
 
-Processor measure_processor(int threads) {
-  using Clock = std::chrono::steady_clock;
-  Processor p;
-  p.flops = FlopRate::per_second(matrix_product_rate(1024, threads));
-  const std::size_t bytes = std::size_t{256} << 20;
-  std::vector<char> from(bytes, 1), to(bytes, 2);
-  double best = 1e9;
-  for (int i = 0; i < 5; ++i) {
-    const auto begin = Clock::now();
-    std::memcpy(to.data(), from.data(), bytes);
-    best = std::min(best, std::chrono::duration<double>(Clock::now() - begin).count());
-    from[static_cast<std::size_t>(i)] = to[bytes - 1];
-  }
-  p.memory = Bandwidth::bytes_per_second(2 * static_cast<double>(bytes) / best);
-  return p;
-}
-
-std::string processor_toml(const Measurement& m, const Processor& p, const std::string& profile,
+std::string processor_toml(const Measurement& m, const DeviceRates& p, const std::string& profile,
                            const std::string& source) {
   const auto value = [&](double v, const char* unit) {
     return fmt::format("{{ value = \"{:.4g}{}\", source = \"{}\", confidence = \"read\" }}", v, unit, source);
@@ -80,19 +60,19 @@ std::string processor_toml(const Measurement& m, const Processor& p, const std::
   return fmt::format(
       "# Written by `lockstep calibrate`: one rank of this machine. {}\n"
       "title = \"One rank of this machine ({})\"\n"
-      "compute_capability = 0\n"
+      "compute_capability = {}\n"
       "profile = \"{}\"\n"
       "profile_source = \"{}\"\n\n"
       "fp32_peak = {}\n"
       "half_peak = {}\n"
-      "memory = \"4GiB\"\n"
+      "memory = \"{}\"\n"
       "memory_peak = {}\n"
       "memory_achieved = {}\n"
       "kernel_gap = \"1us\"\n"
       "dispatch = \"1us\"\n",
-      m.info.description, m.info.backend, profile, source, value(p.flops.per_second() / 1e12, "TFLOPS"),
-      value(2 * p.flops.per_second() / 1e12, "TFLOPS"), value(p.memory.gigabytes_per_second(), "GBps"),
-      value(p.memory.gigabytes_per_second(), "GBps"));
+      m.info.description, m.info.backend, p.compute_capability, profile, source,
+      value(p.fp32.per_second() / 1e12, "TFLOPS"), value(p.half.per_second() / 1e12, "TFLOPS"), to_text(p.capacity),
+      value(p.memory.gigabytes_per_second(), "GBps"), value(p.memory.gigabytes_per_second(), "GBps"));
 }
 
 std::string host_toml(const std::vector<std::pair<Bytes, Time>>& messages, int ranks, const std::string& gpu,

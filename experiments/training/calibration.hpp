@@ -15,15 +15,8 @@ std::vector<std::pair<std::string, Time>> median_times(const Timeline& timeline)
 /// The rows of a profile (data/gpus: `profile`): forward and backward of each layer, inference, and the whole update at the run's batch per rank.
 std::string profile_csv(const Measurement& measurement);
 
-/// What the processor can do beside the model: measured with one core's worth of threads.
-struct Processor {
-  FlopRate flops;    ///< of a matrix product in fp32
-  Bandwidth memory;  ///< reads and writes of a copy larger than the caches
-};
-Processor measure_processor(int threads);
-
 /// A GPU file for one rank of this machine, naming `profile`, and a cluster file from the messages between two of its ranks.
-std::string processor_toml(const Measurement& measurement, const Processor& processor, const std::string& profile,
+std::string processor_toml(const Measurement& measurement, const DeviceRates& rates, const std::string& profile,
                            const std::string& source);
 std::string host_toml(const std::vector<std::pair<Bytes, Time>>& messages, int ranks, const std::string& gpu,
                       const std::string& source);

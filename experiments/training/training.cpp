@@ -18,6 +18,7 @@
 #include "experiments/output/train_log.hpp"
 #include "real/comm/mpi/mpi_transport.hpp"
 #include "real/cpu/cpu_device.hpp"
+#include "real/cpu/cpu_rates.hpp"
 #include "real/cuda/device/cuda_device.hpp"
 #include "real/world/real_world.hpp"
 
@@ -39,11 +40,12 @@ fs::path directory_of(const TrainingRequest& request, const RunSpec& run) {
 struct DeviceKind {
   std::function<void(const RunSpec&)> require;  ///< throws ConfigError with what stands against it
   std::function<std::unique_ptr<Device>(const DeviceSettings&)> make;
+  std::function<DeviceRates()> rates;
 };
 
 DeviceKind device_of(const RunSpec& run) {
-  if (run.training.device == "cuda") return {require_cuda, cuda_device};
-  return {require_cpu, cpu_device};
+  if (run.training.device == "cuda") return {require_cuda, cuda_device, cuda_rates};
+  return {require_cpu, cpu_device, cpu_rates};
 }
 
 std::int64_t milliseconds_now() {
@@ -286,6 +288,8 @@ Measurement TrainingSession::measure(std::int64_t steps, const std::function<boo
   }
   return m;
 }
+
+DeviceRates TrainingSession::rates() const { return device_of(impl_->inputs.run).rates(); }
 
 std::vector<std::pair<Bytes, Time>> TrainingSession::ping_pong() {
   constexpr int kRepeats = 20;

@@ -10,6 +10,7 @@
 
 #include "core/run/training_loop.hpp"
 #include "experiments/compose.hpp"
+#include "real/world/device.hpp"
 
 namespace lockstep {
 
@@ -67,6 +68,8 @@ class TrainingSession {
   TrainingReport run(const std::function<void(const LogRecord&)>& log, const std::function<bool()>& go_on);
   /// Runs some steps to warm up and then `steps` >= 1 more, all recorded. Writes nothing.
   Measurement measure(std::int64_t steps, const std::function<bool()>& go_on);
+  /// Of this rank's device, one thread of processors.
+  DeviceRates rates() const;
   /// Time and size of messages to and fro between ranks 0 and 1, best of several; empty for a job of one.
   std::vector<std::pair<Bytes, Time>> ping_pong();
 

@@ -80,6 +80,14 @@ class Device {
   virtual void set_state(const ModelState& state) = 0;
 };
 
+/// What a device can do beside the model, by measuring.
+struct DeviceRates {
+  FlopRate fp32, half;         ///< of a large matrix product; half: 16-bit operands
+  Bandwidth memory;            ///< reads and writes of a large copy
+  Bytes capacity;              ///< of its memory
+  int compute_capability = 0;  ///< of a GPU, 10 x major + minor
+};
+
 /// What a device is made from; all of it outlives the device.
 struct DeviceSettings {
   const RunSpec* run = nullptr;    ///< `cluster.gpus` is the number of ranks

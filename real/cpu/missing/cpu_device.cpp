@@ -2,7 +2,7 @@
 #include "real/cpu/cpu_device.hpp"
 
 #include "core/base/error.hpp"
-#include "real/cpu/matrix_product.hpp"
+#include "real/cpu/cpu_rates.hpp"
 
 namespace lockstep {
 
@@ -16,8 +16,9 @@ std::unique_ptr<Device> cpu_device(const DeviceSettings& settings) {
   return nullptr;
 }
 
-double matrix_product_rate(std::int64_t, int) {
-  throw ConfigError("calibrate", "", "this program was built without oneDNN (Debian: libdnnl-dev)");
+DeviceRates cpu_rates() {
+  require_cpu({});
+  return {};
 }
 
 }  // namespace lockstep

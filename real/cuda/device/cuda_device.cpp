@@ -240,7 +240,8 @@ class CudaDevice final : public Device {
     return o;
   }
 
-  std::unique_ptr<Network> make_network(std::int64_t images, const NetworkOptions& o, NormStatisticsDevice& statistics) {
+  std::unique_ptr<Network> make_network(std::int64_t images, const NetworkOptions& o,
+                                        NormStatisticsDevice& statistics) {
     compute_.synchronise();
     if (!ring_ || ring_->images() < images) ring_.emplace(images, graph_->input());
     return std::make_unique<Network>(graph_, images, o, handles_, *weights_, statistics);

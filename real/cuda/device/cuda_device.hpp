@@ -17,4 +17,7 @@ void require_cuda(const RunSpec& run);
 /// equal GPUs and library versions. As require_cuda; BackendError where a library fails.
 std::unique_ptr<Device> cuda_device(const DeviceSettings& settings);
 
+/// Of the current GPU: products of 8,192 x 8,192 on zeros (values do not matter but for the clock), a copy of 1 GiB. About a second. As cuda_device.
+DeviceRates cuda_rates();
+
 }  // namespace lockstep

@@ -53,9 +53,8 @@ void OptimizerState::read_from(const DeviceTensorSet& gradients, cudaStream_t st
 
 void OptimizerState::set_values(const StepArgs& args, std::size_t slot, cudaStream_t stream) {
   StepValuesDevice& out = sent_.data()[slot];
-  out = step_values_device(
-      step_values(run_.optimizer, args.peak_lr, args.lr, args.weight_decay, args.momentum_scale),
-      static_cast<double>(args.images));
+  out = step_values_device(step_values(run_.optimizer, args.peak_lr, args.lr, args.weight_decay, args.momentum_scale),
+                           static_cast<double>(args.images));
   copy_to_device(std::span<const StepValuesDevice>(&out, 1), values_.data(), stream);
 }
 

@@ -22,9 +22,9 @@ struct LossArgs {
   LossSums* sums = nullptr;  ///< the batch's sums are ADDED in a fixed order: micro-steps accumulate without the host
 };
 
-/// Arithmetic in fp64 as core has it, the gradient rounded to fp32 and then to `element`. Right means: the label's logit is the
-/// largest, of equal logits the first counts, a NaN makes it wrong. Two launches. A label >= classes: the image's loss
-/// is NaN and its gradient 0 (never a read beyond the row).
+/// Arithmetic in fp64 as core has it, the gradient rounded to fp32 and then to `element`. Right means: the label's
+/// logit is the largest, of equal logits the first counts, a NaN makes it wrong. Two launches. A label >= classes: the
+/// image's loss is NaN and its gradient 0 (never a read beyond the row).
 /// To start a sum anew, set `sums` to zero bytes in stream order.
 void softmax_cross_entropy(const LossArgs& args, cudaStream_t stream);
 

@@ -1,6 +1,6 @@
 // Built without CUDA.
-#include "core/base/error.hpp"
 #include "real/cuda/device/cuda_device.hpp"
+#include "core/base/error.hpp"
 
 namespace lockstep {
 
@@ -12,6 +12,11 @@ void require_cuda(const RunSpec&) {
 std::unique_ptr<Device> cuda_device(const DeviceSettings& settings) {
   require_cuda(*settings.run);
   return nullptr;
+}
+
+DeviceRates cuda_rates() {
+  require_cuda({});
+  return {};
 }
 
 }  // namespace lockstep

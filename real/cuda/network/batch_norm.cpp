@@ -68,7 +68,7 @@ class BatchNorm final : public LayerRun {
     a.average_mean = c_.statistics.mean(layer_.id);
     a.average_variance = c_.statistics.variance(layer_.id);
     a.relu_mask = mask_;
-    a.momentum = static_cast<float>(c_.options.norm_momentum);
+    a.momentum = c_.options.norm_momentum;
     a.epsilon = static_cast<float>(c_.options.norm_epsilon);
     batch_norm_training(shape_, a, c_.workspace.data(), c_.stream());
   }
