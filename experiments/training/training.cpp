@@ -236,6 +236,10 @@ TrainingReport TrainingSession::run(const std::function<void(const LogRecord&)>&
   if (first) {
     write_file(s.directory / "result.json", to_json(report));
     report.written = "run.toml, log.jsonl, mlperf.log, result.json, checkpoints/";
+    if (const auto choices = world.choices(); !choices.empty()) {
+      write_file(s.directory / "algorithms.txt", fmt::format("{}\n", fmt::join(choices, "\n")));
+      report.written += ", algorithms.txt";
+    }
     if (run.output.trace && !timeline.events.empty()) {
       write_file(s.directory / "trace.json", to_trace(timeline));
       report.written += ", trace.json (open it at ui.perfetto.dev)";

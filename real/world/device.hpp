@@ -59,6 +59,9 @@ class Device {
   /// For logs: "oneDNN 2.6.3, avx512_core_bf16, 2 threads".
   virtual std::string description() const = 0;
 
+  /// What the libraries chose, for the run's directory: a line per convolution and direction; empty before the first step.
+  virtual std::vector<std::string> choices() const { return {}; }
+
   /// Once, first.
   virtual void prepare(std::shared_ptr<const ModelGraph> graph, const ModelState& initial) = 0;
   /// Executes the program, with the images that `feed` gives. May return before the device is through; result() tells.

@@ -210,6 +210,8 @@ WorldInfo RealWorld::info() const {
 
 Time RealWorld::now() const { return impl_->recorder.now(); }
 
+std::vector<std::string> RealWorld::choices() const { return impl_->device->choices(); }
+
 void RealWorld::prepare(const RunPlan& plan) {
   Impl& i = *impl_;
   i.graph = plan.graph;

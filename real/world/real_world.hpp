@@ -38,6 +38,8 @@ class RealWorld final : public World {
 
   WorldInfo info() const override;
   Time now() const override;
+  /// Device::choices() of this rank.
+  std::vector<std::string> choices() const;
   void prepare(const RunPlan& plan) override;
   void upcoming(std::span<const StepArgs> steps) override;
   StepResult run(const StepProgram& program, std::span<const StepArgs> steps, const StepObserver& observer) override;

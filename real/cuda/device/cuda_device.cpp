@@ -113,6 +113,9 @@ class CudaDevice final : public Device {
     return choice_.warning.empty() ? text : text + " (" + choice_.warning + ")";
   }
   int steps_ahead() const override { return 1; }
+  std::vector<std::string> choices() const override {
+    return networks_.empty() ? std::vector<std::string>() : networks_.rbegin()->second->algorithms();
+  }
 
   void prepare(std::shared_ptr<const ModelGraph> graph, const ModelState& initial) override {
     graph_ = std::move(graph);
