@@ -79,6 +79,15 @@ def main(program, data, run_file):
         assert ends[0] == ends[1], "a stopped and resumed run differs from a whole one"
         print("stopped by a signal, resumed, and equal bits at the end")
 
+        # Ctrl-C to a run alone: a checkpoint, exit 130, and it goes on from there.
+        job = subprocess.Popen(command(1, "interrupted", *ORDERED, "training.epochs=2000"), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_for(root / "interrupted" / "log.jsonl", '"event":"steps"', job)
+        job.send_signal(signal.SIGINT)
+        out, err = job.communicate(timeout=60)
+        assert job.returncode == 130 and "--resume" in err, (job.returncode, out, err)
+        assert list((root / "interrupted" / "checkpoints").glob("step-*.ckpt")), (out, err)
+        print("Ctrl-C leaves a checkpoint")
+
         # This machine as files; the simulator reads them; measured against simulated.
         def tool(ranks, name, *options, expect=0, sets=SETS):
             launch = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", str(ranks)] if ranks > 1 else []
