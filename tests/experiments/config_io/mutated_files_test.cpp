@@ -100,6 +100,7 @@ void survive(const std::vector<fs::path>& files, const std::string& purpose, int
     for (int i = 0; i < count; ++i) {
       Rng rng(2026, purpose + file.filename().string(), static_cast<std::uint64_t>(i));
       const fs::path path = directory / "files" / "damaged.toml";
+      fs::remove(path);  // a file that is written over is flushed to the disk
       std::ofstream(path, std::ios::binary) << damaged(text, rng);
       try {
         read(path);
