@@ -24,15 +24,6 @@ sim::WorldSettings settings_of(const Inputs& inputs) {
   return {inputs.run, inputs.cluster, inputs.gpu, inputs.library, inputs.top1};
 }
 
-Inputs at_world_size(Inputs inputs, int gpus) {
-  const std::int64_t per_gpu = inputs.run.training.global_batch / inputs.run.cluster.gpus;
-  inputs.run.training.global_batch = per_gpu * gpus;
-  inputs.run.cluster.gpus = gpus;
-  inputs.run.schedule.batches.clear();
-  std::erase_if(inputs.run.simulation.slow_ranks, [&](const SlowRank& s) { return s.rank >= gpus; });
-  return inputs;
-}
-
 StepPrediction steady_step(const Inputs& inputs, sim::SimWorld& world, const StepProgram& program) {
   const std::int64_t batch = inputs.run.training.global_batch;
   std::vector<StepArgs> steps(static_cast<std::size_t>(std::max<std::int64_t>(1, inputs.run.simulation.sampled_steps)));
@@ -223,6 +214,15 @@ ProgramFactory program_factory(const Inputs& inputs) {
   auto world = std::make_shared<sim::SimWorld>(settings_of(inputs));
   world->prepare({fused_graph(inputs.run), inputs.run.training.seed});
   return [inputs, world](std::int64_t global_batch) { return make_program(inputs, *world, global_batch); };
+}
+
+Inputs at_world_size(Inputs inputs, int gpus) {
+  const std::int64_t per_gpu = inputs.run.training.global_batch / inputs.run.cluster.gpus;
+  inputs.run.training.global_batch = per_gpu * gpus;
+  inputs.run.cluster.gpus = gpus;
+  inputs.run.schedule.batches.clear();
+  std::erase_if(inputs.run.simulation.slow_ranks, [&](const SlowRank& s) { return s.rank >= gpus; });
+  return inputs;
 }
 
 StepPrediction predict_step(const Inputs& inputs) {

@@ -15,7 +15,7 @@ namespace {
 struct Options {
   RunOptions run;
   std::string output;
-  bool force = false, json = false, interval = true, curve = true;
+  bool force = false, json = false, explain = false, interval = true, curve = true;
 };
 
 void write_results(const SimulationReport& report, const std::filesystem::path& directory) {
@@ -45,6 +45,8 @@ int simulate(const Context& context, const Options& options) {
   };
   if (options.curve && !interrupted())
     report.curve = predict_curve(report.inputs, report.inputs.run.output.curve, part(0.1, 0.4));
+  if (options.explain && !interrupted())
+    report.ladder = explain_step(report.inputs, report.prediction.step, part(0.1, 0.4));
   if (options.interval && !interrupted())
     report.interval = predict_interval(report.inputs, report.prediction.step, part(0.4, 1.0));
   report.published = read_figures(context.data, report.inputs.run.output.published);
@@ -73,6 +75,8 @@ CLI::App* add_simulate(CLI::App& app, const Context& context, Run& run) {
   command->add_option("--output", options->output, "Result directory (empty or new; see --force)");
   command->add_flag("--force", options->force, "Overwrite the files of a filled result directory");
   command->add_flag("--json", options->json, "Print JSON instead of the page");
+  command->add_flag("--explain", options->explain,
+                    "Show what each modelled effect adds to the step (one simulation per effect)");
   command->add_flag("!--no-interval", options->interval,
                     "Skip the prediction interval (2 simulations per banded parameter)");
   command->add_flag("!--no-curve", options->curve, "Skip the scaling curve of output.curve");
@@ -81,6 +85,7 @@ CLI::App* add_simulate(CLI::App& app, const Context& context, Run& run) {
       "  lockstep simulate experiments/fujitsu_abci_2048/run.toml\n"
       "  lockstep simulate RUN.toml --set allreduce.across=ring --set cluster.gpus=512 --set "
       "training.global_batch=20480\n"
+      "  lockstep simulate RUN.toml --explain --no-interval --no-curve\n"
       "  lockstep simulate RUN.toml --set 'simulation.slow_ranks=[{rank=7, factor=1.3}]' --no-interval --json");
   command->callback([&context, options, &run] { run = [&context, options] { return simulate(context, *options); }; });
   return command;

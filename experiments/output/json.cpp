@@ -43,6 +43,8 @@ std::string to_json(const SimulationReport& r) {
                                   {"step_at_high_ms", s.at_high.milliseconds()}});
     }
   }
+  for (const Rung& rung : r.ladder)
+    j["ladder"].push_back({{"effect", rung.name}, {"step_ms", rung.step.milliseconds()}});
   j["images_per_s"] = step.images_per_second;
   j["parts_ms"] = parts_of(step.parts);
   j["time_to_train_s"] = r.prediction.run.elapsed.seconds();

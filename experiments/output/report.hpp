@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "experiments/compose.hpp"
+#include "experiments/explain.hpp"
 #include "experiments/output/published.hpp"
 
 namespace lockstep {
@@ -18,6 +19,7 @@ struct SimulationReport {
   RunPrediction prediction;
   std::vector<CurvePoint> curve;  ///< may be empty
   std::optional<Interval> interval;
+  std::vector<Rung> ladder;                ///< may be empty
   std::vector<PublishedFigure> published;  ///< rows that speak of this run; may be empty
   Time wall;                               ///< how long the prediction took on this machine
 };

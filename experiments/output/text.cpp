@@ -82,6 +82,16 @@ std::string to_text(const SimulationReport& r) {
   part("optimizer", step.parts.update);
   part("input", step.parts.input);
 
+  if (!r.ladder.empty()) {
+    out += "\nwhat makes the step as long as it is: one effect more on every line\n";
+    for (std::size_t i = 0; i < r.ladder.size(); ++i) {
+      const Rung& rung = r.ladder[i];
+      const std::string more = i == 0 ? "" : fmt::format("{:+.2f}", (rung.step - r.ladder[i - 1].step).milliseconds());
+      out += fmt::format("  {:<36}{:>8} {:>9.2f} ms  {}\n", (i == 0 ? "" : "+ ") + rung.name, more,
+                         rung.step.milliseconds(), bar(rung.step / step.step, 30));
+    }
+  }
+
   if (!step.buckets.empty()) {
     out +=
         "\ngradient buckets             size    algorithm          protocol   ready      start      end (ms into the "

@@ -131,18 +131,18 @@ std::vector<fs::path> toml_in(const fs::path& folder) {
 const fs::path kSource = LOCKSTEP_SOURCE_DIR;
 
 TEST(MutatedFiles, Run) {
-  survive(toml_in(kSource / "experiments"), "run", 100, [](const fs::path& path) { read_run(path); });
+  survive(toml_in(kSource / "experiments"), "run", 500, [](const fs::path& path) { read_run(path); });
 }
 TEST(MutatedFiles, Cluster) {
-  survive(toml_in(kSource / "data/clusters"), "cluster", 40,
+  survive(toml_in(kSource / "data/clusters"), "cluster", 200,
           [](const fs::path& path) { read_cluster(path.string(), {kSource / "data"}); });
 }
 TEST(MutatedFiles, Gpu) {
-  survive(toml_in(kSource / "data/gpus"), "gpu", 20,
+  survive(toml_in(kSource / "data/gpus"), "gpu", 100,
           [](const fs::path& path) { read_gpu(path.string(), {kSource / "data"}); });
 }
 TEST(MutatedFiles, Library) {
-  survive(toml_in(kSource / "data/libraries"), "library", 40,
+  survive(toml_in(kSource / "data/libraries"), "library", 200,
           [](const fs::path& path) { read_library(path.string(), {kSource / "data"}); });
 }
 

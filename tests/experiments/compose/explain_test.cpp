@@ -1,0 +1,80 @@
+// The ladder of effects begins with one GPU alone and ends with the prediction itself.
+#include "experiments/explain.hpp"
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "experiments/inputs/read_inputs.hpp"
+
+namespace lockstep {
+namespace {
+
+const std::filesystem::path kSource = LOCKSTEP_SOURCE_DIR;
+
+Inputs abci(const std::vector<std::string>& more) {
+  std::vector<std::string> sets{"cluster.gpus=32", "training.global_batch=1280", "output.trace_ranks=[]",
+                                "output.curve=[]"};
+  sets.insert(sets.end(), more.begin(), more.end());
+  return read_inputs(kSource / "experiments/fujitsu_abci_2048/run.toml", sets, {kSource / "data"});
+}
+
+std::vector<std::string> names(const std::vector<Rung>& ladder) {
+  std::vector<std::string> out;
+  for (const Rung& r : ladder) out.push_back(r.name);
+  return out;
+}
+
+TEST(Explain, FromOneGpuToThePrediction) {
+  const Inputs inputs = abci({});
+  const StepPrediction centre = predict_step(inputs);
+  const auto ladder = explain_step(inputs, centre, {});
+  ASSERT_GE(ladder.size(), 5u);
+  Inputs alone = at_world_size(inputs, 1);
+  alone.run.simulation.noise = false;
+  EXPECT_EQ(ladder.front().step, predict_step(alone).step);
+  EXPECT_EQ(ladder.back().step, centre.step);
+  // Costs that are added one after the other do not make this step shorter.
+  for (std::size_t i = 1; i < ladder.size(); ++i) EXPECT_GE(ladder[i].step, ladder[i - 1].step) << ladder[i].name;
+}
+
+TEST(Explain, ShowsOnlyEffectsOfTheRun) {
+  const auto has = [](const Inputs& inputs, const std::string& name) {
+    const auto all = names(explain_step(inputs, predict_step(inputs), {}));
+    return std::find(all.begin(), all.end(), name) != all.end();
+  };
+  EXPECT_FALSE(has(abci({"simulation.noise=false"}), "jitter and unequal GPUs"));
+  EXPECT_TRUE(has(abci({"simulation.slow_ranks=[{rank=3, factor=1.2}]"}), "slow GPUs"));
+  EXPECT_TRUE(has(abci({"allreduce.overlap=false"}), "communication after the backward pass"));
+  EXPECT_TRUE(has(abci({"allreduce.gpudirect=false"}), "copies through host memory"));
+}
+
+// One GPU 20 % slower: everyone waits for it, so the rung is about a fifth of the computation.
+TEST(Explain, ASlowGpuCostsWhatItIsSlower) {
+  const Inputs inputs = abci({"simulation.slow_ranks=[{rank=3, factor=1.2}]", "simulation.noise=false"});
+  const auto ladder = explain_step(inputs, predict_step(inputs), {});
+  ASSERT_EQ(ladder.back().name, "slow GPUs");
+  const double more = (ladder.back().step - ladder[ladder.size() - 2].step) / ladder.front().step;
+  EXPECT_GT(more, 0.15);
+  EXPECT_LT(more, 0.21);
+}
+
+TEST(Explain, EveryExperiment) {
+  for (const std::string name : {"dgx_ladders", "goyal_one_hour", "lars_alexnet_dgx1", "fashion_mnist"}) {
+    Inputs inputs = read_inputs(kSource / "experiments" / name / "run.toml",
+                                {"output.trace_ranks=[]", "output.curve=[]"}, {kSource / "data"});
+    inputs = at_world_size(inputs, std::min(inputs.run.cluster.gpus, 16));
+    const StepPrediction centre = predict_step(inputs);
+    const auto ladder = explain_step(inputs, centre, {});
+    EXPECT_EQ(ladder.back().step, centre.step) << name;
+    EXPECT_LE(ladder.front().step, centre.step) << name;
+  }
+}
+
+TEST(Explain, StopsWhenAsked) {
+  const Inputs inputs = abci({});
+  EXPECT_TRUE(explain_step(inputs, predict_step(inputs), [](double, const std::string&) { return false; }).empty());
+}
+
+}  // namespace
+}  // namespace lockstep
