@@ -30,6 +30,7 @@ class CommGpu : public testing::Test {
   }
   int devices = 0;
 };
+using CommGpuSlow = CommGpu;
 
 /// A bucket in a job of one that does go through NCCL.
 CollectivePlan one_rank_plan(std::int64_t elements) {
@@ -230,7 +231,7 @@ TEST(LaneBuckets, FollowTheProgram) {
 
 // ---- host-staged ----
 
-TEST_F(CommGpu, HostStagedSumsOfTwoAndFourRanksOnOneDevice) {
+TEST_F(CommGpuSlow, HostStagedSumsOfTwoAndFourRanksOnOneDevice) {
   for (const int ranks : {1, 2, 4}) {
     for (const auto algorithm : test::kAllAlgorithms) {
       SCOPED_TRACE(testing::Message() << ranks << " ranks, algorithm " << static_cast<int>(algorithm));
@@ -371,7 +372,7 @@ TEST_F(CommGpu, Description) {
 
 // ---- NCCL, several GPUs ----
 
-TEST_F(CommGpu, NcclSumsOverSeveralDevices) {
+TEST_F(CommGpuSlow, NcclSumsOverSeveralDevices) {
   if (devices < 2) GTEST_SKIP() << "one GPU";
   for (int ranks = 2; ranks <= std::min(devices, 8); ranks *= 2) {
     for (const auto algorithm : test::kAllAlgorithms) {
@@ -381,7 +382,7 @@ TEST_F(CommGpu, NcclSumsOverSeveralDevices) {
   }
 }
 
-TEST_F(CommGpu, NcclNamesARankThatDoesNotCome) {
+TEST_F(CommGpuSlow, NcclNamesARankThatDoesNotCome) {
   if (devices < 2) GTEST_SKIP() << "one GPU";
   test::on_ranks(2, [&](Transport& t) {
     check(cudaSetDevice(t.rank()), "cudaSetDevice");

@@ -41,11 +41,11 @@ class OnDevice : public testing::TestWithParam<Precision> {
 };
 
 using Layers = OnDevice;
-using Whole = OnDevice;
+using WholeSlow = OnDevice;
 constexpr Precision kAll[] = {Precision::Fp32, Precision::Tf32, Precision::Fp16, Precision::Bf16};
 std::string name_of(const testing::TestParamInfo<Precision>& info) { return precision_name(info.param); }
 INSTANTIATE_TEST_SUITE_P(Gpu, Layers, testing::ValuesIn(kAll), name_of);
-INSTANTIATE_TEST_SUITE_P(Gpu, Whole, testing::ValuesIn(kAll), name_of);
+INSTANTIATE_TEST_SUITE_P(Gpu, WholeSlow, testing::ValuesIn(kAll), name_of);
 
 struct ConvolutionCase {
   int in, out, size, kernel, stride, pad, groups;
@@ -154,14 +154,14 @@ TEST_P(Layers, LossWithSmoothingAndIgnoredImages) {
 
 ModelGraph small_resnet() { return fuse(build_model("resnet8", 16)); }
 
-TEST_P(Whole, SmallResNet) {
+TEST_P(WholeSlow, SmallResNet) {
   DevicePair p(small_resnet(), 4, options());
   const double want = p.oracle.forward().loss;
   // Some 20 roundings on the way, each of relative size u at random: sqrt(20) u, four times that.
   EXPECT_NEAR(p.forward().loss, want, std::max(1.5e-4, 18 * unit_of(GetParam())) * want);
 }
 
-TEST_P(Whole, EvaluatesWithTheAverages) {
+TEST_P(WholeSlow, EvaluatesWithTheAverages) {
   NetworkOptions o = options();
   o.mode = NetworkMode::Evaluation;
   DevicePair p(small_resnet(), 3, o);
@@ -185,7 +185,7 @@ TEST_P(Whole, EvaluatesWithTheAverages) {
   EXPECT_NEAR(p.forward().loss, want, tolerance) << "again";
 }
 
-TEST_P(Whole, AveragesFollowTheBatches) {
+TEST_P(WholeSlow, AveragesFollowTheBatches) {
   DevicePair p(fuse(residual("averages", true)), 4, options());
   p.forward();
   const Oracle::Result want = p.oracle.forward();
@@ -202,7 +202,7 @@ TEST_P(Whole, AveragesFollowTheBatches) {
   }
 }
 
-TEST_P(Whole, AddsToTheGradientsWhenAsked) {
+TEST_P(WholeSlow, AddsToTheGradientsWhenAsked) {
   DevicePair p(small_resnet(), 2, options());
   const auto once = p.step();
   p.forward();
@@ -213,14 +213,14 @@ TEST_P(Whole, AddsToTheGradientsWhenAsked) {
   }
 }
 
-TEST_P(Whole, EqualInputsGiveEqualBits) {
+TEST_P(WholeSlow, EqualInputsGiveEqualBits) {
   DevicePair a(small_resnet(), 5, options()), b(small_resnet(), 5, options());
   const auto first = a.step();
   EXPECT_EQ(b.step(), first);
   EXPECT_EQ(a.step(), first) << "a second pass of the same network";
 }
 
-TEST_P(Whole, SumsOfSeveralPassesAddUp) {
+TEST_P(WholeSlow, SumsOfSeveralPassesAddUp) {
   DevicePair p(small_resnet(), 4, options());
   const LossSums once = p.forward();
   for (const Layer& l : p.graph->layers) p.network.forward(l.id);
@@ -232,7 +232,7 @@ TEST_P(Whole, SumsOfSeveralPassesAddUp) {
 
 // A power of two changes exponents alone, as long as nothing leaves the range (fp16: gradients here are far above 2^-14
 // / 64 and below 65504 / 64).
-TEST_P(Whole, LossScaleMultipliesTheGradients) {
+TEST_P(WholeSlow, LossScaleMultipliesTheGradients) {
   DevicePair plain(fuse(residual("scaled", false)), 3, options());
   DeviceArray<float> scale(1);
   const float value = 64;
@@ -251,7 +251,7 @@ TEST_P(Whole, LossScaleMultipliesTheGradients) {
   }
 }
 
-TEST_P(Whole, PaddedChannelsOfTheFirstConvolutionStayZero) {
+TEST_P(WholeSlow, PaddedChannelsOfTheFirstConvolutionStayZero) {
   NetworkOptions o = options();
   o.input_channels_padded = 4;
   DevicePair p(small_resnet(), 3, o);
@@ -275,7 +275,7 @@ TEST_P(Whole, PaddedChannelsOfTheFirstConvolutionStayZero) {
 
 // In image - dropout - linear the gradients are dW[k][j] = e_k d_j and db[k] = e_k for one image: so d_j = dW[k][j] /
 // db[k].
-TEST_P(Whole, DropoutDrawsTheMaskOfTheProcessors) {
+TEST_P(WholeSlow, DropoutDrawsTheMaskOfTheProcessors) {
   constexpr int channels = 3, size = 5;
   GraphBuilder b("dropped", {channels, size, size});
   const LayerId logits = b.linear("l", b.dropout("d", b.input()), 3);
@@ -297,7 +297,7 @@ TEST_P(Whole, DropoutDrawsTheMaskOfTheProcessors) {
   }
 }
 
-TEST_P(Whole, MeasuredAlgorithmsAreKeptForTheNextNetwork) {
+TEST_P(WholeSlow, MeasuredAlgorithmsAreKeptForTheNextNetwork) {
   NetworkOptions o = options();
   o.deterministic = false;
   o.workspace_limit = std::size_t{64} << 20;
@@ -315,9 +315,8 @@ TEST_P(Whole, MeasuredAlgorithmsAreKeptForTheNextNetwork) {
   EXPECT_NEAR(first.forward().loss, want, std::max(1.5e-4, 18 * unit_of(GetParam())) * want);
 }
 
-TEST_P(Whole, CapturedInAGraphGivesTheSameBits) {
+TEST_P(WholeSlow, CapturedInAGraphGivesTheSameBits) {
   DevicePair p(small_resnet(), 4, options());
-  if (p.handles.environment().find("emulated") != std::string::npos) GTEST_SKIP() << "the emulator has no graphs";
   const auto want = p.step();
   const LossSums loss = p.network.read_sums();
   p.gradients.clear(p.stream);
@@ -338,7 +337,7 @@ TEST_P(Whole, CapturedInAGraphGivesTheSameBits) {
   check(cudaGraphDestroy(graph), "cudaGraphDestroy");
 }
 
-TEST_P(Whole, HalfIsCloseToFull) {
+TEST_P(WholeSlow, HalfIsCloseToFull) {
   const ModelGraph graph = fuse(build_model("resnet20", 16));
   NetworkOptions full = options();
   full.precision = Precision::Fp32;

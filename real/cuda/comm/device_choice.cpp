@@ -13,13 +13,14 @@ namespace lockstep::cuda {
 
 namespace {
 
-/// The device that each rank takes.
+/// The device that each rank takes. Ranks that see the same devices are on one machine, whatever their hosts are called
+/// (ranks on threads have a host each).
 std::vector<int> devices_of(std::span<const VisibleDevices> ranks) {
-  std::map<std::string, int> on_host;
+  std::map<std::vector<std::string>, int> that_see;
   std::vector<int> out;
   std::string blind;
   for (std::size_t r = 0; r < ranks.size(); ++r) {
-    const int local = on_host[ranks[r].host]++;
+    const int local = that_see[ranks[r].devices]++;
     const auto count = static_cast<int>(ranks[r].devices.size());
     if (count == 0) blind += fmt::format("{}rank {} (host {})", blind.empty() ? "" : ", ", r, ranks[r].host);
     out.push_back(count == 0 ? 0 : local % count);
@@ -39,10 +40,8 @@ DeviceChoice choose_device(std::span<const VisibleDevices> ranks, int rank, cons
                            std::optional<LaneKind> wanted) {
   LOCKSTEP_EXPECTS(0 <= rank && rank < static_cast<int>(ranks.size()));
   const std::vector<int> devices = devices_of(ranks);
-  std::map<std::pair<std::string, std::string>, int> users;
-  const auto key = [&](std::size_t r) {
-    return std::pair(ranks[r].host, ranks[r].devices[static_cast<std::size_t>(devices[r])]);
-  };
+  std::map<std::string, int> users;
+  const auto key = [&](std::size_t r) { return ranks[r].devices[static_cast<std::size_t>(devices[r])]; };
   std::string crowded;
   for (std::size_t r = 0; r < ranks.size(); ++r) {
     if (++users[key(r)] == 2 && crowded.empty())

@@ -14,7 +14,7 @@ namespace lockstep::cuda {
 struct VisibleDevices {
   std::string host;
   std::vector<std::string>
-      devices;  ///< unique names, in the runtime's order; where a launcher hands out GPUs, only the rank's
+      devices;  ///< names unique in the job, in the runtime's order; where a launcher hands out GPUs, only the rank's
 };
 
 enum class LaneKind { Nccl, HostStaged };
@@ -26,7 +26,7 @@ struct DeviceChoice {
   std::string warning;  ///< for the user, the same on all ranks; empty: none
 };
 
-/// For rank `rank` of `ranks`: local rank modulo the devices that it sees. NCCL unless two ranks anywhere in the job
+/// For rank `rank` of `ranks`: its number among the ranks that see the same devices, modulo these. NCCL unless two ranks anywhere in the job
 /// take one device, which NCCL refuses, or `reduction` (run.allreduce.reduction) is not "planned", as only real/comm
 /// sums in an order or through MPI; then host-staged, for all ranks. `wanted`: the user insists. Throws BackendError
 /// naming every rank that sees no device; ConfigError (key "allreduce") if NCCL is wanted and cannot be. Pure; equal

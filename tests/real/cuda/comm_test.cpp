@@ -324,7 +324,7 @@ TEST(RollCall, IsThroughAtOnceWhenAllAnswer) {
 // ---- devices ----
 
 const std::vector<VisibleDevices> kTwoNodes = {
-    {"a", {"g0", "g1"}}, {"a", {"g0", "g1"}}, {"b", {"g0", "g1"}}, {"b", {"g0", "g1"}}};
+    {"a", {"g0", "g1"}}, {"a", {"g0", "g1"}}, {"b", {"g2", "g3"}}, {"b", {"g2", "g3"}}};
 
 TEST(DeviceChoice, LocalRankTakesItsDevice) {
   for (int r = 0; r < 4; ++r) {
@@ -334,6 +334,15 @@ TEST(DeviceChoice, LocalRankTakesItsDevice) {
     EXPECT_EQ(choice.sharing, 1);
     EXPECT_EQ(choice.warning, "");
   }
+}
+
+// Ranks on threads have a host each, and share the GPUs all the same.
+TEST(DeviceChoice, RanksOnThreadsShareAMachine) {
+  const std::vector<VisibleDevices> two = {{"thread 0", {"g0", "g1"}}, {"thread 1", {"g0", "g1"}}};
+  EXPECT_EQ(choose_device(two, 1, "planned").device, 1);
+  EXPECT_EQ(choose_device(two, 1, "planned").lane, LaneKind::Nccl);
+  const std::vector<VisibleDevices> one = {{"thread 0", {"g0"}}, {"thread 1", {"g0"}}};
+  EXPECT_EQ(choose_device(one, 1, "planned").lane, LaneKind::HostStaged);
 }
 
 // A launcher that gives each rank one GPU: every rank sees its own as number 0.
@@ -346,7 +355,7 @@ TEST(DeviceChoice, LaunchersMayHandOutDevices) {
 
 TEST(DeviceChoice, MoreRanksThanDevicesGoThroughTheHost) {
   auto ranks = kTwoNodes;
-  ranks.push_back({"b", {"g0", "g1"}});
+  ranks.push_back({"b", {"g2", "g3"}});
   for (int r = 0; r < 5; ++r) {
     const auto choice = choose_device(ranks, r, "planned");
     EXPECT_EQ(choice.lane, LaneKind::HostStaged) << "all ranks, those of node a as well";

@@ -11,7 +11,7 @@
 
 #include "core/base/rng.hpp"
 #include "real/cuda/kernels/element.hpp"
-#include "tests/real/cuda/kernels/emulator.hpp"
+#include "tests/real/cuda/emulation/emulator.hpp"
 
 namespace lockstep::cuda {
 

@@ -1,5 +1,5 @@
 // The emulator itself, and the conversions of the toolkit's headers on a processor.
-#include "tests/real/cuda/kernels/emulator.hpp"
+#include "tests/real/cuda/emulation/emulator.hpp"
 
 #include <gtest/gtest.h>
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/base/rng.hpp"
-#include "tests/real/cuda/kernels/emulator.hpp"
+#include "tests/real/cuda/emulation/emulator.hpp"
 
 namespace lockstep::cuda {
 namespace {

@@ -1,13 +1,19 @@
 // glibc's checked longjmp takes a switch of stacks for an error.
 #undef _FORTIFY_SOURCE
 
-#include "tests/real/cuda/kernels/emulator.hpp"
+#include "tests/real/cuda/emulation/emulator.hpp"
 
 #include <setjmp.h>
 #include <ucontext.h>
 
 #include <memory>
+#include <mutex>
 #include <stdexcept>
+#include <utility>
+
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#endif
 
 namespace emulator {
 
@@ -18,10 +24,12 @@ constexpr unsigned kMostThreads = 1024, kWarp = 32;
 
 enum class State { Ready, AtBarrier, AtShuffle, Done };
 
-/// Entered once by ucontext; all later switches are jumps, which do not enter the kernel of the system.
+/// Entered once by ucontext; all later switches are jumps, which do not enter the kernel of the system. Only
+/// ThreadSanitizer, which has to know of them, gets real switches.
 struct Fiber {
   ucontext_t context{};
   jmp_buf place{};
+  void* sanitizer = nullptr;
   std::unique_ptr<char[]> stack;
   State state = State::Done;
   std::uint64_t given[2] = {0, 0};
@@ -29,7 +37,10 @@ struct Fiber {
 };
 
 struct Machine {
+  std::mutex mutex;  // of a run
   jmp_buf scheduler{};
+  ucontext_t context{};
+  void* sanitizer = nullptr;
   std::vector<Fiber> fibers = std::vector<Fiber>(kMostThreads);
   unsigned current = 0;
   const std::function<void()>* kernel = nullptr;
@@ -40,12 +51,20 @@ Machine& machine() {
   return m;
 }
 
+void to_scheduler(Fiber& f) {
+#ifdef __SANITIZE_THREAD__
+  __tsan_switch_to_fiber(machine().sanitizer, 0);
+  swapcontext(&f.context, &machine().context);
+#else
+  if (_setjmp(f.place) == 0) _longjmp(machine().scheduler, 1);
+#endif
+}
+
 /// Back to the scheduler until it resumes this fiber.
 void wait(State state) {
-  Machine& m = machine();
-  Fiber& f = m.fibers[m.current];
+  Fiber& f = machine().fibers[machine().current];
   f.state = state;
-  if (_setjmp(f.place) == 0) _longjmp(m.scheduler, 1);
+  to_scheduler(f);
 }
 
 /// A fiber's whole life: one thread of every block it takes part in.
@@ -61,14 +80,24 @@ void resume(unsigned thread) {
   Fiber& f = m.fibers[thread];
   m.current = thread;
   thread_index = {thread, 0, 0};
+  const bool fresh = !f.stack;
+  if (fresh) {
+    f.stack = std::make_unique<char[]>(kStackBytes);
+    getcontext(&f.context);
+    f.context.uc_stack.ss_sp = f.stack.get();
+    f.context.uc_stack.ss_size = kStackBytes;
+    makecontext(&f.context, live, 0);
+  }
+#ifdef __SANITIZE_THREAD__
+  if (fresh) f.sanitizer = __tsan_create_fiber(0);
+  m.sanitizer = __tsan_get_current_fiber();
+  __tsan_switch_to_fiber(f.sanitizer, 0);
+  swapcontext(&m.context, &f.context);
+#else
   if (_setjmp(m.scheduler) != 0) return;
-  if (f.stack) _longjmp(f.place, 1);
-  f.stack = std::make_unique<char[]>(kStackBytes);
-  getcontext(&f.context);
-  f.context.uc_stack.ss_sp = f.stack.get();
-  f.context.uc_stack.ss_size = kStackBytes;
-  makecontext(&f.context, live, 0);
+  if (!fresh) _longjmp(f.place, 1);
   setcontext(&f.context);
+#endif
 }
 
 unsigned count(unsigned first, unsigned end, State state) {
@@ -82,7 +111,12 @@ void release(unsigned first, unsigned end) {
 }
 
 [[noreturn]] void fail(const char* name, const char* what) {
-  for (Fiber& f : machine().fibers) f.stack.reset();  // they stand amid the kernel
+  for (Fiber& f : machine().fibers) {  // they stand amid the kernel
+#ifdef __SANITIZE_THREAD__
+    if (f.sanitizer != nullptr) __tsan_destroy_fiber(std::exchange(f.sanitizer, nullptr));
+#endif
+    f.stack.reset();
+  }
   throw std::logic_error(std::string(name) + ": " + what);
 }
 
@@ -120,6 +154,7 @@ void run_block(const char* name, unsigned threads) {
 }  // namespace
 
 void run(const char* name, dim3 grid, dim3 block, const std::function<void()>& kernel) {
+  const std::lock_guard lock(machine().mutex);
   const std::uint64_t blocks = std::uint64_t{grid.x} * grid.y * grid.z;
   const bool possible = block.x >= 1 && block.x <= kMostThreads && block.y == 1 && block.z == 1 && blocks >= 1 &&
                         grid.x <= 2147483647u && grid.y <= 65535u && grid.z == 1;

@@ -38,9 +38,12 @@ inline Order order = Order::Forward;
 /// Names of the kernels launched since it was last cleared.
 inline std::vector<std::string> launched;
 
-/// One launch. Throws std::logic_error naming the kernel where threads part at a barrier, or for a block that no GPU
+/// One launch; those of several threads take turns. Throws std::logic_error naming the kernel where threads part at a barrier, or for a block that no GPU
 /// would take.
 void run(const char* name, dim3 grid, dim3 block, const std::function<void()>& kernel);
+
+/// Puts a launch on its stream, in the emulated runtime; without a stream calls it at once.
+void launch(cudaStream_t stream, std::function<void()> kernel);
 
 void block_barrier();
 /// Gives `value` to the other lanes of the warp and takes that of lane `source`; `bytes` <= 8.
