@@ -44,7 +44,8 @@ Json list_gpus(const DataPaths& paths) {
     std::string anchors;
     for (const auto& a : g.anchors)
       anchors += fmt::format("{}{} {} b{}", anchors.empty() ? "" : ", ", a.framework, word_of(a.precision), a.batch);
-    out.push_back({{"name", name}, {"about", g.title + "; anchors: " + (anchors.empty() ? "none" : anchors)}});
+    out.push_back({{"name", name},
+                   {"about", g.title + "; " + (anchors.empty() ? "unanchored: bare model" : "anchors: " + anchors)}});
   }
   return out;
 }

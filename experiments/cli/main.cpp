@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
   add_plan(app, context, run);
   add_collective(app, context, run);
   add_validate(app, context, run);
+  add_check(app, context, run);
   add_list(app, context, run);
   add_completion(app, context, run);
   try {

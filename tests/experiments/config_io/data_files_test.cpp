@@ -1,5 +1,6 @@
 // Every file in data/ reads without faults, says where its numbers come from, and holds what the sources say.
 #include <map>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -24,8 +25,10 @@ void expect_source(const Sourced<T>& value, const std::string& what) {
 
 TEST(DataFiles, Clusters) {
   const auto names = stems(kData, "clusters");
-  EXPECT_THAT(names, ElementsAre("abci", "big-basin", "cpu-host", "dgx1-p100", "dgx1-v100", "dgx2", "flat",
-                                 "generic-fat-tree"));
+  EXPECT_THAT(names,
+              ElementsAre("abci", "big-basin", "cpu-host", "dgx-a100", "dgx-h100", "dgx1-p100", "dgx1-v100", "dgx2",
+                          "dgx2h", "flat", "generic-ethernet-10", "generic-ethernet-100", "generic-ethernet-25",
+                          "generic-fat-tree", "p3.16xlarge", "p3dn.24xlarge", "summit", "template", "v100x4-2edr"));
   for (const auto& name : names) {
     const ClusterSpec c = read_cluster(name, kData);
     EXPECT_EQ(c.name, name);
@@ -54,10 +57,12 @@ std::map<int, int> nvlinks_per_gpu(const ClusterSpec& cluster) {
   return links;
 }
 
-// V100 has six NVLinks, P100 four, and the meshes use them all.
+// V100 has six NVLinks, P100 four, and the meshes use them all; on Summit two of a V100's six go to its processor.
 TEST(DataFiles, NvlinkDegrees) {
-  for (const auto& [name, gpus, degree] : {std::tuple("abci", 4, 6), std::tuple("dgx1-v100", 8, 6),
-                                           std::tuple("dgx1-p100", 8, 4), std::tuple("big-basin", 8, 4)}) {
+  for (const auto& [name, gpus, degree] :
+       {std::tuple("abci", 4, 6), std::tuple("dgx1-v100", 8, 6), std::tuple("dgx1-p100", 8, 4),
+        std::tuple("big-basin", 8, 4), std::tuple("p3.16xlarge", 8, 6), std::tuple("p3dn.24xlarge", 8, 6),
+        std::tuple("v100x4-2edr", 4, 6), std::tuple("summit", 6, 4)}) {
     const auto links = nvlinks_per_gpu(read_cluster(name, kData));
     EXPECT_EQ(links.size(), static_cast<std::size_t>(gpus)) << name;
     for (const auto& [gpu, count] : links) EXPECT_EQ(count, degree) << name << " GPU " << gpu;
@@ -142,14 +147,20 @@ TEST(DataFiles, Nccl227LatencyRule) {
 
 TEST(DataFiles, Gpus) {
   const auto names = stems(kData, "gpus");
-  EXPECT_THAT(names, testing::IsSupersetOf({"p100-sxm2-16gb", "v100-sxm2-16gb", "v100-sxm2-32gb", "v100-sxm3-32gb"}));
+  EXPECT_THAT(names, ElementsAre("a100-sxm4-40gb", "a100-sxm4-80gb", "cpu-zen5-core", "h100-sxm5-80gb",
+                                 "h200-sxm-141gb", "k80", "p100-sxm2-16gb", "p40", "template", "v100-pcie-16gb",
+                                 "v100-sxm2-16gb", "v100-sxm2-32gb", "v100-sxm3-32gb"));
+  // Nobody published the throughput of one of these alone in the sources at hand; DeepBench has no table of the newer ones.
+  const std::set<std::string> unanchored = {"h100-sxm5-80gb", "h200-sxm-141gb", "p40", "v100-pcie-16gb"};
+  const std::set<std::string> untabulated = {
+      "a100-sxm4-40gb", "a100-sxm4-80gb", "h100-sxm5-80gb", "h200-sxm-141gb", "k80", "p40", "template"};
   for (const auto& name : names) {
     const GpuSpec g = read_gpu(name, kData);
     EXPECT_EQ(g.name, name);
     if (g.compute_capability == 0) continue;  // a processor: profiled, not tabulated
-    EXPECT_FALSE(g.convolutions.empty()) << name;
-    EXPECT_FALSE(g.convolutions_source.empty()) << name;
-    EXPECT_FALSE(g.anchors.empty()) << name;
+    EXPECT_EQ(g.convolutions.empty(), untabulated.count(name) > 0) << name;
+    EXPECT_EQ(g.convolutions_source.empty(), untabulated.count(name) > 0) << name;
+    EXPECT_EQ(g.anchors.empty(), unanchored.count(name) > 0) << name;
     expect_source(g.fp32_peak, name + " fp32_peak");
     expect_source(g.half_peak, name + " half_peak");
     expect_source(g.memory, name + " memory");

@@ -1,0 +1,85 @@
+// What makes a library file implausible although it is well formed.
+#include <fmt/format.h>
+
+#include "core/base/units_text.hpp"
+#include "experiments/check/rule.hpp"
+
+namespace lockstep::check {
+
+namespace {
+
+using Doubts = std::vector<Doubt>;
+
+std::string at(std::size_t protocol, const char* key) { return fmt::format("protocols[{}].{}", protocol, key); }
+
+Doubts message_cost(const LibrarySpec& library) {
+  Doubts out;
+  constexpr double kMost = 1e-3;  // seconds; TCP on 10 GbE takes 21 us
+  for (std::size_t i = 0; i < library.protocols.size(); ++i) {
+    const ProtocolSpec& p = library.protocols[i];
+    for (const auto& [key, time] : {std::pair("ring_nvlink", p.ring_nvlink), std::pair("ring_pcie", p.ring_pcie),
+                                    std::pair("ring_network", p.ring_network), std::pair("tree_nvlink", p.tree_nvlink),
+                                    std::pair("tree_pcie", p.tree_pcie), std::pair("tree_network", p.tree_network)}) {
+      if (time.seconds() > kMost)
+        out.push_back({at(i, key), fmt::format("{} per message; TCP on 10 GbE takes 21 us", to_text(time))});
+    }
+  }
+  return out;
+}
+
+Doubts path_order(const LibrarySpec& library) {
+  Doubts out;
+  for (std::size_t i = 0; i < library.protocols.size(); ++i) {
+    const ProtocolSpec& p = library.protocols[i];
+    if (p.ring_network < p.ring_nvlink)
+      out.push_back({at(i, "ring_network"), fmt::format("{} between nodes is less than {} over NVLink",
+                                                        to_text(p.ring_network), to_text(p.ring_nvlink))});
+    if (p.tree_network < p.tree_nvlink)
+      out.push_back({at(i, "tree_network"), fmt::format("{} between nodes is less than {} over NVLink",
+                                                        to_text(p.tree_network), to_text(p.tree_nvlink))});
+  }
+  return out;
+}
+
+Doubts flags(const LibrarySpec& library) {
+  Doubts out;
+  for (std::size_t i = 0; i < library.protocols.size(); ++i) {
+    const ProtocolSpec& p = library.protocols[i];
+    const double most = p.name == "ll" ? 0.5 : p.name == "ll128" ? 120.0 / 128 : 1;
+    if (p.efficiency > most)
+      out.push_back({at(i, "efficiency"),
+                     fmt::format("{} of the bytes sent; {} carries {} beside its flags", p.efficiency, p.name, most)});
+  }
+  return out;
+}
+
+Doubts launch(const LibrarySpec& library) {
+  Doubts out;
+  if (library.launch.value > Time::milliseconds(10))
+    out.push_back({"launch", fmt::format("{}; usual are 5 to 50 us", to_text(library.launch.value))});
+  if (library.negotiate.value > Time::milliseconds(100))
+    out.push_back(
+        {"negotiate", fmt::format("{}; Horovod over MPI takes 10 to 100 us", to_text(library.negotiate.value))});
+  return out;
+}
+
+Doubts staging(const LibrarySpec& library) {
+  if (!library.host_memory || library.staging.value.bytes_per_second() > 0) return {};
+  return {
+      {"host_memory",
+       "messages start in host memory, but staging has no rate: copies out of the GPU would be as fast as its link"}};
+}
+
+constexpr Rule<LibrarySpec> kRules[] = {
+    {"message_cost", "messages of at most 1 ms", message_cost},
+    {"path_order", "messages between nodes no cheaper than over NVLink", path_order},
+    {"flags", "LL at 1/2 and LL128 at 15/16 of the wire, at most", flags},
+    {"library_launch", "a launch of at most 10 ms, a negotiation of at most 100 ms", launch},
+    {"staging", "a staging rate where messages start in host memory", staging},
+};
+
+}  // namespace
+
+std::span<const Rule<LibrarySpec>> library_rules() { return kRules; }
+
+}  // namespace lockstep::check

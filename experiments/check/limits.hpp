@@ -1,0 +1,38 @@
+// What hardware can do at most, by generation: the figures that plausibility rules compare with.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/base/units.hpp"
+
+namespace lockstep::check {
+
+/// NVLink of one GPU generation: datasheet rate of a link, per direction, and links per GPU.
+struct NvlinkGeneration {
+  std::string name;  ///< "NVLink2"
+  Bandwidth per_link;
+  int links = 0;
+};
+/// Of the GPUs of a CUDA compute capability (70 = Volta); nothing where no GPU of it has NVLink or none is known.
+/// Source: stas00/ml-engineering@744d01e network/README.md (read) up to NVLink4; NVLink5 recalled (memory).
+std::optional<NvlinkGeneration> nvlink_of(int compute_capability);
+
+/// One PCIe x16 slot, per direction, of the generation that the first servers with these GPUs had. A generation adds, it never takes away.
+struct PcieGeneration {
+  int generation = 3;
+  Bandwidth x16;  ///< after line coding, before packet headers
+};
+/// 16 lanes x 8, 16 or 32 GT/s x 128/130 / 8 bits (memory). Compute capability 80 and 86 to 89: gen4; from 90: gen5; processors (0): gen5.
+PcieGeneration pcie_of(int compute_capability);
+
+/// Port rate of the fastest network in production: 800 Gbit/s, per direction (memory).
+Bandwidth fastest_port();
+
+/// A wire, a switch or an adapter takes at least as long as light through 2 m of cable (10 ns), and at most 1 ms.
+struct LatencyWindow {
+  Time least, most;
+};
+LatencyWindow latency_window();
+
+}  // namespace lockstep::check
