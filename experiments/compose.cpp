@@ -1,16 +1,12 @@
 #include "experiments/compose.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cmath>
-#include <exception>
-#include <mutex>
-#include <thread>
 
 #include "core/model/zoo.hpp"
 #include "core/plan/planner.hpp"
 #include "core/run/metrics.hpp"
+#include "experiments/parallel.hpp"
 
 namespace lockstep {
 
@@ -52,36 +48,12 @@ struct Banded {
   std::function<void(Inputs&, bool high)> set;
 };
 
-/// Calls `work(0 .. count - 1)` from all cores; results go to places fixed by the index, so the order does not matter. Progress is reported from the
-/// calling thread; false once the user has stopped it. The first exception is rethrown.
-bool for_each_in_parallel(std::size_t count, const std::string& what, const Progress& progress,
-                          const std::function<void(std::size_t)>& work) {
-  std::atomic<std::size_t> next{0}, done{0};
-  std::atomic<bool> stop{false};
-  std::exception_ptr error;
-  std::mutex guard;
-  const auto loop = [&] {
-    for (std::size_t i = next++; i < count && !stop; i = next++) {
-      try {
-        work(i);
-      } catch (...) {
-        const std::lock_guard lock(guard);
-        if (!error) error = std::current_exception();
-        stop = true;
-      }
-      ++done;
-    }
-  };
-  std::vector<std::thread> threads;
-  for (std::size_t t = 0; t < std::min<std::size_t>(count, std::max(1u, std::thread::hardware_concurrency())); ++t)
-    threads.emplace_back(loop);
-  while (done < count && !stop) {
-    if (progress && !progress(static_cast<double>(done) / static_cast<double>(count), what)) stop = true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  for (auto& t : threads) t.join();
-  if (error) std::rethrow_exception(error);
-  return !stop;
+/// On all cores, with progress as a fraction; false once the user has stopped it.
+bool on_all_cores(std::size_t count, const std::string& what, const Progress& progress,
+                  const std::function<void(std::size_t)>& work) {
+  return for_each_in_parallel(count, usable_threads(), work, [&](std::size_t done) {
+    return !progress || progress(static_cast<double>(done) / static_cast<double>(count), what);
+  });
 }
 
 template <class T>
@@ -252,7 +224,7 @@ RunPrediction predict_run(const Inputs& inputs, const LoopHooks& hooks) {
 std::vector<CurvePoint> predict_curve(const Inputs& inputs, const std::vector<int>& gpus, const Progress& progress) {
   const double alone = predict_step(at_world_size(inputs, 1)).images_per_second;
   std::vector<CurvePoint> curve(gpus.size());
-  const bool whole = for_each_in_parallel(gpus.size(), "scaling curve", progress, [&](std::size_t i) {
+  const bool whole = on_all_cores(gpus.size(), "scaling curve", progress, [&](std::size_t i) {
     const std::size_t largest_first = gpus.size() - 1 - i;
     CurvePoint& point = curve[largest_first];
     point.prediction = predict_step(at_world_size(inputs, gpus[largest_first]));
@@ -271,7 +243,7 @@ Interval predict_interval(const Inputs& inputs, const StepPrediction& centre, co
   const Time still = predict_step(quiet).step;
   const auto parameters = banded_parameters(inputs);
   std::vector<Time> shifts(2 * parameters.size());
-  for_each_in_parallel(shifts.size(), "prediction interval", progress, [&](std::size_t i) {
+  on_all_cores(shifts.size(), "prediction interval", progress, [&](std::size_t i) {
     const Banded& parameter = parameters[i / 2];
     if (parameter.noise && !inputs.run.simulation.noise) return;
     Inputs changed = parameter.noise ? inputs : quiet;

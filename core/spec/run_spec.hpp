@@ -163,7 +163,7 @@ struct DataSpec {
 struct RealSpec {
   int threads = 0;            ///< compute threads of a rank; 0 = the cores of the host shared among its ranks
   bool deterministic = true;  ///< only algorithms whose results do not depend on the batch size
-  double loss_scale = 0;  ///< factor of gradients in fp16 on a GPU: constant; 0 = dynamic
+  double loss_scale = 0;      ///< factor of gradients in fp16 on a GPU: constant; 0 = dynamic
   bool cuda_graph = true;  ///< a GPU replays whole steps instead of launching kernel by kernel, where shapes allow it
   Time timeout =
       Time::seconds(60);  ///< without any progress of a collective, the run ends and names who was waited for

@@ -39,6 +39,7 @@ void catch_interrupts();
 /// Each adds its sub-command to `app`; `run` is called after parsing and returns the exit code.
 using Run = std::function<int()>;
 CLI::App* add_simulate(CLI::App& app, const Context& context, Run& run);
+CLI::App* add_sweep(CLI::App& app, const Context& context, Run& run);
 CLI::App* add_train(CLI::App& app, const Context& context, Run& run);
 CLI::App* add_calibrate(CLI::App& app, const Context& context, Run& run);
 CLI::App* add_compare(CLI::App& app, const Context& context, Run& run);

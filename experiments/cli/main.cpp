@@ -46,12 +46,14 @@ int main(int argc, char** argv) {
       "  lockstep simulate experiments/fujitsu_abci_2048/run.toml --output results/abci\n"
       "  lockstep simulate experiments/fujitsu_abci_2048/run.toml --set cluster.gpus=1024 --set "
       "training.global_batch=40960\n"
+      "  lockstep sweep experiments/fujitsu_abci_2048/run.toml --over cluster.gpus=4..2048 --per-gpu-batch 40\n"
       "  lockstep collective abci --gpus 2048 --sizes 1MiB:64MiB --algorithm hierarchical\n"
       "  lockstep train experiments/fashion_mnist/run.toml\n"
       "  lockstep validate\n"
       "Exit codes: 0 done, 1 a check failed, 2 the input is wrong, 3 the machine failed, 130 interrupted.");
   Run run;
   add_simulate(app, context, run);
+  add_sweep(app, context, run);
   add_train(app, context, run);
   add_calibrate(app, context, run);
   add_compare(app, context, run);

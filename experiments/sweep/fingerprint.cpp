@@ -1,0 +1,60 @@
+#include "experiments/sweep/fingerprint.hpp"
+
+#include <fstream>
+#include <iterator>
+
+#include "core/base/digest.hpp"
+#include "experiments/config_io/find_file.hpp"
+#include "experiments/config_io/node.hpp"
+#include "experiments/output/report.hpp"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+void add_bytes(Digest& digest, const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  digest.add(std::string(std::istreambuf_iterator<char>(in), {}));
+}
+
+void add_named(Digest& digest, const Node& node, const fs::path& folder) {
+  std::error_code code;
+  if (node.kind == Node::Kind::Text && !node.text.empty() && node.text.size() < 256) {
+    const fs::path named = folder / node.text;
+    if (fs::is_regular_file(named, code)) add_bytes(digest, named);
+  }
+  for (const Node& item : node.items) add_named(digest, item, folder);
+}
+
+}  // namespace
+
+std::string Fingerprints::file(const fs::path& path) {
+  const std::lock_guard lock(guard_);
+  auto& known = known_[path.string()];
+  if (known.empty()) {
+    Digest digest;
+    add_bytes(digest, path);
+    if (path.extension() == ".toml") add_named(digest, parse_toml_file(path), path.parent_path());
+    known = digest.text();
+  }
+  return known;
+}
+
+std::string Fingerprints::of(const Inputs& inputs) {
+  Digest digest;
+  digest.add(version());
+  RunSpec run = inputs.run;
+  run.output = {};
+  digest.add(write_run(run));
+  const std::string& gpu = run.cluster.gpu.empty() ? inputs.cluster.node.gpu : run.cluster.gpu;
+  digest.add(file(find_file(run.cluster.file, paths_, "clusters", "cluster", {})));
+  digest.add(file(find_file(run.allreduce.library, paths_, "libraries", "library", {})));
+  digest.add(file(find_file(gpu, paths_, "gpus", "GPU", {})));
+  for (const char* table : {"top1_lars_tuned.csv", "top1_goyal.csv"})
+    digest.add(file(paths_.data / "published" / table));
+  return digest.text();
+}
+
+}  // namespace lockstep
