@@ -141,4 +141,10 @@ std::string to_text(BucketPolicy policy) {
   return "?";
 }
 
+std::vector<TensorId> tensors_in_order(const BucketPlan& plan) {
+  std::vector<TensorId> order;
+  for (const Bucket& bucket : plan.buckets) order.insert(order.end(), bucket.tensors.begin(), bucket.tensors.end());
+  return order;
+}
+
 }  // namespace lockstep

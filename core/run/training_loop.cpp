@@ -224,7 +224,7 @@ TrainingResult train(const RunSpec& run, World& world, const ProgramFactory& pro
     record.result = r;
     log(std::move(record));
 
-    result.stopped = world.any(r.steps < static_cast<std::int64_t>(steps.size()));
+    result.stopped = world.any(r.stopped || r.steps < static_cast<std::int64_t>(steps.size()));
     evaluated = false;
     if (!result.stopped && at_evaluation) {
       evaluate(s.batch, state.epoch);

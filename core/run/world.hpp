@@ -39,6 +39,7 @@ struct StepResult {
   std::optional<Figure> loss;        ///< of the last step, averaged over the global batch
   Breakdown parts;                   ///< mean per step
   std::int64_t simulated_steps = 0;  ///< steps executed one by one; the others were repeated or drawn
+  bool stopped = false;              ///< the observer asked for it, on any process; perhaps after the last of the steps
 };
 
 struct EvalArgs {

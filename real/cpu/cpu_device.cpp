@@ -17,13 +17,6 @@ namespace lockstep {
 
 namespace {
 
-std::vector<TensorId> bucket_order(const StepProgram& program) {
-  std::vector<TensorId> order;
-  for (const Bucket& bucket : program.buckets.buckets)
-    order.insert(order.end(), bucket.tensors.begin(), bucket.tensors.end());
-  return order;
-}
-
 /// The cores of this host, shared among its ranks.
 int share_of_cores(const Transport& transport) {
   int local = 0;
@@ -212,7 +205,7 @@ class CpuDevice final : public Device {
     if (digest == gradients_of_) return;
     gradients_.clear();
     const int count = ordered_ ? program.accumulation : 1;
-    for (int i = 0; i < count; ++i) gradients_.emplace_back(*graph_, bucket_order(program));
+    for (int i = 0; i < count; ++i) gradients_.emplace_back(*graph_, tensors_in_order(program.buckets));
     gradients_of_ = digest;
   }
 

@@ -66,8 +66,8 @@ GradientSlot::GradientSlot(Context& c, Value& value, const Desc& desc) {
 }
 
 void Parameter::load(Context& c, const TensorSet& weights) {
-  const std::span<const float> values = weights[id];
   if (copies.empty()) return;
+  const std::span<const float> values = weights[id];
   if (is_vector(plain)) {
     for (const dnnl::memory& copy : copies) std::copy(values.begin(), values.end(), floats(copy));
     return;

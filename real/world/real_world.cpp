@@ -234,20 +234,22 @@ StepResult RealWorld::run(const StepProgram& program, std::span<const StepArgs> 
   Breakdown parts;
   const Time begin = i.recorder.now();
   std::size_t seen = 0;  // steps whose loss is known
-  bool go_on = true;
+  bool go_on = true, mine = true;
   for (std::size_t k = 0; k < steps.size() && go_on; ++k) {
     i.alone([&] { i.device->step(program, steps[k], *i.feed); });
     ++result.steps;
     result.images += steps[k].images;
-    const bool mine = !observer || observer(result.steps, i.recorder.now());
+    mine = !observer || observer(result.steps, i.recorder.now());
     for (; seen + static_cast<std::size_t>(i.device->steps_ahead()) <= k; ++seen)
       go_on = i.exchange(steps[seen], mine, result, parts) && go_on;
   }
-  for (; seen < static_cast<std::size_t>(result.steps); ++seen) i.exchange(steps[seen], true, result, parts);
+  for (; seen < static_cast<std::size_t>(result.steps); ++seen)
+    go_on = i.exchange(steps[seen], mine, result, parts) && go_on;
+  result.stopped = !go_on;
   result.simulated_steps = result.steps;
   i.report_broken(i.feed->loader());
-  const double mine[] = {(i.recorder.now() - begin).seconds()};
-  result.elapsed = Time::seconds(max_over_ranks(i.transport, mine)[0]);
+  const double elapsed[] = {(i.recorder.now() - begin).seconds()};
+  result.elapsed = Time::seconds(max_over_ranks(i.transport, elapsed)[0]);
   const double lengths[] = {parts.input.seconds(),   parts.forward.seconds(),   parts.backward.seconds(),
                             parts.exposed.seconds(), parts.straggler.seconds(), parts.update.seconds()};
   const std::vector<double> sums = sum_over_ranks(i.transport, lengths);

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <functional>
 #include <thread>
 
@@ -106,7 +106,7 @@ class RankWork {
 
   void finish(GradientLane& lane) { lane.synchronise(end_); }
   void forget_results() {
-    for (auto& r : results_) std::memset(r.data(), 0xff, r.size());
+    for (auto& r : results_) std::fill(r.span().begin(), r.span().end(), std::byte{0xff});
   }
   std::vector<float> result(std::size_t b) const {
     std::vector<float> out(values_[b].size());

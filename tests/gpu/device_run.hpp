@@ -1,6 +1,8 @@
 // Small runs of RealWorld on ranks that are threads, with all that they leave behind.
 #pragma once
 
+#include <unistd.h>
+
 #include <cmath>
 #include <filesystem>
 #include <functional>
@@ -111,8 +113,9 @@ struct Outcome {
 class Runs {
  public:
   Runs()
-      : directory_(std::filesystem::path(testing::TempDir()) /
-                   (std::string("device_") + testing::UnitTest::GetInstance()->current_test_info()->name())) {
+      : directory_(
+            std::filesystem::path(testing::TempDir()) /
+            ("device_" + std::to_string(getpid()) + testing::UnitTest::GetInstance()->current_test_info()->name())) {
     std::filesystem::remove_all(directory_);
   }
   ~Runs() { std::filesystem::remove_all(directory_); }

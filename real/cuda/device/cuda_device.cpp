@@ -31,13 +31,6 @@ namespace cuda {
 
 namespace {
 
-std::vector<TensorId> bucket_order(const StepProgram& program) {
-  std::vector<TensorId> order;
-  for (const Bucket& bucket : program.buckets.buckets)
-    order.insert(order.end(), bucket.tensors.begin(), bucket.tensors.end());
-  return order;
-}
-
 /// What the host knows of a step under way.
 struct Slot {
   static constexpr std::size_t kNetworks = 2;  // shares of a step differ by at most one image
@@ -265,7 +258,8 @@ class CudaDevice final : public Device {
     lane_.reset();
     warm_ = false;
     gradients_.clear();
-    const auto order = std::make_shared<const TensorLayout>(*graph_, input_channels_, bucket_order(program));
+    const auto order =
+        std::make_shared<const TensorLayout>(*graph_, input_channels_, tensors_in_order(program.buckets));
     for (int i = 0; i < (ordered_ ? program.accumulation : 1); ++i) gradients_.emplace_back(order);
     optimizer_->read_from(gradients_[0], compute_);
     ready_.clear();

@@ -219,6 +219,17 @@ TEST_F(World, ResumingInTheMiddleOfAnEpochIsBitIdentical) {
   }
 }
 
+// Every step is a chunk of its own for the loop: whoever stops, stops after the last step of a chunk.
+TEST_F(World, StopsBetweenChunksToo) {
+  RunSpec run = small_run();
+  run.training.log_every = 1;
+  for (const int ranks : {1, 2}) {
+    const Outcome outcome = train_on(run, ranks, "stopped" + std::to_string(ranks), false, 3);
+    EXPECT_TRUE(outcome.result.stopped);
+    EXPECT_EQ(outcome.result.steps, 3);
+  }
+}
+
 TEST_F(World, ADamagedCheckpointIsPassedOver) {
   RunSpec run = small_run();
   run.training.checkpoint_every = 0.5;
