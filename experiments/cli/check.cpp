@@ -29,7 +29,8 @@ std::vector<std::filesystem::path> named_files(const std::string& name, const Da
   std::error_code code;
   const std::filesystem::path path = name;
   std::vector<std::filesystem::path> out;
-  if (std::filesystem::is_regular_file(path, code) || path.has_parent_path() || path.extension() == ".toml") return {path};
+  if (std::filesystem::is_regular_file(path, code) || path.has_parent_path() || path.extension() == ".toml")
+    return {path};
   std::vector<std::string> known;
   for (const auto& [of, folder] : {std::pair(FileKind::Cluster, "clusters"), std::pair(FileKind::Gpu, "gpus"),
                                    std::pair(FileKind::Library, "libraries")}) {
