@@ -26,6 +26,15 @@ TEST(BadInput, MissingFile) {
               ElementsAre("folder: is a directory; expected a TOML file"));
 }
 
+// The parser takes it for impossible that anything but a key follows.
+TEST(BadInput, TableWithoutAKey) {
+  for (const std::string text : {"[=", "[.a]", "[[#", "[[,]]"}) {
+    const auto faults = run_faults(text);
+    ASSERT_EQ(faults.size(), 1u) << text;
+    EXPECT_THAT(faults[0], testing::HasSubstr("not valid TOML: ")) << text;
+  }
+}
+
 TEST(BadInput, UnreadableToml) {
   const auto faults = run_faults("[training]\nepochs = \n");
   ASSERT_EQ(faults.size(), 1u);
