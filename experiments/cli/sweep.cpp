@@ -197,7 +197,7 @@ int sweep(const Context& context, const Options& options) {
   try {
     return Sweep(context, options).run();
   } catch (const ReportedByRank0&) {
-    return kInputWrong;
+    return kDone;  // a launcher would end the job before rank 0 has spoken
   } catch (const BackendError& e) {
     fmt::print(stderr, "lockstep: {}\n", e.what());
     abort_job_of(kMachineFailed);  // the other processes wait for this one

@@ -117,7 +117,7 @@ int train_command(const Context& context, const Options& options) {
   try {
     return train_on_this_rank(context, options);
   } catch (const ReportedByRank0&) {
-    return kInputWrong;
+    return kDone;  // a launcher would end the job before rank 0 has spoken
   } catch (const BackendError& e) {
     fmt::print(stderr, "lockstep: {}\n", e.what());
     abort_job_of(kMachineFailed);  // the other ranks wait for this one

@@ -48,7 +48,7 @@ struct TrainingReport {
 /// JSON of the report: rates, times in s and ms, loss, top-1 in percent.
 std::string to_json(const TrainingReport& report);
 
-/// Thrown on the other ranks instead of a ConfigError that rank 0 reports.
+/// Thrown on the other ranks instead of a ConfigError that rank 0 reports: they leave in silence, and the exit code of the job is rank 0's.
 struct ReportedByRank0 {};
 
 /// Ends all processes of the job at once: for an error that this rank has and the others do not know of.
