@@ -7,6 +7,7 @@
 #include "core/base/error.hpp"
 #include "core/base/units_text.hpp"
 #include "experiments/cli/command.hpp"
+#include "experiments/cli/job.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/output/report.hpp"
 #include "experiments/training/calibration.hpp"
@@ -135,19 +136,6 @@ int compare(const Context& context, const Options& options) {
   return inside ? kDone : kCheckFailed;
 }
 
-/// Errors of ranks other than 0 are told by rank 0, or end the job.
-int guarded(const std::function<int()>& work) {
-  try {
-    return work();
-  } catch (const ReportedByRank0&) {
-    return kDone;  // a launcher would end the job before rank 0 has spoken
-  } catch (const BackendError& e) {
-    fmt::print(stderr, "lockstep: {}\n", e.what());
-    abort_job_of(kMachineFailed);
-    return kMachineFailed;
-  }
-}
-
 void add_common(CLI::App& command, Options& options) {
   add_run_options(command, options.run);
   command.add_option("--steps", options.steps, "Steps to measure, after five to warm up")
@@ -171,7 +159,7 @@ CLI::App* add_calibrate(CLI::App& app, const Context& context, Run& run) {
       "  mpirun -n 2 lockstep calibrate experiments/fashion_mnist/run.toml --set real.threads=1 --output results/two\n"
       "  lockstep simulate experiments/fashion_mnist/run.toml --set cluster.gpu=results/calibrated/processor.toml");
   command->callback([&context, options, &run] {
-    run = [&context, options] { return guarded([&] { return calibrate(context, *options); }); };
+    run = [&context, options] { return on_this_rank([&] { return calibrate(context, *options); }); };
   });
   return command;
 }
@@ -192,7 +180,7 @@ CLI::App* add_compare(CLI::App& app, const Context& context, Run& run) {
       "  mpirun -n 2 lockstep compare experiments/fashion_mnist/run.toml --set real.threads=1 --calibrated results/two "
       "--output results/compared");
   command->callback([&context, options, &run] {
-    run = [&context, options] { return guarded([&] { return compare(context, *options); }); };
+    run = [&context, options] { return on_this_rank([&] { return compare(context, *options); }); };
   });
   return command;
 }

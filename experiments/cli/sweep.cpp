@@ -12,6 +12,7 @@
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
 #include "experiments/cli/command.hpp"
+#include "experiments/cli/job.hpp"
 #include "experiments/cli/sweep_page.hpp"
 #include "experiments/output/report.hpp"
 #include "experiments/parallel.hpp"
@@ -194,15 +195,7 @@ class Sweep {
 int sweep(const Context& context, const Options& options) {
   if (options.force && options.resume)
     throw ConfigError("--resume", "", "contradicts --force; expected one of the two");
-  try {
-    return Sweep(context, options).run();
-  } catch (const ReportedByRank0&) {
-    return kDone;  // a launcher would end the job before rank 0 has spoken
-  } catch (const BackendError& e) {
-    fmt::print(stderr, "lockstep: {}\n", e.what());
-    abort_job_of(kMachineFailed);  // the other processes wait for this one
-    return kMachineFailed;
-  }
+  return on_this_rank([&] { return Sweep(context, options).run(); });
 }
 
 }  // namespace

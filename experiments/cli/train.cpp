@@ -10,6 +10,7 @@
 #include "core/base/units_text.hpp"
 #include "core/run/metrics.hpp"
 #include "experiments/cli/command.hpp"
+#include "experiments/cli/job.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/output/report.hpp"
 #include "experiments/output/train_log.hpp"
@@ -113,18 +114,6 @@ int train_on_this_rank(const Context& context, const Options& options) {
   return report.result.stopped ? kInterrupted : kDone;
 }
 
-int train_command(const Context& context, const Options& options) {
-  try {
-    return train_on_this_rank(context, options);
-  } catch (const ReportedByRank0&) {
-    return kDone;  // a launcher would end the job before rank 0 has spoken
-  } catch (const BackendError& e) {
-    fmt::print(stderr, "lockstep: {}\n", e.what());
-    abort_job_of(kMachineFailed);  // the other ranks wait for this one
-    return kMachineFailed;
-  }
-}
-
 }  // namespace
 
 CLI::App* add_train(CLI::App& app, const Context& context, Run& run) {
@@ -145,7 +134,7 @@ CLI::App* add_train(CLI::App& app, const Context& context, Run& run) {
       "  srun -n 16 -K1 --mpi=pmix lockstep train RUN.toml\n"
       "Ctrl-C writes a checkpoint and ends; the second one ends at once.");
   command->callback(
-      [&context, options, &run] { run = [&context, options] { return train_command(context, *options); }; });
+      [&context, options, &run] { run = [&context, options] { return on_this_rank([&] { return train_on_this_rank(context, *options); }); }; });
   return command;
 }
 

@@ -19,8 +19,7 @@ namespace {
 
 /// The cores of this host, shared among its ranks.
 int share_of_cores(const Transport& transport) {
-  int local = 0;
-  for (int r = 0; r < transport.size(); ++r) local += transport.host(r) == transport.host(transport.rank()) ? 1 : 0;
+  const int local = node_place(transport, transport.rank()).local_size;
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / local);
 }
 

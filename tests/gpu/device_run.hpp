@@ -22,31 +22,18 @@
 #include "real/comm/thread_transport.hpp"
 #include "real/cuda/device/cuda_device.hpp"
 #include "real/world/real_world.hpp"
+#include "tests/real/world/small_run.hpp"
 
 namespace lockstep::test {
 
 /// Six steps of eight images of 16 x 16 pixels through a residual network of 8 convolutions.
 inline RunSpec tiny_run() {
-  RunSpec run;
-  run.model = {"resnet8", 16, 4};
+  RunSpec run = small_run();
   run.training.device = "cuda";
-  run.training.precision = Precision::Fp32;
   run.training.global_batch = 8;
-  run.training.epochs = 2;
-  run.training.evaluate_every = 0;
   run.training.log_every = 1;
-  run.training.seed = 11;
-  run.optimizer.weight_decay = 1e-3;
-  run.schedule.base_lr = 0.05;
-  run.schedule.warmup = WarmupKind::None;
-  run.schedule.decay = DecayKind::Cosine;
-  run.data.kind = "synthetic";
   run.data.training_images = 24;
   run.data.validation_images = 0;
-  run.data.threads = 1;
-  run.buckets.size = Bytes::kib(64);
-  run.allreduce.algorithm = AllreduceAlgorithm::Ring;
-  run.real.threads = 1;
   run.real.timeout = Time::seconds(60);
   return run;
 }
@@ -209,16 +196,5 @@ class Runs {
 
   std::filesystem::path directory_;
 };
-
-/// Euclidean length of the difference, relative to that of b.
-inline double distance(const std::vector<float>& a, const std::vector<float>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double difference = 0, size = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    difference += std::pow(double{a[i]} - b[i], 2);
-    size += std::pow(double{b[i]}, 2);
-  }
-  return std::sqrt(difference / size);
-}
 
 }  // namespace lockstep::test

@@ -94,10 +94,6 @@ class CudaDevice final : public Device {
         algorithms_(handles_.environment()),
         ordered_(run_.allreduce.reduction == "ordered") {}
 
-  ~CudaDevice() override {
-    for (Slot& slot : slots_) slot.graph.reset();  // before the lane whose collectives they hold
-  }
-
   std::string kind() const override { return "cuda"; }
   std::string description() const override {
     std::string text = to_text(device_facts(choice_.device, cudnnGetVersion()));
@@ -451,7 +447,7 @@ class CudaDevice final : public Device {
   bool warm_ = false;  ///< a whole step of this program ran operation by operation
   std::vector<Event> ready_;
   std::unique_ptr<GradientLane> lane_;
-  std::array<Slot, kSlots> slots_;
+  std::array<Slot, kSlots> slots_;    ///< behind the lane: their graphs hold its collectives and must go first
   std::size_t begun_ = 0, read_ = 0;  ///< steps
   bool in_a_row_ = false;             ///< nothing but steps since the last step
   std::vector<Network*> used_;        ///< in the step under way

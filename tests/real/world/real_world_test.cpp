@@ -16,36 +16,15 @@
 #include "real/comm/thread_transport.hpp"
 #include "real/cpu/cpu_device.hpp"
 #include "real/world/real_world.hpp"
+#include "tests/real/world/small_run.hpp"
 
 namespace lockstep {
 namespace {
 
 namespace fs = std::filesystem;
+using test::distance;
+using test::small_run;
 using testing::HasSubstr;
-
-/// A small residual network on synthetic images: 8 convolutions, 16 x 16 pixels.
-RunSpec small_run() {
-  RunSpec run;
-  run.model = {"resnet8", 16, 4};
-  run.training.precision = Precision::Fp32;
-  run.training.global_batch = 32;
-  run.training.epochs = 2;
-  run.training.evaluate_every = 0;
-  run.training.log_every = 1000;
-  run.training.seed = 11;
-  run.optimizer.weight_decay = 1e-3;
-  run.schedule.base_lr = 0.05;
-  run.schedule.warmup = WarmupKind::None;
-  run.schedule.decay = DecayKind::Cosine;
-  run.data.kind = "synthetic";
-  run.data.training_images = 320;
-  run.data.validation_images = 70;
-  run.data.threads = 1;
-  run.buckets.size = Bytes::kib(64);
-  run.allreduce.algorithm = AllreduceAlgorithm::Ring;
-  run.real.threads = 1;
-  return run;
-}
 
 struct Outcome {
   TrainingResult result;
@@ -122,15 +101,6 @@ class World : public testing::Test {
   fs::path directory_;
   std::mutex mutex_;
 };
-
-double distance(const std::vector<float>& a, const std::vector<float>& b) {
-  double difference = 0, size = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    difference += std::pow(double{a[i]} - b[i], 2);
-    size += std::pow(double{b[i]}, 2);
-  }
-  return std::sqrt(difference / size);
-}
 
 TEST_F(World, LearnsAndCountsEveryValidationImageOnce) {
   RunSpec run = small_run();
