@@ -133,8 +133,9 @@ CLI::App* add_train(CLI::App& app, const Context& context, Run& run) {
       "  mpirun -n 4 lockstep train experiments/fashion_mnist/run.toml --resume\n"
       "  srun -n 16 -K1 --mpi=pmix lockstep train RUN.toml\n"
       "Ctrl-C writes a checkpoint and ends; the second one ends at once.");
-  command->callback(
-      [&context, options, &run] { run = [&context, options] { return on_this_rank([&] { return train_on_this_rank(context, *options); }); }; });
+  command->callback([&context, options, &run] {
+    run = [&context, options] { return on_this_rank([&] { return train_on_this_rank(context, *options); }); };
+  });
   return command;
 }
 

@@ -1,6 +1,7 @@
 #include "real/cpu/cpu_rates.hpp"
 
 #include <omp.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -45,7 +46,8 @@ DeviceRates cpu_rates() {
   out.fp32 = FlopRate::per_second(2.0 * static_cast<double>(kSide * kSide * kSide) / product);
   out.half = out.fp32 * 2.0;
   out.memory = Bandwidth::bytes_per_second(2 * static_cast<double>(kCopied) / copy);
-  out.capacity = Bytes::gib(4);
+  out.capacity = Bytes(std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE) /
+                       std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
   return out;
 }
 

@@ -5,7 +5,7 @@
 
 namespace lockstep {
 
-/// Of one thread: an fp32 matrix product by oneDNN (half precision is taken for twice as fast), a copy larger than the caches. About half a second.
+/// Of one thread: an fp32 matrix product by oneDNN (half precision is taken for twice as fast), a copy larger than the caches; and one core's share of the memory. About half a second.
 /// Throws ConfigError where the program was built without oneDNN.
 DeviceRates cpu_rates();
 
