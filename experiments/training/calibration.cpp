@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "core/base/units_text.hpp"
 #include "experiments/config_io/words.hpp"
 
 namespace lockstep {
@@ -65,13 +64,13 @@ std::string processor_toml(const Measurement& m, const DeviceRates& p, const std
       "profile_source = \"{}\"\n\n"
       "fp32_peak = {}\n"
       "half_peak = {}\n"
-      "memory = \"{}\"\n"
+      "memory = \"{}B\"\n"
       "memory_peak = {}\n"
       "memory_achieved = {}\n"
       "kernel_gap = \"1us\"\n"
       "dispatch = \"1us\"\n",
       m.info.description, m.info.backend, p.compute_capability, profile, source,
-      value(p.fp32.per_second() / 1e12, "TFLOPS"), value(p.half.per_second() / 1e12, "TFLOPS"), to_text(p.capacity),
+      value(p.fp32.per_second() / 1e12, "TFLOPS"), value(p.half.per_second() / 1e12, "TFLOPS"), p.capacity.count(),
       value(p.memory.gigabytes_per_second(), "GBps"), value(p.memory.gigabytes_per_second(), "GBps"));
 }
 
