@@ -5,6 +5,7 @@
 #include "core/base/error.hpp"
 #include "core/model/zoo.hpp"
 #include "experiments/config_io/read_run.hpp"
+#include "experiments/inputs/changed_gpu.hpp"
 #include "experiments/inputs/top1.hpp"
 
 namespace lockstep {
@@ -52,7 +53,10 @@ Inputs read_inputs(const std::filesystem::path& run_file, const std::vector<std:
   });
   if (has_cluster || !run.cluster.gpu.empty()) {
     const std::string& gpu = run.cluster.gpu.empty() ? inputs.cluster.node.gpu : run.cluster.gpu;
-    file("cluster.gpu", [&](const AskedBy& by) { inputs.gpu = read_gpu(gpu, paths, by, over("gpu_file")); });
+    file("cluster.gpu", [&](const AskedBy& by) {
+      inputs.gpu = read_gpu(gpu, paths, by, over("gpu_file"));
+      if (!run.files.gpu.empty()) inputs.gpu = with_moved_anchors(read_gpu(gpu, paths, by), inputs.gpu);
+    });
   }
   if (complete) reader.add(validate(inputs));
   reader.finish();
