@@ -128,6 +128,40 @@ std::vector<Banded> banded_parameters(const Inputs& in) {
 
 }  // namespace
 
+namespace {
+
+/// Links that the cluster does not have, and other jobs where there is nothing to share with them.
+std::vector<Fault> link_faults(const Inputs& inputs) {
+  std::vector<Fault> faults;
+  const SimulationSpec& s = inputs.run.simulation;
+  const ClusterSpec& cluster = inputs.cluster;
+  const auto fault = [&](const char* key, const std::string& message) { faults.push_back({"run file", key, message}); };
+  if (s.background > 0 && (cluster.network.kind != NetworkKind::FatTree || cluster.network.tiers.size() < 2))
+    fault("simulation.background", "cluster " + cluster.name +
+                                       " has no cables between switches that other jobs could use; expected 0, or a "
+                                       "cluster with a fat tree");
+  if (s.slow_links.empty() && s.failed_links.empty()) return faults;
+  const bool joined = cluster.network.kind != NetworkKind::None;
+  const sim::Fabric whole(cluster, joined ? cluster.nodes : 1, sim::Routing::Static, 0);
+  const auto check = [&](const char* key, const std::string& name) {
+    if (!sim::find_links(whole.links(), name).empty()) return;
+    std::vector<std::string> known;
+    for (std::size_t i = 0; i < whole.links().size(); i += 2) {
+      known.push_back(sim::cable_name(whole.links()[i]));
+      for (const char* way : {".up", ".down"}) known.push_back(known[known.size() - (way[1] == 'u' ? 1 : 2)] + way);
+    }
+    const std::string near = nearest(name, known);
+    fault(key, "cluster " + cluster.name + " has no link \"" + name + "\"" +
+                   (near.empty() ? "" : "; did you mean \"" + near + "\"?") +
+                   (near.empty() ? "; `lockstep check " + cluster.name + " --links` lists them" : ""));
+  };
+  for (const SlowLink& slow : s.slow_links) check("simulation.slow_links", slow.link);
+  for (const std::string& name : s.failed_links) check("simulation.failed_links", name);
+  return faults;
+}
+
+}  // namespace
+
 std::vector<Fault> validate(const Inputs& inputs) {
   std::vector<Fault> faults;
   const auto& run = inputs.run;
@@ -165,6 +199,7 @@ std::vector<Fault> validate(const Inputs& inputs) {
     fault("cluster.framework", "GPU " + inputs.gpu.name + " has no anchor \"" + run.cluster.framework +
                                    "\" at this precision; expected one of " + known);
   }
+  for (Fault& f : link_faults(inputs)) faults.push_back(std::move(f));
   for (int n : run.output.curve) {
     if (n < 1 || n > inputs.cluster.total_gpus()) {
       fault("output.curve",
@@ -178,7 +213,7 @@ StepProgram make_program(const Inputs& inputs, const sim::SimWorld& world, std::
   auto graph = fused_graph(inputs.run);
   const std::int64_t per_rank = global_batch / inputs.run.cluster.gpus / accumulation_at(inputs.run, global_batch);
   const auto ready = world.ready_times(*graph, per_rank);
-  return plan_step(inputs.run, global_batch, inputs.cluster.node, std::move(graph), ready,
+  return plan_step(inputs.run, global_batch, world.planning_node(), std::move(graph), ready,
                    [&](const CollectivePlan& plan) { return world.cost(plan); });
 }
 

@@ -7,6 +7,7 @@
 #include "core/base/error.hpp"
 #include "core/base/rng.hpp"
 #include "sim/device/input.hpp"
+#include "sim/network/background.hpp"
 #include "sim/network/estimate.hpp"
 #include "sim/step_simulation.hpp"
 
@@ -53,6 +54,23 @@ int nodes_needed(const std::vector<int>& gpu_of_rank, int per_node) {
   return *std::max_element(gpu_of_rank.begin(), gpu_of_rank.end()) / per_node + 1;
 }
 
+std::vector<int> nodes_used(const std::vector<int>& gpu_of_rank, int per_node) {
+  std::vector<int> nodes;
+  for (const int gpu : gpu_of_rank) {
+    if (nodes.empty() || nodes.back() != gpu / per_node) nodes.push_back(gpu / per_node);
+  }
+  return nodes;
+}
+
+LinkChanges changes_of(const SimulationSpec& s) { return {s.slow_links, s.failed_links}; }
+
+/// The cluster as planners and estimates see it.
+ClusterSpec planned_cluster(ClusterSpec cluster, const std::vector<int>& gpu_of_rank, const SimulationSpec& s) {
+  if (!s.failed_links.empty())
+    cluster.node = surviving_node(cluster.node, nodes_used(gpu_of_rank, cluster.node.gpus), changes_of(s));
+  return cluster;
+}
+
 Routing routing_of(const SimulationSpec& s) { return s.routing == "ecmp" ? Routing::Ecmp : Routing::Static; }
 
 constexpr std::int64_t kTimelineSteps = 4;  // simulated steps whose records are kept
@@ -69,6 +87,7 @@ struct SimWorld::Impl {
   WorldSettings settings;
   int world;
   std::vector<int> gpu_of_rank;
+  ClusterSpec planned;
   Fabric fabric;
   GpuModel gpu;
   Noise noise;
@@ -85,8 +104,9 @@ struct SimWorld::Impl {
       : settings(std::move(s)),
         world(settings.run.cluster.gpus),
         gpu_of_rank(place(settings.run.cluster.placement, world, settings.cluster, settings.run.training.seed)),
+        planned(planned_cluster(settings.cluster, gpu_of_rank, settings.run.simulation)),
         fabric(settings.cluster, nodes_needed(gpu_of_rank, settings.cluster.node.gpus),
-               routing_of(settings.run.simulation), settings.run.training.seed),
+               routing_of(settings.run.simulation), settings.run.training.seed, changes_of(settings.run.simulation)),
         gpu(settings.gpu, settings.run.training.precision, settings.run.cluster.framework),
         noise(settings.run.training.seed, world, spread(), jitter(), settings.run.simulation.slow_ranks),
         engine{settings.library, gpu_of_rank, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
@@ -108,8 +128,7 @@ struct SimWorld::Impl {
                                                     : settings.gpu.step_jitter.value;
   }
   EstimateContext context() const {
-    return {settings.cluster, settings.library, std::min(world, settings.cluster.node.gpus),
-            settings.run.allreduce.gpudirect};
+    return {planned, settings.library, std::min(world, settings.cluster.node.gpus), settings.run.allreduce.gpudirect};
   }
 
   RankDurations durations(const StepProgram& program, std::int64_t images) const {
@@ -167,6 +186,13 @@ struct SimWorld::Impl {
     input.starts = starts;
     input.step = args.step;
     input.in_flight = settings.run.allreduce.in_flight;
+    std::vector<Bandwidth> left;
+    if (settings.run.simulation.background > 0) {
+      left = left_by_other_jobs(fabric, settings.run.simulation.background,
+                                Rng(settings.run.training.seed, "other jobs", static_cast<std::uint64_t>(args.step)));
+      input.capacities = &left;
+      input.first_capacity = fabric.first_cable();
+    }
     StepOutcome outcome = simulation.run(input);
     if (kept_steps < kTimelineSteps) {
       ++kept_steps;
@@ -210,7 +236,7 @@ StepResult SimWorld::run(const StepProgram& program, std::span<const StepArgs> s
   auto& i = *impl_;
   LOCKSTEP_EXPECTS(program.world_size == i.world);
   const std::uint64_t key = program.digest();
-  const bool noisy = !i.noise.silent() && i.noise.varies_by_step();
+  const bool noisy = (!i.noise.silent() && i.noise.varies_by_step()) || i.settings.run.simulation.background > 0;
   StepResult result;
   std::vector<Time> starts(static_cast<std::size_t>(i.world), Time::zero());
   Rng draw(i.settings.run.training.seed, "drawn steps",
@@ -292,6 +318,7 @@ Timeline SimWorld::timeline(std::span<const Rank> ranks, std::span<const std::in
 }
 
 const GpuModel& SimWorld::gpu() const { return impl_->gpu; }
+const NodeSpec& SimWorld::planning_node() const { return impl_->planned.node; }
 
 std::vector<Time> SimWorld::ready_times(const ModelGraph& fused, std::int64_t images_per_rank) const {
   const auto layers = impl_->gpu.layer_times(fused, std::max<std::int64_t>(1, images_per_rank));
@@ -320,7 +347,7 @@ CollectiveTime simulate_collective(const WorldSettings& settings, const Collecti
   const auto gpus =
       place(settings.run.cluster.placement, plan.grid.size(), settings.cluster, settings.run.training.seed);
   Fabric fabric(settings.cluster, nodes_needed(gpus, settings.cluster.node.gpus), routing_of(settings.run.simulation),
-                settings.run.training.seed);
+                settings.run.training.seed, changes_of(settings.run.simulation));
   const EstimateContext context{settings.cluster, settings.library,
                                 std::min(plan.grid.size(), settings.cluster.node.gpus),
                                 settings.run.allreduce.gpudirect};

@@ -61,6 +61,8 @@ class SimWorld final : public World {
   Timeline timeline(std::span<const Rank> ranks, std::span<const std::int64_t> steps) const override;
 
   const GpuModel& gpu() const;
+  /// The node for which steps are planned: without NVLink pairs that have failed anywhere in this world.
+  const NodeSpec& planning_node() const;
   /// Gradient-ready times after the start of backward, per tensor: input of the Horovod-like bucket policy.
   std::vector<Time> ready_times(const ModelGraph& fused, std::int64_t images_per_rank) const;
   /// Cost of a collective by the closed-form estimate and the protocol that `run` asks for: the planner's table.

@@ -176,6 +176,8 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
   const int buckets = static_cast<int>(input.collectives.size());
   const auto ranks = static_cast<std::size_t>(world);
   const Time base = queue.now();
+  for (std::size_t i = 0; input.capacities && i < input.capacities->size(); ++i)
+    network.set_capacity(static_cast<std::int32_t>(input.first_capacity + i), (*input.capacities)[i]);
 
   std::vector<Time> start(ranks, base);
   Time latest_start = base;

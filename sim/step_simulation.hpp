@@ -33,6 +33,9 @@ struct StepInput {
   std::vector<Time>* starts = nullptr;          ///< by rank, updated to the ends; null = all start together
   std::int64_t step = 0;
   int in_flight = 1;  ///< collectives that a rank may have under way at once
+  /// Capacities of the links from `first_capacity` on, for this step and until told otherwise; null = unchanged.
+  const std::vector<Bandwidth>* capacities = nullptr;
+  std::size_t first_capacity = 0;
 };
 
 struct StepOutcome {

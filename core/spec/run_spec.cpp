@@ -166,6 +166,17 @@ std::vector<Fault> validate(const RunSpec& run) {
              slow.factor);
   }
 
+  for (const SlowLink& slow : m.slow_links) {
+    c.expect(!slow.link.empty(), "simulation.slow_links", "no link is named; expected one such as \"node3.nic0.up\"");
+    c.expect(slow.factor > 0 && slow.factor <= 1000, "simulation.slow_links",
+             "factor {} of {}; expected more than 0, such as 0.5 (for a dead link: simulation.failed_links)",
+             slow.factor, slow.link);
+  }
+  for (const std::string& link : m.failed_links)
+    c.expect(!link.empty(), "simulation.failed_links", "no link is named; expected one such as \"node3.nic0\"");
+  c.expect(m.background >= 0 && m.background <= 0.95, "simulation.background",
+           "{} is out of range; expected a share from 0 (no other jobs) to 0.95", m.background);
+
   const auto& d = run.data;
   c.word(d.kind, "data.kind", {"synthetic", "imagenet_folder", "cifar10", "idx"});
   c.expect(d.training_images >= 1 && d.training_images <= kMostImages, "data.training_images",

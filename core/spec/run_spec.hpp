@@ -127,11 +127,30 @@ struct ClusterRef {
   std::string gpu;        ///< override of the cluster's GPU; empty = its own
   std::string framework;  ///< which single-GPU anchor of the GPU file to use; empty = its first for the precision
   std::string placement = "packed";  ///< packed, spread or random over the nodes
+  /// The run uses the anchor's own software. False: another release, so the prediction interval carries the spread
+  /// between releases; so it does when several anchors would do and `framework` names none.
+  bool same_software = true;
+};
+
+/// One value laid over a file that the run names.
+struct FileValue {
+  std::string key;    ///< dotted; an entry of a list by its number or name: "network.tiers.1.cables"
+  std::string value;  ///< TOML
+};
+
+/// What the run changes in the files that it names: [cluster_file], [gpu_file], [library_file].
+struct FileValues {
+  std::vector<FileValue> cluster, gpu, library;
 };
 
 struct SlowRank {
   int rank = 0;
   double factor = 1;  ///< compute time is multiplied by this, > 0
+};
+
+struct SlowLink {
+  std::string link;   ///< a name of sim/network/link_names.hpp, such as "node3.nic0.up"; may hold "*"
+  double factor = 1;  ///< share of its rate that is left, > 0
 };
 
 struct SimulationSpec {
@@ -142,6 +161,11 @@ struct SimulationSpec {
   double gpu_spread = -1;   ///< sigma of the fixed speed of a GPU, relative; < 0 takes the GPU file's
   std::vector<SlowRank> slow_ranks;
   std::string routing = "static";  ///< static (destination-mod-k) or ecmp
+  std::vector<SlowLink> slow_links;
+  /// Names as in slow_links. Routes go around them: other cables of the fat tree, another NIC of the node, PCIe for an
+  /// NVLink pair, and the rings in the nodes are found anew.
+  std::vector<std::string> failed_links;
+  double background = 0;  ///< share of the cables between switches that other jobs take on average, [0, 1)
 };
 
 struct DataSpec {
@@ -194,6 +218,7 @@ struct RunSpec {
   BucketsSpec buckets;
   AllreduceSpec allreduce;
   ClusterRef cluster;
+  FileValues files;
   SimulationSpec simulation;
   DataSpec data;
   RealSpec real;

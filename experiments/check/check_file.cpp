@@ -25,7 +25,7 @@ const std::vector<KindRow>& kinds() {
       {FileKind::Run,
        "run",
        {"model", "training", "optimizer", "schedule", "buckets", "allreduce", "cluster", "simulation", "data", "real",
-        "setup", "output"}},
+        "setup", "output", "cluster_file", "gpu_file", "library_file"}},
       {FileKind::Cluster, "cluster", {"nodes", "node", "network"}},
       {FileKind::Gpu,
        "gpu",

@@ -112,9 +112,9 @@ std::vector<ProfileRow> read_profile(const std::filesystem::path& path) {
 
 }  // namespace
 
-GpuSpec read_gpu(const std::string& name, const DataPaths& paths, const AskedBy& asked) {
+GpuSpec read_gpu(const std::string& name, const DataPaths& paths, const AskedBy& asked, const LaidOver& over) {
   const std::filesystem::path path = find_file(name, paths, "gpus", "GPU", asked);
-  Reader reader(path);
+  Reader reader(path, over);
   GpuSpec gpu;
   gpu.name = path.stem().string();
   ConfigTable root = reader.root();

@@ -33,9 +33,9 @@ void read_protocol(ConfigTable t, ProtocolSpec& protocol) {
 
 }  // namespace
 
-LibrarySpec read_library(const std::string& name, const DataPaths& paths, const AskedBy& asked) {
+LibrarySpec read_library(const std::string& name, const DataPaths& paths, const AskedBy& asked, const LaidOver& over) {
   const std::filesystem::path path = find_file(name, paths, "libraries", "library", asked);
-  Reader reader(path);
+  Reader reader(path, over);
   LibrarySpec library;
   library.name = path.stem().string();
   ConfigTable root = reader.root();

@@ -5,8 +5,8 @@
 
 namespace lockstep {
 
-/// Calls visit.section("model"), then visit("name", run.model.name), ... in the order of the file. `Run` is RunSpec or
-/// const RunSpec.
+/// Calls visit.section("model"), then visit("name", run.model.name), ... in the order of the file; visit.values(section,
+/// list) for a section without fixed keys. `Run` is RunSpec or const RunSpec.
 template <class Run, class Visitor>
 void visit_run(Run& run, Visitor&& visit) {
   visit.section("model");
@@ -88,6 +88,10 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("gpu", run.cluster.gpu);
   visit("framework", run.cluster.framework);
   visit("placement", run.cluster.placement);
+  visit("same_software", run.cluster.same_software);
+  visit.values("cluster_file", run.files.cluster);
+  visit.values("gpu_file", run.files.gpu);
+  visit.values("library_file", run.files.library);
 
   visit.section("simulation");
   visit("fold", run.simulation.fold);
@@ -97,6 +101,9 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("gpu_spread", run.simulation.gpu_spread);
   visit("slow_ranks", run.simulation.slow_ranks);
   visit("routing", run.simulation.routing);
+  visit("slow_links", run.simulation.slow_links);
+  visit("failed_links", run.simulation.failed_links);
+  visit("background", run.simulation.background);
 
   visit.section("data");
   visit("kind", run.data.kind);

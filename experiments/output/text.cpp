@@ -44,7 +44,14 @@ std::string to_text(const SimulationReport& r) {
   out += fmt::format("{}: {} on {} GPUs, global batch {} ({} per GPU)\n", r.inputs.run.model.name,
                      r.prediction.info.backend, step.gpus, thousands(static_cast<double>(step.global_batch)),
                      step.global_batch / step.gpus);
-  out += fmt::format("  {}\n\n", r.prediction.info.description);
+  out += fmt::format("  {}\n", r.prediction.info.description);
+  const auto changed = [&](const char* section, const std::vector<FileValue>& values) {
+    for (const FileValue& v : values) out += fmt::format("  changed: {}.{} = {}\n", section, v.key, v.value);
+  };
+  changed("cluster_file", r.inputs.run.files.cluster);
+  changed("gpu_file", r.inputs.run.files.gpu);
+  changed("library_file", r.inputs.run.files.library);
+  out += "\n";
 
   line("step time",
        r.interval ? fmt::format("{:.2f} ms ({:.1f} - {:.1f})", step.step.milliseconds(), r.interval->low.milliseconds(),
