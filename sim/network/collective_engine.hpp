@@ -34,7 +34,7 @@ struct PhaseRecord {
 /// Each phase begins `base` (of the protocol) after the rank reaches it. Every message must meet its receive: verified at the end.
 class CollectiveEngine {
  public:
-  /// Uses event kinds `first_kind` .. `first_kind + 2`. All references must outlive the engine.
+  /// Uses event kinds `first_kind` and `first_kind + 1`. All references must outlive the engine.
   CollectiveEngine(EventQueue& queue, Network& network, Fabric& fabric, EngineSettings settings,
                    std::uint32_t first_kind);
   ~CollectiveEngine();
@@ -43,7 +43,7 @@ class CollectiveEngine {
   int open(std::shared_ptr<const CollectivePlan> plan, int protocol);
   /// Rank reaches the collective now.
   void enter(int collective, Rank rank);
-  /// A flow of the engine's network ended with this token.
+  /// The engine's network finished something with this token.
   void flow_ended(std::uint64_t token);
   /// True if `event` was one of this engine's.
   bool handle(const Event& event);
@@ -58,21 +58,25 @@ class CollectiveEngine {
 
  private:
   struct Collective;
+  struct PhaseState;
+  struct Seat;
+  struct Lane;
+  struct Way;
   struct Message;
-  struct LaneState;
-  struct Participant;
 
-  void begin_phase(int collective, Rank rank);
-  void start_phase(int collective, Rank rank);
-  void end_phase(const Participant& at);
-  Participant participant(int collective, int rank);
-  void advance(int collective, int rank, int lane);
-  void advance_all(const Participant& at);
-  bool advance(const Participant& at, LaneState& lane);     ///< true if a step was completed
-  bool begin_step(const Participant& at, LaneState& lane);  ///< false: it must wait for another lane
-  bool combine(const Participant& at, LaneState& lane);     ///< false: not received yet, or still being reduced
-  void send(const Participant& at, int lane, const ScheduleStep& step);
-  void arrive(std::uint32_t message);
+  void begin_phase(Collective& c, Rank rank);
+  void start_phase(Collective& c, Rank rank);
+  void end_phase(PhaseState& p, const Seat& seat);
+  PhaseState& lay_out(Collective& c, int index);
+  void advance_all(PhaseState& p, Seat& seat);
+  void advance(PhaseState& p, std::int32_t lane);
+  bool proceed(PhaseState& p, Seat& seat, Lane& lane);           ///< true if a step was completed
+  bool begin_step(PhaseState& p, const Seat& seat, Lane& lane);  ///< false: it must wait for another lane
+  bool combine(PhaseState& p, Lane& lane);                       ///< false: not received yet, or still being reduced
+  void send(PhaseState& p, Lane& lane, const Way& way, std::int64_t elements, std::int32_t to_lane,
+            std::int32_t to_step);
+  Way way_between(const PhaseState& p, const Seat& from, int to_member) const;
+  void arrive(const Message& message);
 
   EventQueue& queue_;
   Network& network_;
@@ -80,8 +84,7 @@ class CollectiveEngine {
   EngineSettings settings_;
   std::uint32_t kind_;
   std::vector<std::unique_ptr<Collective>> collectives_;
-  std::vector<Message> pool_;
-  std::vector<std::uint32_t> free_;
+  std::vector<Message> under_way_;  ///< by number in the network
   std::vector<std::pair<int, Rank>> finished_;
   std::vector<char> traced_;
   std::vector<PhaseRecord> records_;

@@ -23,27 +23,34 @@ std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
 }  // namespace
 
 Network::Network(EventQueue& queue, std::vector<Link> links, std::uint32_t event_kind)
-    : queue_(queue), links_(std::move(links)), use_(links_.size()), kind_(event_kind), states_(links_.size()) {
+    : queue_(queue), links_(std::move(links)), kind_(event_kind), states_(links_.size()) {
   for (std::size_t l = 0; l < links_.size(); ++l) {
     states_[l].capacity = links_[l].capacity.bytes_per_second();
     LOCKSTEP_EXPECTS(states_[l].capacity >= 0);
   }
 }
 
-std::int32_t Network::new_slot(std::int32_t links) {
+std::int32_t Network::new_slot() {
   if (free_.empty()) {
     free_.push_back(static_cast<std::int32_t>(flows_.size()));
     flows_.emplace_back();
   }
   const std::int32_t slot = free_.back();
   free_.pop_back();
-  Flow& flow = flows_[at(slot)];
-  if (flow.room < links) {
-    flow.room = (links + 7) / 8 * 8;
-    flow.first_member = static_cast<std::int32_t>(members_.size());
-    members_.resize(members_.size() + at(flow.room));
-  }
+  ++active_;
   return slot;
+}
+
+void Network::free(std::int32_t slot) {
+  Flow& flow = flows_[at(slot)];
+  flow.stage = Stage::Free;
+  ++flow.version;
+  free_.push_back(slot);
+  --active_;
+}
+
+void Network::tell(Time when, std::int32_t slot, Says what) {
+  queue_.push(when, kind_, static_cast<std::uint32_t>(slot), std::uint64_t{flows_[at(slot)].version} << 2 | what);
 }
 
 void Network::refresh_tight(LinkState& link) const {
@@ -73,44 +80,132 @@ void Network::schedule_settle() {
   queue_.push_last(kind_, kSettle, ++settle_serial_);
 }
 
-void Network::start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token) {
-  LOCKSTEP_EXPECTS(bytes >= 0 && cap.bytes_per_second() >= 0);
-  const auto count = static_cast<std::int32_t>(links.size());
-  const std::int32_t slot = new_slot(count);
+void Network::add(std::int32_t slot, std::span<const std::int32_t> links, double bytes) {
+  LOCKSTEP_EXPECTS(bytes >= 0);
   Flow& flow = flows_[at(slot)];
-  flow.remaining = flow.bytes = bytes;
+  flow.remaining = bytes;
   flow.rate = 0;
   flow.updated = queue_.now();
-  flow.token = token;
   flow.links = links.data();
-  flow.link_count = bytes > 0 ? count : 0;  // an empty flow takes no share
-  flow.active = true;
-  ++active_;
-  if (bytes == 0) {
-    for (std::int32_t link : links) ++use_[at(link)].flows;
-    queue_.push(queue_.now(), kind_, static_cast<std::uint32_t>(slot), ++flow.version);
-    return;
+  flow.link_count = bytes > 0 ? static_cast<std::int32_t>(links.size()) : 0;  // an empty flow takes no share
+  ++flow.version;
+  for (std::int32_t link : links) {
+    states_[at(link)].use.bytes += bytes;
+    ++states_[at(link)].use.flows;
   }
+}
 
-  double static_cap = cap.bytes_per_second();
-  for (std::int32_t link : links) static_cap = std::min(static_cap, states_[at(link)].capacity);
-  flow.static_cap = static_cap;
+void Network::start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token) {
+  LOCKSTEP_EXPECTS(cap.bytes_per_second() >= 0);
+  const std::int32_t slot = new_slot();
+  add(slot, links, bytes);
+  Flow& flow = flows_[at(slot)];
+  flow.token = token;
+  flow.message = false;
+  flow.static_cap = cap.bytes_per_second();
+  for (std::int32_t link : links) flow.static_cap = std::min(flow.static_cap, states_[at(link)].capacity);
+  if (!enter_lists(slot)) set_rate(slot, bytes > 0 ? flow.static_cap : std::numeric_limits<double>::infinity());
+}
+
+std::int32_t Network::send(std::span<const std::int32_t> links, double bytes, Bandwidth cap, Time latency) {
+  LOCKSTEP_EXPECTS(cap.bytes_per_second() >= 0);
+  const std::int32_t slot = new_slot();
+  add(slot, links, bytes);
+  Flow& flow = flows_[at(slot)];
+  flow.message = true;
+  flow.latency = latency;
+  if (travels_alone(flow, slot, cap.bytes_per_second())) {
+    tell(flow.leaves + latency, slot, kHasArrived);
+  } else if (!enter_lists(slot)) {
+    set_rate(slot, flow.static_cap);
+  }
+  return slot;
+}
+
+bool Network::travels_alone(Flow& flow, std::int32_t slot, double cap) {
+  const Time now = queue_.now();
+  bool idle = true;
+  for (std::int32_t i = 0; i < flow.link_count; ++i) {
+    const LinkState& link = states_[at(flow.links[i])];
+    cap = std::min(cap, link.capacity);
+    idle = idle && link.flows == 0 && link.alone_until <= now;
+  }
+  flow.static_cap = cap;
+  if (flow.remaining > 0) {
+    if (!idle || cap <= 0) return false;
+    flow.rate = cap;
+    flow.leaves = now + duration(flow);
+  } else {
+    flow.leaves = now;
+  }
+  flow.stage = Stage::Alone;
+  for (std::int32_t i = 0; i < flow.link_count; ++i) {
+    LinkState& link = states_[at(flow.links[i])];
+    link.alone_until = flow.leaves;
+    link.alone = slot;
+  }
+  return true;
+}
+
+bool Network::await_left(std::int32_t number) {
+  const Flow& flow = flows_[at(number)];
+  if (flow.stage == Stage::Travelling) return true;
+  if (flow.stage == Stage::Sharing) return false;
+  LOCKSTEP_EXPECTS(flow.stage == Stage::Alone);
+  if (flow.leaves <= queue_.now()) return true;
+  tell(flow.leaves, number, kLeft);
+  return false;
+}
+
+/// A message that was alone is no longer.
+void Network::share(std::int32_t slot) {
+  Flow& flow = flows_[at(slot)];
+  for (std::int32_t i = 0; i < flow.link_count; ++i) states_[at(flow.links[i])].alone_until = Time::zero();
+  ++flow.version;
+  enter_lists(slot);
+  tell(flow.leaves, slot, kEnded);
+}
+
+/// True if another flow may hold it back: then its rate will be solved.
+bool Network::enter_lists(std::int32_t slot) {
+  const std::int32_t count = flows_[at(slot)].link_count;
+  for (std::int32_t i = 0; i < count; ++i) {
+    if (const LinkState& link = states_[at(flows_[at(slot)].links[i])]; link.alone_until > queue_.now())
+      share(link.alone);
+  }
+  Flow& flow = flows_[at(slot)];
+  if (flow.room < count) {
+    flow.room = (count + 7) / 8 * 8;
+    flow.first_member = static_cast<std::int32_t>(members_.size());
+    members_.resize(members_.size() + at(flow.room));
+  }
+  flow.stage = Stage::Sharing;
+  ++sharing_;
   bool coupled = false;
   for (std::int32_t i = 0; i < count; ++i) {
-    LinkState& link = states_[at(links[at(i)])];
+    LinkState& link = states_[at(flow.links[i])];
     const std::int32_t m = flow.first_member + i;
     members_[at(m)] = {slot, link.head, kNone};
     if (link.head != kNone) members_[at(link.head)].previous = m;
     link.head = m;
     ++link.flows;
-    link.demand += static_cap;
+    link.demand += flow.static_cap;
     refresh_tight(link);
     if (link.tight) {
       coupled = true;
-      mark_dirty(links[at(i)]);
+      mark_dirty(flow.links[i]);
     }
   }
-  if (!coupled) set_rate(slot, static_cap);
+  return coupled;
+}
+
+Time Network::duration(const Flow& flow) const {
+  const double seconds = flow.remaining / flow.rate;
+  if (!(seconds < kLongest)) {
+    throw ConfigError("network", flow.link_count > 0 ? links_[at(flow.links[0])].name : "cap",
+                      "a transfer would take longer than 106 days; raise the rate");
+  }
+  return Time::seconds(seconds);
 }
 
 void Network::set_rate(std::int32_t slot, double rate) {
@@ -123,13 +218,7 @@ void Network::set_rate(std::int32_t slot, double rate) {
   flow.rate = rate;
   ++flow.version;
   ++rate_changes_;
-  if (rate <= 0) return;
-  const double seconds = flow.remaining / rate;
-  if (!(seconds < kLongest)) {
-    throw ConfigError("network", flow.link_count > 0 ? links_[at(flow.links[0])].name : "cap",
-                      "a transfer would take longer than 106 days; raise the rate");
-  }
-  queue_.push(now + Time::seconds(seconds), kind_, static_cast<std::uint32_t>(slot), flow.version);
+  if (rate > 0) tell(now + duration(flow), slot, kEnded);
 }
 
 bool Network::finish(const Event& event, std::uint64_t& token) {
@@ -138,14 +227,32 @@ bool Network::finish(const Event& event, std::uint64_t& token) {
     return false;
   }
   Flow& flow = flows_[event.a];
-  if (!flow.active || flow.version != event.b) return false;
-  token = flow.token;
-  end(static_cast<std::int32_t>(event.a));
+  if (flow.version != event.b >> 2) return false;
+  const auto slot = static_cast<std::int32_t>(event.a);
+  token = event.a;
+  switch (event.b & 3) {
+    case kHasArrived:
+      token |= kArrived;
+      free(slot);
+      break;
+    case kLeft: break;
+    default:
+      leave_lists(slot);
+      if (flow.message) {
+        flow.stage = Stage::Travelling;
+        ++flow.version;
+        tell(event.time + flow.latency, slot, kHasArrived);
+      } else {
+        token = flow.token;
+        free(slot);
+      }
+      break;
+  }
   return true;
 }
 
-void Network::end(std::int32_t slot) {
-  Flow& flow = flows_[at(slot)];
+void Network::leave_lists(std::int32_t slot) {
+  const Flow& flow = flows_[at(slot)];
   for (std::int32_t i = 0; i < flow.link_count; ++i) {
     const std::int32_t l = flow.links[i];
     LinkState& link = states_[at(l)];
@@ -156,8 +263,6 @@ void Network::end(std::int32_t slot) {
     } else {
       link.head = member.next;
     }
-    use_[at(l)].bytes += flow.bytes;
-    ++use_[at(l)].flows;
     const bool coupled = link.tight;
     if (--link.flows == 0) {
       link.demand = 0;
@@ -168,10 +273,7 @@ void Network::end(std::int32_t slot) {
       if (coupled) mark_dirty(l);
     }
   }
-  flow.active = false;
-  ++flow.version;
-  free_.push_back(slot);
-  if (--active_ == 0) {
+  if (--sharing_ == 0) {
     for (std::int32_t l : dirty_) states_[at(l)].dirty = false;
     dirty_.clear();
     settle_pending_ = false;
@@ -316,7 +418,7 @@ bool Network::grow_region() {
 
 double Network::rate_of(std::uint64_t token) const {
   for (const Flow& flow : flows_) {
-    if (flow.active && flow.token == token) return flow.rate;
+    if (flow.stage == Stage::Sharing && !flow.message && flow.token == token) return flow.rate;
   }
   throw InternalError("no active flow has token " + std::to_string(token));
 }

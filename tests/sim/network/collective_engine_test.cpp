@@ -196,7 +196,7 @@ TEST(CollectiveEngine, NothingBeatsItsBusiestLink) {
     // Conservation: what the plan sends is what the first links of the routes carried; and no link was faster than it is.
     double busiest = 0, injected = 0;
     for (std::size_t l = 0; l < network.links().size(); ++l) {
-      busiest = std::max(busiest, network.use()[l].bytes / network.links()[l].capacity.bytes_per_second());
+      busiest = std::max(busiest, network.use(l).bytes / network.links()[l].capacity.bytes_per_second());
     }
     std::vector<char> first(network.links().size(), 0);
     for (int a = 0; a < world; ++a) {
@@ -205,7 +205,7 @@ TEST(CollectiveEngine, NothingBeatsItsBusiestLink) {
           first[static_cast<std::size_t>(fabric.route(a, b).links.front())] = 1;
       }
     }
-    for (std::size_t l = 0; l < first.size(); ++l) injected += first[l] ? network.use()[l].bytes : 0;
+    for (std::size_t l = 0; l < first.size(); ++l) injected += first[l] ? network.use(l).bytes : 0;
     RC_ASSERT(std::abs(injected - static_cast<double>(count(plan).elements_sent * 4)) < 1);
     // Each message may end half a picosecond early by rounding.
     RC_ASSERT(end.seconds() >= busiest - 0.5e-12 * static_cast<double>(count(plan).messages));

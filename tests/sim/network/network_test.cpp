@@ -97,7 +97,7 @@ TEST(Network, ParkingLot) {
 TEST(Network, EmptyFlowEndsAtOnceAndTakesNoShare) {
   Scene scene({10});
   EXPECT_EQ(scene.run({{0, {0}, 10'000}, {400'000, {0}, 0}, {500'000, {}, 0}}), (Ends{1'000'000, 400'000, 500'000}));
-  EXPECT_EQ(scene.network->use()[0].flows, 2);
+  EXPECT_EQ(scene.network->use(0).flows, 2);
   EXPECT_EQ(scene.network->solves(), 0U);
 }
 
