@@ -241,6 +241,18 @@ void ConfigTable::read(const std::string& key, std::vector<double>& out) {
             [&](const Node& node, const std::string& at, double& item) { return number(node, at, item); });
 }
 
+void ConfigTable::read(const std::string& key, std::vector<std::string>& out) {
+  read_list(key, out, "of texts such as [\"a\", \"b\"]",
+            [&](const Node& node, const std::string& at, std::string& item) {
+              if (node.kind != Node::Kind::Text) {
+                reader_->fault(node, at, "expected text in quotes, found " + node.shown());
+                return false;
+              }
+              item = node.text;
+              return true;
+            });
+}
+
 void ConfigTable::read(const std::string& key, std::vector<std::vector<int>>& out) {
   read_list(key, out, "of lists such as [[0, 1], [2, 3]]",
             [&](const Node& node, const std::string& at, std::vector<int>& row) {
