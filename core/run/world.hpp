@@ -6,12 +6,22 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/base/error.hpp"
 #include "core/plan/step_program.hpp"
 #include "core/run/timeline.hpp"
 
 namespace lockstep {
+
+/// The loss is no longer a finite number. Its fault says at which step and what may help.
+class Diverged final : public ConfigError {
+ public:
+  Diverged(std::int64_t at_step, std::string message)
+      : ConfigError("run", "schedule.base_lr", std::move(message)), step(at_step) {}
+  std::int64_t step;
+};
 
 /// What changes from step to step; computed by pure schedules, the same on every rank.
 struct StepArgs {

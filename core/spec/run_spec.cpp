@@ -191,6 +191,9 @@ std::vector<Fault> validate(const RunSpec& run) {
              "{} epochs of {} images are about {:.3g} steps; expected at most {}", t.epochs, d.training_images, steps,
              kMostSteps);
   }
+  c.expect(d.shrink >= 1 && d.shrink <= 256, "data.shrink", "{} pixels; expected 1 (as stored) to 256", d.shrink);
+  c.expect(d.shrink <= 1 || d.kind == "idx" || d.kind == "cifar10", "data.shrink",
+           "images of kind {} cannot be averaged; expected kind idx or cifar10, or leave it out", d.kind);
   c.word(d.augmentation, "data.augmentation", {"auto", "none", "pad_crop_flip", "random_resized_crop"});
   c.word(d.broken, "data.broken", {"fail", "skip"});
   c.expect(d.jitter >= 0 && d.jitter <= 1, "data.jitter", "{}; expected 0 (off) to 1, usual is 0.4", d.jitter);

@@ -176,6 +176,9 @@ struct DataSpec {
   double decode_rate = 0;  ///< images/s that one node can decode and augment; 0 = not limiting
   Bandwidth storage_rate = Bandwidth::bytes_per_second(0);  ///< read rate of one node; 0 = not limiting
   Bytes image_bytes = Bytes(109576);                        ///< mean size of a stored image
+  /// Stored images are first averaged over squares of this side (idx and cifar10): 28 x 28 with 2 is 14 x 14. Each
+  /// mean is rounded to a whole level of 255; rows and columns that fill no square are left out.
+  int shrink = 1;
   std::string augmentation = "auto";  ///< of training images: auto (by kind), none, pad_crop_flip, random_resized_crop
   double jitter = 0;    ///< of random_resized_crop: brightness, contrast, saturation each times 1 +- up to this, 0 to 1
   double lighting = 0;  ///< of random_resized_crop: sigma of colour noise along ImageNet's principal axes (usual: 0.1)

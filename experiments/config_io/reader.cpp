@@ -257,10 +257,12 @@ void ConfigTable::read(const std::string& key, std::vector<double>& out) {
 void ConfigTable::read(const std::string& key, std::vector<std::string>& out) {
   read_list(key, out, "of texts such as [\"a\", \"b\"]",
             [&](const Node& node, const std::string& at, std::string& item) {
-              if (node.kind != Node::Kind::Text)
+              if (node.kind != Node::Kind::Text) {
                 reader_->fault(node, at, "expected text in quotes, found " + node.shown());
+                return false;
+              }
               item = node.text;
-              return node.kind == Node::Kind::Text;
+              return true;
             });
 }
 

@@ -83,6 +83,8 @@ class Reader {
 class ConfigTable {
  public:
   bool present() const { return node_ != nullptr; }
+  /// "run.toml:12:1", for faults that are found later; empty if it is absent.
+  std::string place() const { return node_ == nullptr ? "" : node_->where; }
   bool has(const std::string& key);
   /// A fault at the table if the key is missing. `example` completes "missing; expected ...".
   void require(const std::string& key, const std::string& example);
@@ -101,6 +103,7 @@ class ConfigTable {
   void read(const std::string& key, FlopRate& out);
   void read(const std::string& key, std::vector<int>& out);
   void read(const std::string& key, std::vector<double>& out);
+  void read(const std::string& key, std::vector<std::string>& out);
   void read(const std::string& key, std::vector<std::vector<int>>& out);
   void read(const std::string& key, std::vector<std::string>& out);
   /// [[epoch, batch], ...]

@@ -113,6 +113,7 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("decode_rate", run.data.decode_rate);
   visit("storage_rate", run.data.storage_rate);
   visit("image_bytes", run.data.image_bytes);
+  visit("shrink", run.data.shrink);
   visit("augmentation", run.data.augmentation);
   visit("jitter", run.data.jitter);
   visit("lighting", run.data.lighting);

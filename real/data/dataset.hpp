@@ -50,6 +50,7 @@ enum class Split { Training, Validation };
 ///                    name in sorted order. Names that begin with a dot are no part of it;
 ///   synthetic:       of the model's input size, a pattern per class in noise, a function of (seed, index) alone; all
 ///                    classes differ (up to 1,274).
+/// With `data.shrink` above 1 the pixels of idx and cifar10 are averaged (shrunk()).
 /// idx and cifar10 are kept in memory whole; of an image folder the names are. `input` and `classes` are those of the
 /// model: more classes in the data than in the model are a fault. Throws ConfigError with every fault found, each with
 /// the file, what was expected and what was found.
@@ -59,6 +60,11 @@ std::unique_ptr<Dataset> open_dataset(const DataSpec& data, Split split, const S
 std::unique_ptr<Dataset> open_idx(const std::filesystem::path& directory, Split split);
 std::unique_ptr<Dataset> open_cifar10(const std::filesystem::path& directory, Split split);
 std::unique_ptr<Dataset> open_image_folder(const std::filesystem::path& directory, Split split);
+
+/// The images of `set`, averaged channel by channel over squares of `side` >= 2 pixels and rounded to whole levels, half
+/// up; what fills no square at the right and the bottom is left out. `set` must give whole images (no views) of at
+/// least `side` x `side` pixels.
+std::unique_ptr<Dataset> shrunk(std::unique_ptr<Dataset> set, int side);
 std::unique_ptr<Dataset> open_synthetic(std::int64_t images, Split split, const Shape& input, int classes,
                                         std::uint64_t seed);
 

@@ -86,10 +86,10 @@ struct RealWorld::Impl {
     const std::vector<double> sums = sum_over_ranks(transport, values);
     const double loss = sums[0] / std::max(1.0, sums[1]);
     if (!std::isfinite(loss))
-      throw ConfigError("run", "schedule.base_lr",
-                        fmt::format("the loss became {} at step {} (rate {:g}); the last good checkpoint is {}; "
-                                    "expected a lower rate or a longer warm-up",
-                                    loss, args.step, args.lr, last_checkpoint.empty() ? "none" : last_checkpoint));
+      throw Diverged(args.step,
+                     fmt::format("the loss became {} at step {} (rate {:g}); the last good checkpoint is {}; "
+                                 "expected a lower rate or a longer warm-up",
+                                 loss, args.step, args.lr, last_checkpoint.empty() ? "none" : last_checkpoint));
     result.loss = Figure::exactly(loss);
     return sums[2] == 0;
   }
