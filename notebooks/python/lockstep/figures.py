@@ -19,7 +19,14 @@ PARTS = [
     ("input", "input", "#d0d0d0", ""),
 ]
 PREDICTED, IDEAL = "#1f5fa8", "0.55"
-LANES = {"compute": "#4f86c0", "communication": "#c8501e", "input": "#9a9a9a"}
+KINDS = {"forward": "#1f3f6e", "backward": "#4f86c0", "update": "#7a7a7a", "bucket": "#c8501e", "allreduce": "#c8501e", "load": "#d0d0d0"}
+
+
+def _rate(value: float, _=None) -> str:
+    for size, unit in ((1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
 
 
 def _axes(width: float, height: float):
@@ -61,6 +68,7 @@ def scaling(table: "pd.DataFrame") -> "matplotlib.figure.Figure":
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xticks(list(table["gpus"]), [f"{n:g}" for n in table["gpus"]])
+    axes.set_yticks(list(table["images_per_s"]), [_rate(v) for v in table["images_per_s"]])
     axes.minorticks_off()
     axes.set_xlabel("GPUs")
     axes.set_ylabel("images/s")
@@ -81,9 +89,9 @@ def timeline(prediction: "Prediction", rank: int | None = None) -> "matplotlib.f
     start = frame["begin_ms"].min()
     for row, lane in enumerate(lanes):
         part = frame[frame["lane"] == lane]
-        color = next((c for name, c in LANES.items() if lane.startswith(name)), "#7a7a7a")
-        axes.broken_barh(list(zip(part["begin_ms"] - start, part["end_ms"] - part["begin_ms"])), (row - 0.36, 0.72), facecolor=color,
-                         edgecolor="white", linewidth=0.4)
+        colors = [next((c for kind, c in KINDS.items() if name.startswith(kind)), "#9a9a9a") for name in part["name"]]
+        edge = {"edgecolor": "white", "linewidth": 0.5} if len(part) < 40 else {"linewidth": 0}
+        axes.broken_barh(list(zip(part["begin_ms"] - start, part["end_ms"] - part["begin_ms"])), (row - 0.36, 0.72), facecolors=colors, **edge)
     axes.set_yticks(range(len(lanes)), lanes)
     axes.invert_yaxis()
     axes.set_xlabel(f"ms after the start of the step, rank {rank}")
