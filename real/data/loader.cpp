@@ -41,6 +41,7 @@ void Loader::request(BatchRequest request) {
   job->batch.id = request.id;
   job->batch.images.resize(request.samples.size() * static_cast<std::size_t>(options_.shape.elements()));
   job->batch.labels.resize(request.samples.size());
+  if (options_.form == ImageForm::Packed) job->batch.packed.resize(request.samples.size());
   job->request = std::move(request);
   jobs_.push_back(std::move(job));
   work_.notify_all();
@@ -138,7 +139,13 @@ void Loader::make(Job& job, std::size_t i) {
   for (std::int64_t step = 0; step < std::min<std::int64_t>(size, kMostReplacements); ++step) {
     try {
       dataset_.read((wished + step) % size, wanted, image);
-      prepare_image(image, options_.recipe, request.augment, options_.seed, request.epoch, wished, options_.shape, out);
+      if (options_.form == ImageForm::Packed) {
+        job.batch.packed[i] = pack_image(image, options_.recipe, request.augment, options_.seed, request.epoch, wished,
+                                         options_.shape, out);
+      } else {
+        prepare_image(image, options_.recipe, request.augment, options_.seed, request.epoch, wished, options_.shape,
+                      out);
+      }
       job.batch.labels[i] = image.label;
       return;
     } catch (const BrokenImage& e) {
@@ -149,7 +156,11 @@ void Loader::make(Job& job, std::size_t i) {
     if (options_.on_broken == OnBroken::Fail)
       throw ConfigError("data", "data.broken", reason + " (data.broken = \"skip\" goes on without it)");
     if (!request.training) {
-      std::fill(out.begin(), out.end(), 0.0f);
+      if (options_.form == ImageForm::Packed) {
+        job.batch.packed[i] = {};
+      } else {
+        std::fill(out.begin(), out.end(), 0.0f);
+      }
       job.batch.labels[i] = -1;
       return;
     }

@@ -25,9 +25,16 @@ enum class OnBroken {
   Skip
 };
 
+/// In which form a device takes its images.
+enum class ImageForm {
+  Prepared,  ///< as prepare_image() leaves them
+  Packed     ///< as pack_image() does: bytes, and what is to become of them
+};
+
 struct LoaderOptions {
   Recipe recipe;
   Shape shape;  ///< of the network's input
+  ImageForm form = ImageForm::Prepared;
   std::uint64_t seed = 42;
   int threads = 1;  ///< 0: next() does the work itself
   OnBroken on_broken = OnBroken::Fail;
@@ -45,7 +52,8 @@ struct BatchRequest {
 
 struct Batch {
   std::int64_t id = -1;
-  std::vector<float> images;         ///< [n, C, H, W]
+  std::vector<float> images;         ///< [n, C, H, W]; of packed images n slots of as much memory
+  std::vector<PackedImage> packed;   ///< of each slot, if images are packed
   std::vector<std::int32_t> labels;  ///< -1: could not be read
 };
 

@@ -59,6 +59,9 @@ class Device {
   /// For logs: "oneDNN 2.6.3, avx512_core_bf16, 2 threads".
   virtual std::string description() const = 0;
 
+  /// Of all batches that it is given.
+  virtual ImageForm image_form() const { return ImageForm::Prepared; }
+
   /// What the libraries chose, for the run's directory: a line per convolution and direction; empty before the first step.
   virtual std::vector<std::string> choices() const { return {}; }
 

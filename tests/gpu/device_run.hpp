@@ -44,6 +44,7 @@ class Spy final : public Device {
   Spy(std::unique_ptr<Device> device, std::vector<float>* weights) : device_(std::move(device)), weights_(weights) {}
   std::string kind() const override { return device_->kind(); }
   std::string description() const override { return device_->description(); }
+  ImageForm image_form() const override { return device_->image_form(); }
   void prepare(std::shared_ptr<const ModelGraph> graph, const ModelState& initial) override {
     device_->prepare(std::move(graph), initial);
   }

@@ -102,6 +102,7 @@ class CudaDevice final : public Device {
     return choice_.warning.empty() ? text : text + " (" + choice_.warning + ")";
   }
   int steps_ahead() const override { return 1; }
+  ImageForm image_form() const override { return ImageForm::Packed; }
   std::vector<std::string> choices() const override {
     return networks_.empty() ? std::vector<std::string>() : networks_.rbegin()->second->algorithms();
   }
@@ -235,7 +236,8 @@ class CudaDevice final : public Device {
   std::unique_ptr<Network> make_network(std::int64_t images, const NetworkOptions& o,
                                         NormStatisticsDevice& statistics) {
     compute_.synchronise();
-    if (!ring_ || ring_->images() < images) ring_.emplace(images, graph_->input());
+    if (!ring_ || ring_->images() < images)
+      ring_.emplace(images, graph_->input(), loader_options(run_, graph_->input(), image_form()).recipe);
     return std::make_unique<Network>(graph_, images, o, handles_, *weights_, statistics);
   }
 
