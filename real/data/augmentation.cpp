@@ -186,13 +186,15 @@ void prepare_image(const Image& image, const Recipe& recipe, bool augment, std::
   }
 }
 
-PackedImage pack_image(const Image& image, const Recipe& recipe, bool augment, std::uint64_t seed, std::int64_t epoch,
-                       std::int64_t sample, const Shape& shape, std::span<float> slot) {
+std::optional<PackedImage> pack_image(const Image& image, const Recipe& recipe, bool augment, std::uint64_t seed,
+                                      std::int64_t epoch, std::int64_t sample, const Shape& shape,
+                                      std::span<float> slot) {
   LOCKSTEP_EXPECTS(static_cast<std::int64_t>(slot.size()) == shape.elements() && image.c >= 1);
   const Draw draw = draw_of(recipe, augment, seed, epoch, sample, image.stored_h(), image.stored_w(), shape);
   std::byte* to = std::as_writable_bytes(slot).data();
-  const std::size_t room = slot.size_bytes(), pixels = image.pixels.size();
+  const std::size_t room = slot.size_bytes(), pixels = image.on_device != nullptr ? 0 : image.pixels.size();
   PackedImage out{};
+  out.elsewhere = image.on_device;
   out.h = image.h;
   out.w = image.w;
   out.c = image.c;
@@ -202,7 +204,7 @@ PackedImage pack_image(const Image& image, const Recipe& recipe, bool augment, s
     out.top = draw.top;
     out.left = draw.left;
     out.size = static_cast<long long>(pixels);
-    std::memcpy(to, image.pixels.data(), pixels);
+    if (pixels > 0) std::memcpy(to, image.pixels.data(), pixels);
     return out;
   }
   if (draw.region) {
@@ -222,11 +224,12 @@ PackedImage pack_image(const Image& image, const Recipe& recipe, bool augment, s
       out.down = static_cast<int>(down.count);
       out.recolour = draw.recolour && shape.c == 3 && image.c == 3 ? 1 : 0;
       if (out.recolour != 0) out.colours = colours_of(recipe, seed, epoch, sample);
-      std::memcpy(to, image.pixels.data(), pixels);
+      if (pixels > 0) std::memcpy(to, image.pixels.data(), pixels);
       put_taps(down, put_taps(across, to + taps));
       return out;
     }
   }
+  if (image.on_device != nullptr) return std::nullopt;
   prepare_image(image, recipe, augment, seed, epoch, sample, shape, slot);
   out = {};
   out.kind = PackedImage::Prepared;

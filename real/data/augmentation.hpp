@@ -67,10 +67,13 @@ PixelScale pixel_scale(const Recipe& recipe);
 void prepare_image(const Image& image, const Recipe& recipe, bool augment, std::uint64_t seed, std::int64_t epoch,
                    std::int64_t sample, const Shape& shape, std::span<float> out);
 
-/// The same image for a device that prepares it itself: `slot`, of shape.elements() values, receives bytes and taps (image_table.hpp), and the result tells
-/// what they are; `at` is 0. Where those would take more room than the prepared image (a strip of a huge picture, an input smaller than what is stored), or
-/// more columns than a device mixes at once, the slot holds the prepared image instead. Cost: a copy of the pixels, and the weights.
-PackedImage pack_image(const Image& image, const Recipe& recipe, bool augment, std::uint64_t seed, std::int64_t epoch,
-                       std::int64_t sample, const Shape& shape, std::span<float> slot);
+/// The same image for a device that prepares it itself: `slot`, of shape.elements() values, receives bytes and taps
+/// (image_table.hpp), and the result tells what they are; `at` is 0. Where those would take more room than the prepared
+/// image (a strip of a huge picture, an input smaller than what is stored), or more columns than a device mixes at
+/// once, the slot holds the prepared image instead; if the pixels are in the device's memory, the result is empty then.
+/// Cost: a copy of the pixels, and the weights.
+std::optional<PackedImage> pack_image(const Image& image, const Recipe& recipe, bool augment, std::uint64_t seed,
+                                      std::int64_t epoch, std::int64_t sample, const Shape& shape,
+                                      std::span<float> slot);
 
 }  // namespace lockstep

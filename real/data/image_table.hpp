@@ -20,7 +20,7 @@ struct ColourChange {
 /// Outputs of one image row that are mixed at once on a device hold at most this many values of the rows behind them.
 constexpr int kMostMixed = 6144;
 
-/// One image on its way to a device that prepares images itself. Its data is `size` bytes at `at`.
+/// One image on its way to a device that prepares images itself. Its data is `size` bytes at `at`; 0 where all of it is elsewhere.
 struct PackedImage {
   enum Kind : int {
     Laid,       ///< [h, w, c] bytes, the corner at (top, left) of the input; outside is padding
@@ -29,6 +29,8 @@ struct PackedImage {
     Prepared    ///< fp32 [C, H, W], all done
   };
   long long at, size;
+  const unsigned char*
+      elsewhere;  ///< in the device's memory: the bytes, which then do not stand before the taps; null: they do
   Kind kind;
   int h, w, c;  ///< c = 0: no image, all zeros after normalising
   int top, left;

@@ -91,6 +91,8 @@ struct RealWorld::Impl {
                                     "expected a lower rate or a longer warm-up",
                                     loss, args.step, args.lr, last_checkpoint.empty() ? "none" : last_checkpoint));
     result.loss = Figure::exactly(loss);
+    result.loss_scale = mine.loss_scale;
+    result.skipped += mine.skipped ? 1 : 0;
     return sums[2] == 0;
   }
 

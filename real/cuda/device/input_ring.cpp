@@ -56,7 +56,9 @@ void InputRing::feed(const Batch& batch, Network& network, cudaStream_t compute)
   if (b.used) {
     b.copied.synchronise();  // the host may write again
     b.consumed.block(copy_);
+    if (!b.held.empty()) b.consumed.synchronise();
   }
+  b.held = batch.on_device;
   const std::size_t bytes = pack(batch, b);
   std::fill(std::copy(batch.labels.begin(), batch.labels.end(), b.labels.data()), b.labels.data() + room, -1);
   copy_to_device(std::span<const unsigned char>(b.bytes.data(), bytes), b.bytes_on_device.data(), copy_);

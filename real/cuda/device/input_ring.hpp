@@ -3,6 +3,8 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
+#include <vector>
 
 #include "real/cuda/base/memory.hpp"
 #include "real/cuda/base/stream.hpp"
@@ -31,6 +33,7 @@ class InputRing {
     DeviceArray<unsigned char> bytes_on_device;
     DeviceArray<PackedImage> images_on_device;
     DeviceArray<int> labels_on_device;
+    std::vector<std::shared_ptr<const DevicePixels>> held;  ///< that the device may still read
     Event copied, consumed;
     bool used = false;
   };

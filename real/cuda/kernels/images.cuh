@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(kImageThreads)
   const int image = static_cast<int>(blockIdx.x) / h, y = static_cast<int>(blockIdx.x) % h;
   const int thread = static_cast<int>(threadIdx.x), step = static_cast<int>(blockDim.x);
   const PackedImage& v = images[image];
-  const unsigned char* data = packed + v.at;
+  const unsigned char *data = packed + v.at, *pixels = v.elsewhere != nullptr ? v.elsewhere : data;
   T* row = out + static_cast<long long>(blockIdx.x) * w * c_out;
   if (v.kind == PackedImage::Prepared) {
     const float* from = reinterpret_cast<const float*>(data);
@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kImageThreads)
     for (int x = thread; x < w; x += step) {
       const int from_x = (v.flip != 0 ? w - 1 - x : x) - v.left;
       const bool inside = from_y >= 0 && from_y < v.h && from_x >= 0 && from_x < v.w;
-      const unsigned char* p = inside ? data + (static_cast<long long>(from_y) * v.w + from_x) * v.c : data;
+      const unsigned char* p = inside ? pixels + (static_cast<long long>(from_y) * v.w + from_x) * v.c : pixels;
       for (int k = 0; k < c_out; ++k) {
         float value = 0;
         if (k < c && inside) {
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(kImageThreads)
   const int* first_y = reinterpret_cast<const int*>(weight_x + static_cast<long long>(w) * v.across);
   const float* weight_y = reinterpret_cast<const float*>(first_y + h) + static_cast<long long>(y) * v.down;
   const long long stride = static_cast<long long>(v.w) * v.c;
-  const unsigned char* top = data + first_y[y] * stride;
+  const unsigned char* top = pixels + first_y[y] * stride;
   for (int begin = 0; begin < w; begin += v.columns) {
     const int end = begin + v.columns < w ? begin + v.columns : w, left = first_x[begin];
     const int width = (first_x[end - 1] + v.across - left) * v.c;

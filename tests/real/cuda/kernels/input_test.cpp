@@ -63,7 +63,7 @@ TEST(PrepareImages, EqualThoseOfTheHost) {
         const Image image = noise(k, static_cast<int>(i));
         const std::span<float> slot(slots.data() + i * each, each), out(wanted.data() + i * each, each);
         const auto sample = static_cast<std::int64_t>(i);
-        images[i] = pack_image(image, recipe, augmented, 42, 1, sample, k.input, slot);
+        images[i] = pack_image(image, recipe, augmented, 42, 1, sample, k.input, slot).value();
         images[i].at = static_cast<long long>(i * each * sizeof(float));
         EXPECT_LE(images[i].size, static_cast<long long>(slot.size_bytes()));
         EXPECT_EQ(images[i].kind, k.travels) << k.kind << " " << k.stored_h << " " << augmented;
