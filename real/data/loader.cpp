@@ -43,7 +43,7 @@ void Loader::request(BatchRequest request) {
   job->batch.images.resize(request.samples.size() * static_cast<std::size_t>(options_.shape.elements()));
   job->batch.labels.resize(request.samples.size());
   if (options_.form.packed) job->batch.packed.resize(request.samples.size());
-  if (options_.form.decoder != nullptr) job->batch.on_device.resize(request.samples.size());
+  if (options_.form.decoder != nullptr) job->batch.on_device.assign(request.samples.size(), nullptr);
   job->request = std::move(request);
   jobs_.push_back(std::move(job));
   work_.notify_all();

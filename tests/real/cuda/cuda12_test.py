@@ -65,6 +65,7 @@ def lay_out(root, toolkit):
     """A folder like that of a CUDA toolkit, of links, for clang++."""
     (toolkit / "include").mkdir(parents=True)
     (toolkit / "bin").mkdir()
+    (toolkit / "lib64").mkdir()  # clang++ takes no toolkit without it
     (toolkit / "nvvm" / "libdevice").mkdir(parents=True)
     nvidia = root / "nvidia"
     for headers in nvidia.glob("*/include"):

@@ -73,7 +73,7 @@ TEST(Jpeg, APartHasThePixelsOfTheWhole) {
   constexpr int kW = 203, kH = 157;
   Rng rng(2, "parts");
   for (const JpegKind& kind : {JpegKind{3, 2, false, true}, JpegKind{3, 1, false, true}, JpegKind{3, 2, true, true},
-                           JpegKind{1, 1, false, true}, JpegKind{4, 1, false, true}}) {
+                               JpegKind{1, 1, false, true}, JpegKind{4, 1, false, true}}) {
     const std::string bytes = encode(kW, kH, kind);
     for (const int eighths : {8, 4, 2}) {
       const auto side = [&](int pixels) { return pixels * eighths / 16; };
