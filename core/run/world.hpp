@@ -48,6 +48,8 @@ struct StepResult {
   std::int64_t images = 0;
   std::optional<Figure> loss;        ///< of the last step, averaged over the global batch
   Breakdown parts;                   ///< mean per step
+  double loss_scale = 0;             ///< of gradients in fp16, after the last of the steps; 0: they are not scaled
+  std::int64_t skipped = 0;          ///< steps whose update was left out, because a scaled gradient was not finite
   std::int64_t simulated_steps = 0;  ///< steps executed one by one; the others were repeated or drawn
   bool stopped = false;              ///< the observer asked for it, on any process; perhaps after the last of the steps
 };

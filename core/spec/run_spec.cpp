@@ -204,6 +204,9 @@ std::vector<Fault> validate(const RunSpec& run) {
            "{} threads; expected 1 to 4096, or 0 for the host's cores shared among its ranks", run.real.threads);
   c.expect(run.real.loss_scale >= 0 && run.real.loss_scale <= 16777216, "real.loss_scale",
            "{}; expected 0 (dynamic) or a factor of at most 16777216", run.real.loss_scale);
+  c.word(run.real.jpeg, "real.jpeg", {"auto", "host", "device"});
+  c.expect(run.real.jpeg != "device" || t.device == "cuda", "real.jpeg",
+           "\"device\" decodes on a GPU; expected training.device = \"cuda\" with it, or \"{}\"", "auto");
   c.expect(run.real.timeout > Time::zero(), "real.timeout", "expected more than 0, such as \"60s\"");
   c.expect(d.decode_rate >= 0, "data.decode_rate", "{} images/s; expected 0 (not limiting) or more", d.decode_rate);
   c.expect(d.image_bytes > Bytes(0) && d.image_bytes <= Bytes::gib(1), "data.image_bytes",

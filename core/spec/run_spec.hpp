@@ -192,6 +192,8 @@ struct RealSpec {
   bool deterministic = true;  ///< only algorithms whose results do not depend on the batch size
   double loss_scale = 0;      ///< factor of gradients in fp16 on a GPU: constant; 0 = dynamic
   bool cuda_graph = true;  ///< a GPU replays whole steps instead of launching kernel by kernel, where shapes allow it
+  /// Where JPEG images are decoded for a GPU: device (nvJPEG), host (libjpeg), or auto: on the device if the program has nvJPEG. Their pixels differ slightly.
+  std::string jpeg = "auto";
   Time timeout =
       Time::seconds(60);  ///< without any progress of a collective, the run ends and names who was waited for
 };

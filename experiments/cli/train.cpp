@@ -94,6 +94,9 @@ std::string page(const TrainingReport& r) {
                      b.exposed.milliseconds(), b.straggler.milliseconds(), b.update.milliseconds()));
   }
   if (t.loss) line("loss of the last step", fmt::format("{:.4f}", t.loss->value));
+  if (t.loss_scale > 0)
+    line("loss scale", fmt::format("{:g} at the end; {} of {} steps skipped for gradients that were not finite",
+                                   t.loss_scale, t.skipped, t.steps));
   if (t.top1) line("test accuracy", fmt::format("{:.2f} %", t.top1->value));
   return out;
 }

@@ -125,6 +125,7 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("deterministic", run.real.deterministic);
   visit("loss_scale", run.real.loss_scale);
   visit("cuda_graph", run.real.cuda_graph);
+  visit("jpeg", run.real.jpeg);
   visit("timeout", run.real.timeout);
 
   visit.section("setup");

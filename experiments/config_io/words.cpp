@@ -146,6 +146,10 @@ std::vector<Choice> choices() {
                   {"none", "only normalised"},
                   {"pad_crop_flip", "pad by 4, crop, flip: the CIFAR recipe"},
                   {"random_resized_crop", "area 0.08 to 1, aspect 3/4 to 4/3, flip: the ImageNet recipe"}}});
+  out.push_back({"real.jpeg",
+                 {{"auto", "by nvJPEG on a GPU if the program has it, else by libjpeg"},
+                  {"host", "by libjpeg"},
+                  {"device", "by nvJPEG"}}});
   out.push_back({"data.broken", {{"fail", "stop and name it"}, {"skip", "name, count and replace it"}}});
   return out;
 }

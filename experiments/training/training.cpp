@@ -65,6 +65,10 @@ std::string to_json(const TrainingReport& r) {
                      {"straggler", t.parts.straggler.milliseconds()}, {"update", t.parts.update.milliseconds()}};
   }
   if (t.loss) j["loss"] = t.loss->value;
+  if (t.loss_scale > 0) {
+    j["loss_scale"] = t.loss_scale;
+    j["skipped_steps"] = t.skipped;
+  }
   if (t.top1) j["top1_percent"] = t.top1->value;
   j["stopped"] = t.stopped;
   return j.dump(2) + "\n";

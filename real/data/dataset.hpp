@@ -7,6 +7,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "core/model/graph.hpp"
 #include "core/spec/run_spec.hpp"
@@ -28,6 +29,13 @@ struct Wanted {
 /// Asked once the size of the stored image is known. Empty: all of the image is wanted, pixel by pixel.
 using WantedOf = std::function<Wanted(int stored_h, int stored_w)>;
 
+/// A JPEG file as it is stored.
+struct StoredJpeg {
+  std::string name;
+  std::vector<char> bytes;
+  int label = 0;
+};
+
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -38,6 +46,9 @@ class Dataset {
   /// 0 <= index < size(). Any thread may call it at any time. A reader may leave out what is not wanted and return a
   /// smaller version of the rest, as `Image::view` then says. `out` keeps its memory. Throws BrokenImage.
   virtual void read(std::int64_t index, const WantedOf& wanted, Image& out) const = 0;
+  /// For those who decode themselves; any thread, as read(). False: its images are no JPEG files. `out` keeps its memory. Throws BrokenImage if the file
+  /// cannot be read.
+  virtual bool read_jpeg(std::int64_t, StoredJpeg&) const { return false; }
 };
 
 enum class Split { Training, Validation };

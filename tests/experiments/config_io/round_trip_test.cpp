@@ -69,8 +69,8 @@ static auto fields(const DataSpec& s) {
   return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l);
 }
 static auto fields(const RealSpec& s) {
-  const auto& [a, b, c, d, e] = s;
-  return std::tuple(a, b, c, d, e);
+  const auto& [a, b, c, d, e, f] = s;
+  return std::tuple(a, b, c, d, e, f);
 }
 static auto fields(const SetupSpec& s) {
   const auto& [a, b, c, d] = s;

@@ -47,6 +47,7 @@ TEST(Words, TheRunFileTakesEveryChoiceAndNothingElse) {
       std::vector<std::string> sets{choice.key + "=" + word};
       if (word == "fixed") sets.push_back("buckets.tensors=[161]");
       if (word == "ordered") sets.push_back("training.norm_group=32");
+      if (word == "device") sets.push_back("training.device=cuda");
       EXPECT_NO_THROW(read_run(path, sets)) << choice.key << " " << word;
     }
     const auto faults = scratch.faults([&] { read_run(path, {choice.key + "=nonsense"}); });
