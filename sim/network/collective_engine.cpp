@@ -290,6 +290,16 @@ void CollectiveEngine::send(const Participant& at, int lane, const ScheduleStep&
   const bool tree = at.phase.spec->algorithm == PhaseAlgorithm::Tree;
   Time latency = route.latency;
   Bandwidth cap = tree ? protocol.tree_cap : protocol.ring_cap;
+  if (protocol.total_cap < Bandwidth::unlimited()) {
+    const int channels = at.phase.spec->orders.channels() * (tree ? 2 : 1);
+    cap = std::min(cap, protocol.total_cap / static_cast<double>(channels));
+  }
+  double efficiency = protocol.efficiency;
+  if (route.path_class == PathClass::Nvlink) {
+    const double reached = settings_.library.nvlink_share.value;  // the link is busy longer, whatever limits the kernel
+    efficiency *= reached;
+    cap = cap / reached;
+  }
   switch (route.path_class) {
     case PathClass::Local: break;
     case PathClass::Nvlink: latency += tree ? protocol.tree_nvlink : protocol.ring_nvlink; break;
@@ -317,8 +327,7 @@ void CollectiveEngine::send(const Participant& at, int lane, const ScheduleStep&
                   step.send_lane, static_cast<std::int32_t>(step.send_step)};
   ++messages_;
   ++at.collective.unreceived;
-  network_.start(route.links, static_cast<double>(step.send.length * c.plan->element_bytes) / protocol.efficiency, cap,
-                 index);
+  network_.start(route.links, static_cast<double>(step.send.length * c.plan->element_bytes) / efficiency, cap, index);
 }
 
 void CollectiveEngine::flow_ended(std::uint64_t token) {
