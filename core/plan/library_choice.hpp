@@ -18,8 +18,8 @@ struct LibraryView {
   bool tree_nvlink = false;                  ///< chains inside a node do
   int ring_channels = 1, tree_channels = 1;  ///< found by the search, without copies
   Bandwidth ring_bus, tree_bus;  ///< channels x speed of one; over several nodes no more than the NICs together
-  bool ll128_wiring =
-      false;  ///< NVLink inside, and every GPU below the PCIe switch of its NIC when there are several nodes
+  bool nics_beside_gpus =
+      false;  ///< or one node; else each below the PCIe switch of its NIC: LL128 needs it and NVLink
 };
 
 /// `node_gpus` >= 1 GPUs of each node, `ranks` >= 1 in all. Rings and chains as node_rings() and node_chains() find them, one per NIC over several

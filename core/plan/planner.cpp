@@ -19,7 +19,8 @@ std::vector<AllreduceAlgorithm> choices(AllreduceAlgorithm asked, std::vector<Al
   return all;
 }
 
-/// NCCL since 2.4: the chunk of a tree of simple messages halves until there is enough to fill its depth.
+/// NCCL since 2.4: the chunk of a tree of simple messages halves until there is enough to fill its depth; taken for LL128 too, whose rule of 2.8 is
+/// alike (memory).
 std::int64_t tree_chunk(Bytes size, Bytes largest, int channels, int depth) {
   std::int64_t chunk = largest.count();
   const auto halve = [&](int per_level, std::int64_t floor) {
@@ -74,8 +75,8 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
         const int channels = static_cast<int>(chains.size()) * copies;
         const int depth = request.node_gpus - 1 + std::bit_width(static_cast<unsigned>(nodes));
         const Bytes size(request.elements * request.element_bytes);
-        request.chunk = elements(protocol.name == "simple" ? tree_chunk(size, protocol.tree_chunk, channels, depth)
-                                                           : protocol.tree_chunk.count());
+        request.chunk = elements(protocol.name == "ll" ? protocol.tree_chunk.count()
+                                                       : tree_chunk(size, protocol.tree_chunk, channels, depth));
       }
       plans.push_back(plan_collective(request));
       plans.back().protocol = static_cast<int>(p);
