@@ -213,8 +213,9 @@ StepProgram make_program(const Inputs& inputs, const sim::SimWorld& world, std::
   auto graph = fused_graph(inputs.run);
   const std::int64_t per_rank = global_batch / inputs.run.cluster.gpus / accumulation_at(inputs.run, global_batch);
   const auto ready = world.ready_times(*graph, per_rank);
-  return plan_step(inputs.run, global_batch, world.planning_node(), std::move(graph), ready,
-                   [&](const CollectivePlan& plan) { return world.cost(plan); });
+  return plan_step(
+      inputs.run, global_batch, world.planning_node(), std::move(graph), ready,
+      [&](const CollectivePlan& plan) { return world.cost(plan); }, &inputs.library);
 }
 
 ProgramFactory program_factory(const Inputs& inputs) {

@@ -19,6 +19,7 @@ void without_protocol(Inputs& i) {
     bare.at_most = p.at_most;
     p = bare;
   }
+  i.library.nvlink_share.value = 1;
 }
 
 void without_staging(Inputs& i) {

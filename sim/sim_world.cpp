@@ -93,6 +93,7 @@ struct SimWorld::Impl {
   Noise noise;
   EngineSettings engine;
   StepSimulation simulation;
+  EstimateContext context_;
   std::map<std::uint64_t, Prepared> prepared;
   std::map<std::pair<std::uint64_t, std::int64_t>, StepOutcome> repeated;              // noise-free outcomes
   std::map<std::pair<std::uint64_t, std::int64_t>, std::vector<StepOutcome>> sampled;  // noisy ones
@@ -109,8 +110,12 @@ struct SimWorld::Impl {
                routing_of(settings.run.simulation), settings.run.training.seed, changes_of(settings.run.simulation)),
         gpu(settings.gpu, settings.run.training.precision, settings.run.cluster.framework),
         noise(settings.run.training.seed, world, spread(), jitter(), settings.run.simulation.slow_ranks),
-        engine{settings.library, gpu_of_rank, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
-        simulation(fabric, engine, world) {
+        engine{limited_to(settings.library, settings.gpu.compute_capability,
+                          nodes_needed(gpu_of_rank, settings.cluster.node.gpus)),
+               gpu_of_rank, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
+        simulation(fabric, engine, world),
+        context_(estimate_context(planned, settings.library, std::min(world, settings.cluster.node.gpus), world,
+                                  settings.run.allreduce.gpudirect, settings.gpu.compute_capability)) {
     std::vector<char> traced(static_cast<std::size_t>(world), 0);
     for (int r : settings.run.output.trace_ranks) {
       if (r >= 0 && r < world) traced[static_cast<std::size_t>(r)] = 1;
@@ -127,9 +132,7 @@ struct SimWorld::Impl {
     return settings.run.simulation.step_jitter >= 0 ? settings.run.simulation.step_jitter
                                                     : settings.gpu.step_jitter.value;
   }
-  EstimateContext context() const {
-    return {planned, settings.library, std::min(world, settings.cluster.node.gpus), settings.run.allreduce.gpudirect};
-  }
+  const EstimateContext& context() const { return context_; }
 
   RankDurations durations(const StepProgram& program, std::int64_t images) const {
     const std::int64_t micro = std::max<std::int64_t>(1, (images + program.accumulation - 1) / program.accumulation);
@@ -348,14 +351,18 @@ CollectiveTime simulate_collective(const WorldSettings& settings, const Collecti
       place(settings.run.cluster.placement, plan.grid.size(), settings.cluster, settings.run.training.seed);
   Fabric fabric(settings.cluster, nodes_needed(gpus, settings.cluster.node.gpus), routing_of(settings.run.simulation),
                 settings.run.training.seed, changes_of(settings.run.simulation));
-  const EstimateContext context{settings.cluster, settings.library,
+  // A plan for one protocol keeps it, so that the job's view is not needed.
+  const EstimateContext context{settings.cluster,
+                                settings.library,
                                 std::min(plan.grid.size(), settings.cluster.node.gpus),
-                                settings.run.allreduce.gpudirect};
+                                settings.run.allreduce.gpudirect,
+                                {}};
   const int protocol = choose_protocol(plan, context, settings.run.allreduce.protocol);
+  const LibrarySpec library =
+      limited_to(settings.library, settings.gpu.compute_capability, nodes_needed(gpus, settings.cluster.node.gpus));
   CollectiveTime t;
   t.protocol = settings.library.protocols[static_cast<std::size_t>(protocol)].name;
-  t.time = bare_collective_time(fabric,
-                                {settings.library, gpus, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
+  t.time = bare_collective_time(fabric, {library, gpus, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
                                 plan, protocol, stagger, nullptr, &t.messages) +
            settings.library.launch.value;
   return t;

@@ -102,7 +102,7 @@ struct BucketsSpec {
   bool separate_fp32 = false;          ///< collect BN gradients in fp32 into one last bucket (Fujitsu)
 };
 
-enum class AllreduceAlgorithm { Auto, Ring, HalvingDoubling, Tree, Torus, Hierarchical, ThreePhase };
+enum class AllreduceAlgorithm { Auto, Ring, HalvingDoubling, Tree, Torus, Hierarchical, ThreePhase, Library };
 
 struct AllreduceSpec {
   AllreduceAlgorithm algorithm = AllreduceAlgorithm::Auto;

@@ -59,11 +59,17 @@ constexpr Word<AllreduceAlgorithm> kAlgorithms[] = {
     {AllreduceAlgorithm::Tree, "tree", "double binary tree"},
     {AllreduceAlgorithm::Torus, "torus", "reduce-scatter in rows, allreduce in columns, all-gather in rows"},
     {AllreduceAlgorithm::Hierarchical, "hierarchical", "as torus, with the GPUs of a node as a row"},
-    {AllreduceAlgorithm::ThreePhase, "three_phase", "reduce in the node, allreduce of leaders, broadcast in the node"}};
+    {AllreduceAlgorithm::ThreePhase, "three_phase", "reduce in the node, allreduce of leaders, broadcast in the node"},
+    {AllreduceAlgorithm::Library, "library", "ring or tree and the protocol as the library's own rule says"}};
 
 constexpr Word<NetworkKind> kNetworks[] = {{NetworkKind::None, "none", "a single node"},
                                            {NetworkKind::Star, "star", "one ideal switch"},
                                            {NetworkKind::FatTree, "fat_tree", "tiers of switches"}};
+
+constexpr Word<TuningRule> kTuningRules[] = {
+    {TuningRule::None, "none", "the library leaves the choice to its user"},
+    {TuningRule::Thresholds, "thresholds", "trees below a size, LL below another (NCCL 2.4)"},
+    {TuningRule::Estimates, "estimates", "the least of latency + bytes / bandwidth (NCCL 2.6 and later)"}};
 
 constexpr Word<Confidence> kConfidences[] = {
     {Confidence::Read, "read", "the primary source was read, or it was measured for this project"},
@@ -88,6 +94,7 @@ std::span<const Word<DecayKind>> words(DecayKind) { return kDecays; }
 std::span<const Word<BucketPolicy>> words(BucketPolicy) { return kBuckets; }
 std::span<const Word<AllreduceAlgorithm>> words(AllreduceAlgorithm) { return kAlgorithms; }
 std::span<const Word<NetworkKind>> words(NetworkKind) { return kNetworks; }
+std::span<const Word<TuningRule>> words(TuningRule) { return kTuningRules; }
 std::span<const Word<Confidence>> words(Confidence) { return kConfidences; }
 
 std::string unknown_word(const std::string& word, const std::vector<std::string>& known) {

@@ -6,6 +6,7 @@
 
 #include "core/base/error.hpp"
 #include "core/plan/ring_walk.hpp"
+#include "sim/network/message_cost.hpp"
 
 namespace lockstep::sim {
 
@@ -39,6 +40,7 @@ struct CollectiveEngine::Way {
   std::span<const std::int32_t> links;
   Time latency;
   Bandwidth cap;
+  double efficiency = 1;
 };
 
 /// A rank that takes part in a phase: its lanes are [first_lane, first_lane + lanes).
@@ -327,34 +329,23 @@ CollectiveEngine::Way CollectiveEngine::way_between(const PhaseState& p, const S
   way.member = to_member;
   way.first_lane = p.seats[to.index()].first_lane;
   way.links = route.links;
-  way.latency = route.latency;
-  way.cap = tree ? protocol.tree_cap : protocol.ring_cap;
-  switch (route.path_class) {
-    case PathClass::Local: break;
-    case PathClass::Nvlink: way.latency += tree ? protocol.tree_nvlink : protocol.ring_nvlink; break;
-    case PathClass::Pcie: way.latency += tree ? protocol.tree_pcie : protocol.ring_pcie; break;
-    case PathClass::Network: way.latency += tree ? protocol.tree_network : protocol.ring_network; break;
-  }
-  const bool staged = route.path_class == PathClass::Network &&
-                      (settings_.library.host_memory || (route.crosses_host && !settings_.gpudirect));
-  if (staged) {
-    way.latency += settings_.library.staging_latency.value;
-    if (settings_.library.staging.value.bytes_per_second() > 0)
-      way.cap = std::min(way.cap, settings_.library.staging.value);
-  }
+  const int channels = p.spec->orders.channels() * (tree ? 2 : 1);
+  const MessageCost cost = message_cost(settings_.library, protocol, tree, channels, route, settings_.gpudirect);
+  way.latency = cost.latency;
+  way.cap = cost.cap;
+  way.efficiency = cost.efficiency;
   return way;
 }
 
 void CollectiveEngine::send(PhaseState& p, Lane& lane, const Way& way, std::int64_t elements, std::int32_t to_lane,
                             std::int32_t to_step) {
   Collective& c = *p.collective;
-  const ProtocolSpec& protocol = settings_.library.protocols[static_cast<std::size_t>(c.protocol)];
   ++messages_;
   ++c.unreceived;
   lane.sending = true;
   lane.awaiting = false;
-  lane.sent = network_.send(way.links, static_cast<double>(elements * c.plan->element_bytes) / protocol.efficiency,
-                            way.cap, way.latency);
+  lane.sent = network_.send(way.links, static_cast<double>(elements * c.plan->element_bytes) / way.efficiency, way.cap,
+                            way.latency);
   if (static_cast<std::size_t>(lane.sent) >= under_way_.size())
     under_way_.resize(static_cast<std::size_t>(lane.sent) + 1);
   under_way_[static_cast<std::size_t>(lane.sent)] = {&p, static_cast<std::int32_t>(&lane - p.lanes.data()),

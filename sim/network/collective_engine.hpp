@@ -30,7 +30,8 @@ struct PhaseRecord {
 };
 
 /// A message costs  route latency + protocol's share per message + staging latency  on top of  bytes / (efficiency * rate), where the
-/// rate is the flow's max-min share, capped by the protocol and the staging copy. A reducing receive then costs bytes / reduce rate.
+/// rate is the flow's max-min share, capped by the protocol and the staging copy; over NVLink the efficiency includes what the library's kernels
+/// reach of a copy's rate. A rank's limit over all channels is dealt evenly among them. A reducing receive then costs bytes / reduce rate.
 /// Each phase begins `base` (of the protocol) after the rank reaches it. Every message must meet its receive: verified at the end.
 class CollectiveEngine {
  public:

@@ -31,8 +31,9 @@ TEST(Words, EveryEnumeratorHasOne) {
   every_enumerator_up_to(WarmupKind::Gradual);
   every_enumerator_up_to(DecayKind::Cosine);
   every_enumerator_up_to(BucketPolicy::Horovod);
-  every_enumerator_up_to(AllreduceAlgorithm::ThreePhase);
+  every_enumerator_up_to(AllreduceAlgorithm::Library);
   every_enumerator_up_to(NetworkKind::FatTree);
+  every_enumerator_up_to(TuningRule::Estimates);
   every_enumerator_up_to(Confidence::Memory);
   EXPECT_FALSE(value_of<Precision>("fp64").has_value());
 }
