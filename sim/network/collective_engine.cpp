@@ -62,6 +62,8 @@ struct CollectiveEngine::Collective {
   std::int64_t unreceived = 0;  // messages sent and not yet consumed
   std::int32_t unfinished = 0;
 
+  const Fold* fold = nullptr;
+
   PhaseState& phase(int index);
   LaneState& lane(int phase_index, int rank, int lane_index) {
     PhaseState& p = phases[static_cast<std::size_t>(phase_index)];
@@ -117,7 +119,7 @@ CollectiveEngine::Collective::PhaseState& CollectiveEngine::Collective::phase(in
   for (int r = 0; r < world; ++r) {
     auto& seat = p.seats[static_cast<std::size_t>(r)];
     seat.first_lane = static_cast<std::int32_t>(p.lanes.size());
-    if (!plan->takes_part(spec, Rank(r))) continue;
+    if (!plan->takes_part(spec, Rank(r)) || (fold && !fold->simulates(r))) continue;
     // Groups of one phase share a schedule unless they are columns, which own different parts of the buffer.
     const std::size_t column = spec.group == Group::Column ? static_cast<std::size_t>(r % plan->grid.x) : 0;
     if (of_column[column] < 0) {
@@ -148,6 +150,11 @@ CollectiveEngine::CollectiveEngine(EventQueue& queue, Network& network, Fabric& 
 
 CollectiveEngine::~CollectiveEngine() = default;
 
+void CollectiveEngine::fold(const Fold* fold) {
+  LOCKSTEP_EXPECTS(collectives_.empty());
+  fold_ = fold;
+}
+
 int CollectiveEngine::open(std::shared_ptr<const CollectivePlan> plan, int protocol) {
   LOCKSTEP_EXPECTS(plan->grid.size() <= static_cast<int>(settings_.gpu_of_rank.size()));
   LOCKSTEP_EXPECTS(protocol >= 0 && protocol < static_cast<int>(settings_.library.protocols.size()));
@@ -156,7 +163,8 @@ int CollectiveEngine::open(std::shared_ptr<const CollectivePlan> plan, int proto
   c->protocol = protocol;
   c->phases.resize(c->plan->phases.size());
   c->ranks.resize(static_cast<std::size_t>(c->plan->grid.size()));
-  c->unfinished = c->plan->grid.size();
+  c->fold = fold_;
+  c->unfinished = fold_ ? static_cast<std::int32_t>(fold_->simulated.size()) : c->plan->grid.size();
   collectives_.push_back(std::move(c));
   return static_cast<int>(collectives_.size()) - 1;
 }
@@ -283,7 +291,7 @@ void CollectiveEngine::end_phase(const Participant& at) {
 void CollectiveEngine::send(const Participant& at, int lane, const ScheduleStep& step) {
   const Collective& c = at.collective;
   const ProtocolSpec& protocol = settings_.library.protocols[static_cast<std::size_t>(c.protocol)];
-  const int to = c.plan->rank(*at.phase.spec, Rank(at.rank), step.send_to).value;
+  int to = c.plan->rank(*at.phase.spec, Rank(at.rank), step.send_to).value;
   const Route& route = fabric_.route(settings_.gpu_of_rank[static_cast<std::size_t>(at.rank)],
                                      settings_.gpu_of_rank[static_cast<std::size_t>(to)]);
 
@@ -303,6 +311,13 @@ void CollectiveEngine::send(const Participant& at, int lane, const ScheduleStep&
     if (settings_.library.staging.value.bytes_per_second() > 0) cap = std::min(cap, settings_.library.staging.value);
   }
 
+  std::span<const std::int32_t> links = route.links, counts;
+  if (fold_) {
+    const Fold::Path& path = fold_->path(at.rank, to);
+    links = path.links;
+    counts = path.counts;
+    to = fold_->representative[static_cast<std::size_t>(to)];
+  }
   std::uint32_t index;
   if (free_.empty()) {
     index = static_cast<std::uint32_t>(pool_.size());
@@ -317,8 +332,8 @@ void CollectiveEngine::send(const Participant& at, int lane, const ScheduleStep&
                   step.send_lane, static_cast<std::int32_t>(step.send_step)};
   ++messages_;
   ++at.collective.unreceived;
-  network_.start(route.links, static_cast<double>(step.send.length * c.plan->element_bytes) / protocol.efficiency, cap,
-                 index);
+  network_.start(links, static_cast<double>(step.send.length * c.plan->element_bytes) / protocol.efficiency, cap, index,
+                 counts);
 }
 
 void CollectiveEngine::flow_ended(std::uint64_t token) {

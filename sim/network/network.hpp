@@ -57,7 +57,11 @@ class Network {
   /// Flows started at one instant in another order get the same rates; flows that end at the same picosecond end in the
   /// order of their completion events. A flow over a link without capacity waits for ever. Throws ConfigError if it
   /// would take longer than Time can tell.
-  void start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token);
+  ///
+  /// `counts`, if given, one per link: the flow stands for that many equal flows there (a folded simulation); the link's
+  /// capacity is shared, its use counted, as if each were there.
+  void start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token,
+             std::span<const std::int32_t> counts = {});
 
   /// Handles an event of `event_kind`. Returns true and the token if a flow has ended with it; false for outdated
   /// events, and for the event that solves the changes of an instant.
@@ -101,14 +105,15 @@ class Network {
   /// One flow on one link, in the link's list.
   struct Member {
     std::int32_t flow = kNone, next = kNone, previous = kNone;
+    std::int32_t count = 1;  ///< equal flows that it stands for
   };
   struct LinkState {
     double capacity = 0;
     double demand = 0;  ///< sum of static caps of its flows
     std::int32_t head = kNone;
-    std::int32_t flows = 0;
+    std::int32_t flows = 0;   ///< by count
     std::uint32_t seen = 0;   ///< equal to `stamp_`: in the border
-    std::int32_t inside = 0;  ///< of its flows, those in the region
+    std::int32_t inside = 0;  ///< of its flows, those in the region, by count
     std::int32_t set = 0;     ///< in sets_: links with the same flows of the region
     std::int32_t local = 0;   ///< its row in the problem being solved, if some of its flows are outside
     bool tight = false;       ///< not slack
@@ -118,12 +123,15 @@ class Network {
   struct LinkSet {
     std::int32_t without = kNone;   ///< the set of links that all these flows but `flow` cross
     std::int32_t flow = kNone;      ///< by place in the region
+    std::int32_t count = 1;         ///< of `flow` on each of its links
+    std::int32_t sibling = kNone;   ///< the next set of those that `flow` crosses with another count
     std::int32_t split_by = kNone;  ///< the last flow that crossed some of its links
-    std::int32_t crossed = kNone;   ///< the set that those have moved to
+    std::int32_t crossed = kNone;   ///< the first set that those have moved to
     std::int32_t row = kNone;       ///< in the problem being solved
   };
 
   std::int32_t new_slot(std::int32_t links);
+  std::int32_t set_crossed_by(std::int32_t set, std::int32_t flow, std::int32_t count);
   void refresh_tight(LinkState& link) const;
   void mark_dirty(std::int32_t link);
   void schedule_settle();
