@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/plan/step_program.hpp"
@@ -17,6 +18,7 @@ struct CollectiveChoice {
   std::shared_ptr<const CollectivePlan> plan;
   int protocol = 0;
   Time pack;  ///< into the bucket buffer before, out of it after
+  std::optional<Time> known;  ///< how long it takes once a rank enters; then nothing is sent. All buckets of a step or none
 };
 
 /// Nominal lengths of one rank's operations.
@@ -33,6 +35,7 @@ struct StepInput {
   std::vector<Time>* starts = nullptr;          ///< by rank, updated to the ends; null = all start together
   std::int64_t step = 0;
   int in_flight = 1;  ///< collectives that a rank may have under way at once
+  std::shared_ptr<const Fold> fold;  ///< only the representatives are simulated, and stand for their classes; null = all ranks
 };
 
 struct StepOutcome {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/error.hpp"
+#include "sim/network/message_cost.hpp"
 
 namespace lockstep::sim {
 
@@ -296,21 +297,7 @@ void CollectiveEngine::send(const Participant& at, int lane, const ScheduleStep&
                                      settings_.gpu_of_rank[static_cast<std::size_t>(to)]);
 
   const bool tree = at.phase.spec->algorithm == PhaseAlgorithm::Tree;
-  Time latency = route.latency;
-  Bandwidth cap = tree ? protocol.tree_cap : protocol.ring_cap;
-  switch (route.path_class) {
-    case PathClass::Local: break;
-    case PathClass::Nvlink: latency += tree ? protocol.tree_nvlink : protocol.ring_nvlink; break;
-    case PathClass::Pcie: latency += tree ? protocol.tree_pcie : protocol.ring_pcie; break;
-    case PathClass::Network: latency += tree ? protocol.tree_network : protocol.ring_network; break;
-  }
-  const bool staged = route.path_class == PathClass::Network &&
-                      (settings_.library.host_memory || (route.crosses_host && !settings_.gpudirect));
-  if (staged) {
-    latency += settings_.library.staging_latency.value;
-    if (settings_.library.staging.value.bytes_per_second() > 0) cap = std::min(cap, settings_.library.staging.value);
-  }
-
+  const auto [latency, cap] = message_cost(settings_.library, protocol, tree, route, settings_.gpudirect);
   std::span<const std::int32_t> links = route.links, counts;
   if (fold_) {
     const Fold::Path& path = fold_->path(at.rank, to);

@@ -163,6 +163,11 @@ Fabric::Fabric(Fabric&&) noexcept = default;
 
 const std::vector<Link>& Fabric::links() const { return impl_->links; }
 
+int Fabric::node_of(std::int32_t link) const {
+  const auto per_node = static_cast<std::int32_t>(impl_->node.links.size());
+  return per_node > 0 && link / per_node < impl_->nodes ? link / per_node : -1;
+}
+
 const Route& Fabric::route(int from_gpu, int to_gpu) {
   const std::uint64_t key = static_cast<std::uint64_t>(from_gpu) << 32 | static_cast<std::uint32_t>(to_gpu);
   std::int32_t number = impl_->numbers.find(key);
