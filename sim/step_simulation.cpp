@@ -45,7 +45,8 @@ Prefix prefix_of(const StepProgram& program, const RankDurations& d) {
 }
 
 /// The phases of every traced rank, as its representative saw them.
-std::vector<PhaseRecord> unfolded(const std::vector<PhaseRecord>& records, const Fold& fold, const std::vector<char>& traced) {
+std::vector<PhaseRecord> unfolded(const std::vector<PhaseRecord>& records, const Fold& fold,
+                                  const std::vector<char>& traced) {
   std::vector<PhaseRecord> out;
   for (const PhaseRecord& record : records) {
     for (std::size_t r = 0; r < traced.size(); ++r) {
@@ -186,7 +187,8 @@ class CommunicationLanes {
       ++busy_[r];
       begin[cell(rank, bucket)] = queue_.now();
       if (const auto& known = input_.collectives[static_cast<std::size_t>(bucket)].known) {
-        queue_.push(queue_.now() + *known, kKnown, static_cast<std::uint32_t>(rank), static_cast<std::uint64_t>(bucket));
+        queue_.push(queue_.now() + *known, kKnown, static_cast<std::uint32_t>(rank),
+                    static_cast<std::uint64_t>(bucket));
       } else {
         engine_.enter(bucket, Rank(rank));
       }
@@ -254,6 +256,10 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
   for (std::size_t r = 0; r < ranks; ++r) backward_end[r] = start[r] + prefix[r]->end * input.factors[r];
   const Time last_backward = *std::max_element(backward_end.begin(), backward_end.end());
 
+  std::vector<const Op*> update_ops;
+  for (const Op& op : program.ops) {
+    if (op.kind == OpKind::Update) update_ops.push_back(&op);
+  }
   StepOutcome outcome;
   Breakdown sum;
   const auto to_shown = [&](Time t) { return t - latest_start + shown; };
@@ -262,8 +268,8 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
     const double f = input.factors[r];
     const bool record = r < traced.size() && traced[r];
     std::vector<std::pair<const Op*, Time>> updates;
-    for (const Op& op : program.ops) {
-      if (op.kind != OpKind::Update) continue;
+    for (const Op* update_op : update_ops) {
+      const Op& op = *update_op;
       Time ready = t;
       if (world > 1) {
         for (OpId need : op.needs) {
@@ -369,9 +375,7 @@ StepOutcome StepSimulation::run(const StepInput& input) {
   return impl_->run(input);
 }
 
-void StepSimulation::trace(std::vector<char> ranks) {
-  impl_->traced = std::move(ranks);
-}
+void StepSimulation::trace(std::vector<char> ranks) { impl_->traced = std::move(ranks); }
 
 std::vector<BucketReport> StepSimulation::buckets() const { return impl_->report; }
 std::uint64_t StepSimulation::digest() const { return impl_->queue.digest(); }
