@@ -38,6 +38,7 @@ StepPrediction steady_step(const Inputs& inputs, sim::SimWorld& world, const Ste
   p.messages = world.messages();
   p.events = world.events();
   p.digest = world.digest();
+  p.folding = world.folding();
   return p;
 }
 

@@ -39,6 +39,7 @@ struct StepPrediction {
   std::vector<sim::BucketReport> buckets;
   std::int64_t messages = 0, events = 0;
   std::uint64_t digest = 0;
+  std::string folding;  ///< which ranks were simulated, in words
 };
 
 /// Called now and then during long work with a fraction in [0, 1] and what is being done; false stops it.

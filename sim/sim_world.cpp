@@ -1,12 +1,17 @@
 #include "sim/sim_world.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <numeric>
 #include <unordered_map>
 
+#include "core/base/digest.hpp"
 #include "core/base/error.hpp"
 #include "core/base/rng.hpp"
 #include "sim/device/input.hpp"
+#include "sim/fold/collective_lengths.hpp"
+#include "sim/fold/exact.hpp"
 #include "sim/network/background.hpp"
 #include "sim/network/estimate.hpp"
 #include "sim/step_simulation.hpp"
@@ -94,6 +99,7 @@ struct SimWorld::Impl {
   EngineSettings engine;
   StepSimulation simulation;
   EstimateContext context_;
+  CollectiveLengths lengths;
   std::map<std::uint64_t, Prepared> prepared;
   std::map<std::pair<std::uint64_t, std::int64_t>, StepOutcome> repeated;              // noise-free outcomes
   std::map<std::pair<std::uint64_t, std::int64_t>, std::vector<StepOutcome>> sampled;  // noisy ones
@@ -115,12 +121,26 @@ struct SimWorld::Impl {
                gpu_of_rank, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
         simulation(fabric, engine, world),
         context_(estimate_context(planned, settings.library, std::min(world, settings.cluster.node.gpus), world,
-                                  settings.run.allreduce.gpudirect, settings.gpu.compute_capability)) {
+                                  settings.run.allreduce.gpudirect, settings.gpu.compute_capability)),
+        lengths(fabric, engine) {
     std::vector<char> traced(static_cast<std::size_t>(world), 0);
     for (int r : settings.run.output.trace_ranks) {
       if (r >= 0 && r < world) traced[static_cast<std::size_t>(r)] = 1;
     }
     simulation.trace(std::move(traced));
+  }
+
+  /// Why this run cannot be folded approximately; empty if it can.
+  std::string not_approximate() const {
+    const SimulationSpec& s = settings.run.simulation;
+    if (settings.run.allreduce.in_flight > 1) return "collectives in flight together (allreduce.in_flight above 1)";
+    if (!s.slow_links.empty() || !s.failed_links.empty()) return "single links that are slow or broken";
+    if (s.background > 0) return "traffic of other jobs";
+    return "";
+  }
+  /// Whether a rank stands for all: collectives are then timed one by one.
+  bool approximate() const {
+    return world > 1 && settings.run.simulation.fold == "approx" && not_approximate().empty();
   }
 
   double spread() const {
@@ -169,6 +189,7 @@ struct SimWorld::Impl {
       choice.plan = std::make_shared<const CollectivePlan>(program.collectives[b]);
       choice.protocol = choose_protocol(*choice.plan, context(), settings.run.allreduce.protocol);
       choice.pack = world > 1 ? gpu.pack_time(bucket.bytes(), static_cast<int>(bucket.tensors.size())) : Time::zero();
+      if (approximate()) choice.known = lengths.of(*choice.plan, choice.protocol);
       it->second.collectives.push_back(std::move(choice));
     }
     return it->second;
@@ -176,6 +197,7 @@ struct SimWorld::Impl {
 
   StepOutcome simulate(const StepProgram& program, std::uint64_t key, const StepArgs& args, std::vector<Time>* starts) {
     Prepared& p = prepare_program(program, key);
+    input_images = args.images;
     StepInput input;
     input.program = &program;
     input.collectives = p.collectives;
@@ -196,7 +218,7 @@ struct SimWorld::Impl {
       input.capacities = &left;
       input.first_capacity = fabric.first_cable();
     }
-    StepOutcome outcome = simulation.run(input);
+    StepOutcome outcome = fold_and_run(input);
     if (kept_steps < kTimelineSteps) {
       ++kept_steps;
       records.insert(records.end(), outcome.records.begin(), outcome.records.end());
@@ -205,6 +227,71 @@ struct SimWorld::Impl {
     return outcome;
   }
   std::int64_t kept_steps = 0;
+
+  StepOutcome fold_and_run(StepInput& input) {
+    const std::string& mode = settings.run.simulation.fold;
+    const std::string all = "every rank is simulated";
+    if (world == 1 || mode == "none") {
+      folding = mode + ": " + all;
+      return simulation.run(input);
+    }
+    if (approximate()) return approximated(input);
+    const std::string instead = mode == "exact" ? mode : "approx does not know " + not_approximate() + "; exact";
+    if (settings.run.simulation.background > 0) {  // capacities that are drawn anew for every step
+      folding = instead + ": " + all;
+      return simulation.run(input);
+    }
+    input.fold = exact(input);
+    const std::string few = input.fold ? std::to_string(input.fold->simulated.size()) + " of " + std::to_string(world) +
+                                             " ranks are simulated"
+                                       : "no two ranks are alike, " + all;
+    folding = instead + ": " + few;
+    return simulation.run(input);
+  }
+
+  std::shared_ptr<const Fold> exact(const StepInput& input) {
+    std::vector<std::shared_ptr<const CollectivePlan>> plans;
+    for (const CollectiveChoice& choice : input.collectives) plans.push_back(choice.plan);
+    std::vector<std::uint64_t> colours;
+    for (std::size_t r = 0; r < static_cast<std::size_t>(world); ++r) {
+      Digest colour;
+      colour.add(static_cast<std::uint64_t>(images_of_rank(input_images, world, Rank(static_cast<int>(r)))));
+      colour.add(std::bit_cast<std::uint64_t>(input.factors[r]));
+      if (input.starts) colour.add(static_cast<std::uint64_t>((*input.starts)[r].picoseconds()));
+      colours.push_back(colour.value());
+    }
+    return exact_fold(fabric, engine, plans, std::move(colours));
+  }
+
+  /// One rank for all, as slow as the slowest is expected to be; the others' shorter work is waiting.
+  StepOutcome approximated(StepInput& input) {
+    auto fold = std::make_shared<Fold>();
+    fold->representative.assign(static_cast<std::size_t>(world), 0);
+    fold->simulated = {0};
+    input.fold = fold;
+    const double slowest = noise.expected_slowest(), mean = noise.mean();
+    const auto most =
+        std::max_element(input.durations.begin(), input.durations.end(), [](const auto* a, const auto* b) {
+          const auto length = [](const RankDurations* d) {
+            return std::accumulate(d->of_op.begin(), d->of_op.end(), Time::zero());
+          };
+          return a != b && length(a) < length(b);
+        });
+    input.durations.assign(input.durations.size(), *most);
+    input.factors.assign(input.factors.size(), slowest);
+    StepOutcome outcome = simulation.run(input);
+    for (Time* part : {&outcome.parts.forward, &outcome.parts.backward, &outcome.parts.update}) {
+      const Time own = *part * (mean / slowest);
+      outcome.parts.straggler += *part - own;
+      *part = own;
+    }
+    folding = "approx: nodes of each kind stand for all " + std::to_string(world) +
+              " ranks, the slowest for its expected maximum";
+    return outcome;
+  }
+
+  std::string folding;
+  std::int64_t input_images = 0;  ///< of the step being simulated
 };
 
 SimWorld::SimWorld(WorldSettings settings) : impl_(std::make_unique<Impl>(std::move(settings))) {}
@@ -239,7 +326,8 @@ StepResult SimWorld::run(const StepProgram& program, std::span<const StepArgs> s
   auto& i = *impl_;
   LOCKSTEP_EXPECTS(program.world_size == i.world);
   const std::uint64_t key = program.digest();
-  const bool noisy = (!i.noise.silent() && i.noise.varies_by_step()) || i.settings.run.simulation.background > 0;
+  const bool noisy =
+      ((!i.noise.silent() && i.noise.varies_by_step()) || i.settings.run.simulation.background > 0) && !i.approximate();
   StepResult result;
   std::vector<Time> starts(static_cast<std::size_t>(i.world), Time::zero());
   Rng draw(i.settings.run.training.seed, "drawn steps",
@@ -342,6 +430,7 @@ Time SimWorld::cost(const CollectivePlan& plan) const {
 }
 
 std::vector<BucketReport> SimWorld::bucket_report() const { return impl_->simulation.buckets(); }
+std::string SimWorld::folding() const { return impl_->folding; }
 std::uint64_t SimWorld::digest() const { return impl_->simulation.digest(); }
 std::int64_t SimWorld::events() const { return impl_->simulation.events(); }
 std::int64_t SimWorld::messages() const { return impl_->simulation.messages(); }

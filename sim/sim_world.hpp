@@ -68,7 +68,9 @@ class SimWorld final : public World {
   /// Cost of a collective by the closed-form estimate and the protocol that `run` asks for: the planner's table.
   Time cost(const CollectivePlan& plan) const;
   std::vector<BucketReport> bucket_report() const;  ///< of the last simulated step
-  std::uint64_t digest() const;                     ///< of every event simulated so far
+  /// Which ranks were simulated for the last step: "none: every rank is simulated", "exact: 4 of 2,048 ranks are simulated", ...
+  std::string folding() const;
+  std::uint64_t digest() const;  ///< of every event simulated so far
   std::int64_t events() const;
   std::int64_t messages() const;
 

@@ -1,6 +1,7 @@
 #include "sim/step_simulation.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <unordered_map>
 
 #include "core/base/error.hpp"
@@ -14,6 +15,7 @@ constexpr std::uint32_t kFlow = 0;
 constexpr std::uint32_t kEngine = 1;  // three kinds
 constexpr std::uint32_t kFull = 4;    // a bucket's gradients are complete on a rank
 constexpr std::uint32_t kQueued = 5;  // the bucket is packed and may take its turn
+constexpr std::uint32_t kKnown = 6;   // a collective of known length is over
 
 /// Ends of the compute operations before the first update, counted from the start of the rank's step at factor 1.
 struct Prefix {
@@ -40,6 +42,30 @@ Prefix prefix_of(const StepProgram& program, const RankDurations& d) {
   }
   p.end = t;
   return p;
+}
+
+/// The phases of every traced rank, as its representative saw them.
+std::vector<PhaseRecord> unfolded(const std::vector<PhaseRecord>& records, const Fold& fold,
+                                  const std::vector<char>& traced) {
+  std::vector<PhaseRecord> out;
+  for (const PhaseRecord& record : records) {
+    for (std::size_t r = 0; r < traced.size(); ++r) {
+      if (!traced[r] || fold.representative[r] != record.rank.value) continue;
+      out.push_back(record);
+      out.back().rank = Rank(static_cast<int>(r));
+    }
+  }
+  return out;
+}
+
+/// Who is recorded so that unfolded() has what it needs.
+std::vector<char> watched(const std::vector<char>& traced, const Fold* fold) {
+  if (!fold) return traced;
+  std::vector<char> out(traced.size(), 0);
+  for (std::size_t r = 0; r < traced.size(); ++r) {
+    if (traced[r]) out[static_cast<std::size_t>(fold->representative[r])] = 1;
+  }
+  return out;
 }
 
 Time next_tick(Time since_start, Time cycle) {
@@ -71,13 +97,14 @@ namespace {
 class CommunicationLanes {
  public:
   CommunicationLanes(EventQueue& queue, Network& network, CollectiveEngine& engine, const StepInput& input,
-                     const LibrarySpec& library, std::vector<Time> starts, int world)
+                     const LibrarySpec& library, std::vector<Time> starts, const std::vector<int>& simulated, int world)
       : queue_(queue),
         network_(network),
         engine_(engine),
         input_(input),
         library_(library),
         starts_(std::move(starts)),
+        simulated_(simulated),
         world_(world),
         buckets_(static_cast<int>(input.collectives.size())) {
     const auto cells = static_cast<std::size_t>(world) * static_cast<std::size_t>(buckets_);
@@ -89,7 +116,10 @@ class CommunicationLanes {
     busy_.assign(static_cast<std::size_t>(world), 0);
     full_ranks_.assign(static_cast<std::size_t>(buckets_), 0);
     if (world > 1) {
-      for (const auto& c : input.collectives) engine_.open(c.plan, c.protocol);
+      engine_.fold(input.fold.get());
+      for (const auto& c : input.collectives) {
+        if (!c.known) engine_.open(c.plan, c.protocol);
+      }
     }
   }
 
@@ -113,6 +143,8 @@ class CommunicationLanes {
       } else if (event.kind == kQueued) {
         queued_[cell(static_cast<int>(event.a), static_cast<int>(event.b))] = 1;
         take_turn(static_cast<int>(event.a));
+      } else if (event.kind == kKnown) {
+        engine_.finished().emplace_back(static_cast<int>(event.b), Rank(static_cast<int>(event.a)));
       } else {
         engine_.handle(event);
       }
@@ -136,10 +168,10 @@ class CommunicationLanes {
     if (!c.negotiated) {
       const Time start = starts_[static_cast<std::size_t>(rank)];
       enqueue(rank, bucket, start + next_tick(queue_.now() - start, c.cycle));
-    } else if (++full_ranks_[static_cast<std::size_t>(bucket)] == world_) {
+    } else if (++full_ranks_[static_cast<std::size_t>(bucket)] == static_cast<int>(simulated_.size())) {
       const Time first = *std::min_element(starts_.begin(), starts_.end());
       const Time go = first + next_tick(queue_.now() - first, c.cycle) + library_.negotiate.value;
-      for (int r = 0; r < world_; ++r) enqueue(r, bucket, go);
+      for (int r : simulated_) enqueue(r, bucket, go);
     }
   }
 
@@ -154,7 +186,12 @@ class CommunicationLanes {
       const int bucket = next_[r]++;
       ++busy_[r];
       begin[cell(rank, bucket)] = queue_.now();
-      engine_.enter(bucket, Rank(rank));
+      if (const auto& known = input_.collectives[static_cast<std::size_t>(bucket)].known) {
+        queue_.push(queue_.now() + *known, kKnown, static_cast<std::uint32_t>(rank),
+                    static_cast<std::uint64_t>(bucket));
+      } else {
+        engine_.enter(bucket, Rank(rank));
+      }
     }
   }
 
@@ -164,6 +201,7 @@ class CommunicationLanes {
   const StepInput& input_;
   const LibrarySpec& library_;
   std::vector<Time> starts_;
+  const std::vector<int>& simulated_;
   int world_, buckets_;
   std::vector<char> queued_;
   std::vector<int> busy_, next_, full_ranks_;
@@ -195,9 +233,16 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
     prefix[r] = &it->second;
   }
 
-  CommunicationLanes lanes(queue, network, engine, input, settings.library, start, world);
+  engine.trace(watched(traced, input.fold.get()));
+  std::vector<int> everyone(input.fold ? 0 : ranks);
+  std::iota(everyone.begin(), everyone.end(), 0);
+  const std::vector<int>& simulated = input.fold ? input.fold->simulated : everyone;
+  const auto stands_for = [&](int rank) {
+    return input.fold ? input.fold->representative[static_cast<std::size_t>(rank)] : rank;
+  };
+  CommunicationLanes lanes(queue, network, engine, input, settings.library, start, simulated, world);
   if (world > 1) {
-    for (int r = 0; r < world; ++r) {
+    for (int r : simulated) {
       for (int b = 0; b < buckets; ++b) {
         lanes.add(r, b,
                   start[static_cast<std::size_t>(r)] +
@@ -213,6 +258,10 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
   for (std::size_t r = 0; r < ranks; ++r) backward_end[r] = start[r] + prefix[r]->end * input.factors[r];
   const Time last_backward = *std::max_element(backward_end.begin(), backward_end.end());
 
+  std::vector<const Op*> update_ops;
+  for (const Op& op : program.ops) {
+    if (op.kind == OpKind::Update) update_ops.push_back(&op);
+  }
   StepOutcome outcome;
   Breakdown sum;
   const auto to_shown = [&](Time t) { return t - latest_start + shown; };
@@ -221,14 +270,14 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
     const double f = input.factors[r];
     const bool record = r < traced.size() && traced[r];
     std::vector<std::pair<const Op*, Time>> updates;
-    for (const Op& op : program.ops) {
-      if (op.kind != OpKind::Update) continue;
+    for (const Op* update_op : update_ops) {
+      const Op& op = *update_op;
       Time ready = t;
       if (world > 1) {
         for (OpId need : op.needs) {
           const Op& n = program.ops[need.index()];
           if (n.kind == OpKind::Allreduce)
-            ready = std::max(ready, lanes.done[lanes.cell(static_cast<int>(r), n.bucket.value)]);
+            ready = std::max(ready, lanes.done[lanes.cell(stands_for(static_cast<int>(r)), n.bucket.value)]);
         }
       }
       wait += ready - t;
@@ -259,7 +308,7 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
           at += length * f;
         }
         if (op.kind == OpKind::Allreduce && world > 1) {
-          const auto c = lanes.cell(static_cast<int>(r), op.bucket.value);
+          const auto c = lanes.cell(stands_for(static_cast<int>(r)), op.bucket.value);
           // Unpacking runs on a stream of its own, beside the next collective.
           const Time unpack = input.collectives[op.bucket.index()].pack;
           add(op, lanes.begin[c], lanes.done[c] - unpack, program.buckets.buckets[op.bucket.index()].bytes());
@@ -269,6 +318,7 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
         add(*op, begin, begin + input.durations[r]->of_op[op->id.index()] * f, Bytes(0));
     }
   }
+  if (input.fold) engine.records() = unfolded(engine.records(), *input.fold, traced);
   for (const PhaseRecord& p : engine.records()) {
     const auto& plan = *input.collectives[static_cast<std::size_t>(p.collective)].plan;
     outcome.records.push_back(
@@ -304,7 +354,7 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
     double ready = 0, begin = 0;
     Time last;
     for (int r = 0; r < world; ++r) {
-      const auto c = lanes.cell(r, b);
+      const auto c = lanes.cell(stands_for(r), b);
       ready += (lanes.full[c] - latest_start).seconds();
       begin += (lanes.begin[c] - latest_start).seconds();
       last = std::max(last, lanes.done[c] - latest_start);
@@ -327,10 +377,7 @@ StepOutcome StepSimulation::run(const StepInput& input) {
   return impl_->run(input);
 }
 
-void StepSimulation::trace(std::vector<char> ranks) {
-  impl_->traced = ranks;
-  impl_->engine.trace(std::move(ranks));
-}
+void StepSimulation::trace(std::vector<char> ranks) { impl_->traced = std::move(ranks); }
 
 std::vector<BucketReport> StepSimulation::buckets() const { return impl_->report; }
 std::uint64_t StepSimulation::digest() const { return impl_->queue.digest(); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/plan/step_program.hpp"
@@ -17,6 +18,8 @@ struct CollectiveChoice {
   std::shared_ptr<const CollectivePlan> plan;
   int protocol = 0;
   Time pack;  ///< into the bucket buffer before, out of it after
+  std::optional<Time>
+      known;  ///< how long it takes once a rank enters; then nothing is sent. All buckets of a step or none
 };
 
 /// Nominal lengths of one rank's operations.
@@ -36,6 +39,8 @@ struct StepInput {
   /// Capacities of the links from `first_capacity` on, for this step and until told otherwise; null = unchanged.
   const std::vector<Bandwidth>* capacities = nullptr;
   std::size_t first_capacity = 0;
+  std::shared_ptr<const Fold>
+      fold;  ///< only the representatives are simulated, and stand for their classes; null = all ranks
 };
 
 struct StepOutcome {

@@ -151,8 +151,7 @@ std::vector<Fault> validate(const RunSpec& run) {
            "ordered sums go batch-norm group by group; expected training.norm_group, such as 32");
 
   const auto& m = run.simulation;
-  c.expect(m.fold == "none", "simulation.fold", "\"{}\" is not available; expected \"none\" (every rank is simulated)",
-           m.fold);
+  c.word(m.fold, "simulation.fold", {"none", "exact", "approx"});
   c.word(m.routing, "simulation.routing", {"static", "ecmp"});
   c.expect(m.sampled_steps >= 1, "simulation.sampled_steps", "{} steps; expected at least 1", m.sampled_steps);
   c.expect(m.step_jitter < 0.5, "simulation.step_jitter", "{} is out of range; expected a relative sigma below 0.5",

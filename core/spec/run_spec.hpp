@@ -154,7 +154,9 @@ struct SlowLink {
 };
 
 struct SimulationSpec {
-  std::string fold = "none";       ///< none: every rank is simulated
+  /// none: every rank is simulated; exact: one of each class of ranks that nothing tells apart, with the same result; approx: a few
+  /// nodes stand for all, the slowest rank for its expected maximum.
+  std::string fold = "none";
   std::int64_t sampled_steps = 4;  ///< steps simulated per program when noise is on
   bool noise = true;
   double step_jitter = -1;  ///< sigma of a rank's compute time per step, relative; < 0 takes the GPU file's

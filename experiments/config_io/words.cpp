@@ -140,7 +140,10 @@ std::vector<Choice> choices() {
                  {{"packed", "ranks fill node after node"},
                   {"spread", "nodes over the whole cluster"},
                   {"random", "random nodes, seeded"}}});
-  out.push_back({"simulation.fold", {{"none", "every rank is simulated"}}});
+  out.push_back({"simulation.fold",
+                 {{"none", "every rank is simulated"},
+                  {"exact", "one of each class of ranks that nothing tells apart; the same result"},
+                  {"approx", "a few nodes stand for all, the slowest rank for its expected maximum; fast"}}});
   out.push_back(
       {"simulation.routing", {{"static", "destination modulo k"}, {"ecmp", "hash of source and destination"}}});
   out.push_back({"data.kind",

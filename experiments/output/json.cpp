@@ -33,6 +33,7 @@ std::string to_json(const SimulationReport& r) {
   j["global_batch"] = step.global_batch;
   j["seed"] = r.inputs.run.training.seed;
   j["fold"] = r.inputs.run.simulation.fold;
+  j["folding"] = step.folding;
   j["step_ms"] = step.step.milliseconds();
   if (r.interval) {
     j["step_low_ms"] = r.interval->low.milliseconds();

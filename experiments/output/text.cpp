@@ -130,9 +130,9 @@ std::string to_text(const SimulationReport& r) {
     }
   }
   out += fmt::format(
-      "\n{} events, {} messages per simulated set of steps, digest {:016x}, {:.2f} s on this machine (fold none)\n",
+      "\n{} events, {} messages per simulated set of steps, digest {:016x}, {:.2f} s on this machine\nfold {}\n",
       thousands(static_cast<double>(step.events)), thousands(static_cast<double>(step.messages)), step.digest,
-      r.wall.seconds());
+      r.wall.seconds(), step.folding);
   if (!r.published.empty()) {
     out += "\nsources of the published figures\n";
     for (const auto& p : r.published)

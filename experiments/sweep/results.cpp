@@ -24,7 +24,7 @@ const std::vector<std::string> kFigures{"gpus",       "global_batch", "step_ms",
 const std::vector<std::string> kOfTheRun{"steps",        "time_to_train_s", "gpu_hours",
                                          "top1_percent", "top1_low",        "top1_high"};
 // What stands at the end of each row, as text.
-const std::vector<std::string> kTexts{"event_digest", "inputs_digest", "warnings", "error"};
+const std::vector<std::string> kTexts{"event_digest", "fold", "inputs_digest", "warnings", "error"};
 constexpr std::size_t kInputsDigest = 3;  // from the end
 
 SweepRow first_cells(const SweepPoint& point) {
@@ -70,6 +70,7 @@ SweepRow row_of(const SweepPoint& point, const RunPrediction& prediction, std::o
     row.insert(row.end(), 3, "");
   }
   row.push_back(fmt::format("{:016x}", step.digest));
+  row.push_back(step.folding);
   row.push_back(point.digest);
   row.push_back(one_line(fmt::format("{}", fmt::join(prediction.warnings, "; "))));
   row.emplace_back();
@@ -80,7 +81,7 @@ SweepRow failed_row(const SweepPoint& point, const std::string& error, bool effi
   SweepRow row = first_cells(point);
   row.push_back(point.gpus > 0 ? std::to_string(point.gpus) : "");
   row.push_back(point.gpus > 0 ? std::to_string(point.global_batch) : "");
-  row.insert(row.end(), kFigures.size() - 2 + (efficiency ? 1 : 0) + kOfTheRun.size() + 1, "");
+  row.insert(row.end(), kFigures.size() - 2 + (efficiency ? 1 : 0) + kOfTheRun.size() + 2, "");
   row.push_back(point.digest);
   row.emplace_back();
   row.push_back(one_line(error.empty() ? "unknown error" : error));

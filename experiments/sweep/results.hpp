@@ -17,7 +17,7 @@ namespace lockstep {
 using SweepRow = std::vector<std::string>;
 
 /// index, the swept keys, gpus, global_batch, step_ms and its parts, images_per_s, efficiency if asked for, steps,
-/// time_to_train_s, gpu_hours, top1_percent with its band, event_digest, inputs_digest, warnings, error. Cells that a
+/// time_to_train_s, gpu_hours, top1_percent with its band, event_digest, fold (which ranks were simulated), inputs_digest, warnings, error. Cells that a
 /// point does not have are empty.
 std::vector<std::string> sweep_columns(const std::vector<Axis>& axes, bool efficiency);
 

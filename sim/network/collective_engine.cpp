@@ -37,7 +37,7 @@ struct CollectiveEngine::Lane {
 struct CollectiveEngine::Way {
   std::int32_t member = -1;
   std::int32_t first_lane = 0;  // of that member's rank
-  std::span<const std::int32_t> links;
+  std::span<const std::int32_t> links, counts;
   Time latency;
   Bandwidth cap;
   double efficiency = 1;
@@ -103,6 +103,7 @@ struct CollectiveEngine::Collective {
   std::vector<RankState> ranks;
   std::int64_t unreceived = 0;  // messages sent and not yet consumed
   std::int32_t unfinished = 0;
+  const Fold* fold = nullptr;
 };
 
 CollectiveEngine::PhaseState& CollectiveEngine::lay_out(Collective& c, int index) {
@@ -125,7 +126,7 @@ CollectiveEngine::PhaseState& CollectiveEngine::lay_out(Collective& c, int index
     Seat& seat = p.seats[static_cast<std::size_t>(r)];
     seat.rank = r;
     seat.first_lane = static_cast<std::int32_t>(p.lanes.size());
-    if (!c.plan->takes_part(spec, Rank(r))) continue;
+    if (!c.plan->takes_part(spec, Rank(r)) || (c.fold && !c.fold->simulates(r))) continue;
     // Groups of one phase share a schedule unless they are columns, which own different parts of the buffer.
     const std::size_t column = spec.group == Group::Column ? static_cast<std::size_t>(r % c.plan->grid.x) : 0;
     if (of_column[column] < 0) {
@@ -163,6 +164,11 @@ CollectiveEngine::CollectiveEngine(EventQueue& queue, Network& network, Fabric& 
 
 CollectiveEngine::~CollectiveEngine() = default;
 
+void CollectiveEngine::fold(const Fold* fold) {
+  LOCKSTEP_EXPECTS(collectives_.empty());
+  fold_ = fold;
+}
+
 int CollectiveEngine::open(std::shared_ptr<const CollectivePlan> plan, int protocol) {
   LOCKSTEP_EXPECTS(plan->grid.size() <= static_cast<int>(settings_.gpu_of_rank.size()));
   LOCKSTEP_EXPECTS(protocol >= 0 && protocol < static_cast<int>(settings_.library.protocols.size()));
@@ -172,7 +178,8 @@ int CollectiveEngine::open(std::shared_ptr<const CollectivePlan> plan, int proto
   c->protocol = protocol;
   c->phases.resize(c->plan->phases.size());
   c->ranks.resize(static_cast<std::size_t>(c->plan->grid.size()));
-  c->unfinished = c->plan->grid.size();
+  c->fold = fold_;
+  c->unfinished = fold_ ? static_cast<std::int32_t>(fold_->simulated.size()) : c->plan->grid.size();
   collectives_.push_back(std::move(c));
   return collectives_.back()->number;
 }
@@ -324,13 +331,18 @@ CollectiveEngine::Way CollectiveEngine::way_between(const PhaseState& p, const S
   const Rank to = c.plan->rank(*p.spec, Rank(from.rank), to_member);
   const Route& route =
       fabric_.route(settings_.gpu_of_rank[static_cast<std::size_t>(from.rank)], settings_.gpu_of_rank[to.index()]);
-  const bool tree = p.spec->algorithm == PhaseAlgorithm::Tree;
   Way way;
   way.member = to_member;
-  way.first_lane = p.seats[to.index()].first_lane;
   way.links = route.links;
-  const int channels = p.spec->orders.channels() * (tree ? 2 : 1);
-  const MessageCost cost = message_cost(settings_.library, protocol, tree, channels, route, settings_.gpudirect);
+  std::size_t receiver = to.index();
+  if (fold_) {
+    const Fold::Path& path = fold_->path(from.rank, to.value);
+    way.links = path.links;
+    way.counts = path.counts;
+    receiver = static_cast<std::size_t>(fold_->representative[receiver]);
+  }
+  way.first_lane = p.seats[receiver].first_lane;
+  const MessageCost cost = message_cost(settings_.library, protocol, *p.spec, route, settings_.gpudirect);
   way.latency = cost.latency;
   way.cap = cost.cap;
   way.efficiency = cost.efficiency;
@@ -345,7 +357,7 @@ void CollectiveEngine::send(PhaseState& p, Lane& lane, const Way& way, std::int6
   lane.sending = true;
   lane.awaiting = false;
   lane.sent = network_.send(way.links, static_cast<double>(elements * c.plan->element_bytes) / way.efficiency, way.cap,
-                            way.latency);
+                            way.latency, way.counts);
   if (static_cast<std::size_t>(lane.sent) >= under_way_.size())
     under_way_.resize(static_cast<std::size_t>(lane.sent) + 1);
   under_way_[static_cast<std::size_t>(lane.sent)] = {&p, static_cast<std::int32_t>(&lane - p.lanes.data()),

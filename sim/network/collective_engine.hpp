@@ -9,6 +9,7 @@
 #include "core/spec/library_spec.hpp"
 #include "sim/network/event_queue.hpp"
 #include "sim/network/fabric.hpp"
+#include "sim/network/fold.hpp"
 #include "sim/network/network.hpp"
 
 namespace lockstep::sim {
@@ -40,6 +41,8 @@ class CollectiveEngine {
                    std::uint32_t first_kind);
   ~CollectiveEngine();
 
+  /// From now on only the representatives enter and are simulated; null: all ranks. While no collective is open. `fold` must outlive them.
+  void fold(const Fold* fold);
   /// Announces a collective; nothing happens until ranks enter. `protocol`: index into the library's protocols. Returns its number.
   int open(std::shared_ptr<const CollectivePlan> plan, int protocol);
   /// Rank reaches the collective now.
@@ -84,6 +87,7 @@ class CollectiveEngine {
   Fabric& fabric_;
   EngineSettings settings_;
   std::uint32_t kind_;
+  const Fold* fold_ = nullptr;
   std::vector<std::unique_ptr<Collective>> collectives_;
   std::vector<Message> under_way_;  ///< by number in the network
   std::vector<std::pair<int, Rank>> finished_;

@@ -228,6 +228,11 @@ void Fabric::cables(int from_gpu, int to_gpu, std::vector<std::int32_t>& out) co
   if (impl_->between_switches(from_gpu, to_gpu, out) < 0) out.resize(before);
 }
 
+int Fabric::node_of(std::int32_t link) const {
+  const auto per_node = static_cast<std::int32_t>(impl_->node.links.size());
+  return per_node > 0 && link / per_node < impl_->nodes ? link / per_node : -1;
+}
+
 const Route& Fabric::route(int from_gpu, int to_gpu) {
   const std::uint64_t key = static_cast<std::uint64_t>(from_gpu) << 32 | static_cast<std::uint32_t>(to_gpu);
   std::int32_t number = impl_->numbers.find(key);

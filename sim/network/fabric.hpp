@@ -59,6 +59,8 @@ class Fabric {
   Fabric(Fabric&&) noexcept;
 
   const std::vector<Link>& links() const;
+  /// The node that a link belongs to; -1 for cables between switches.
+  int node_of(std::int32_t link) const;
   /// Cached; valid until the next call, its links for the fabric's lifetime, also when it is moved. from == to gives an
   /// empty Local route. Throws ConfigError (key "simulation.failed_links") if no way is left.
   const Route& route(int from_gpu, int to_gpu);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/plan/collective.hpp"
 #include "core/spec/library_spec.hpp"
 #include "sim/network/fabric.hpp"
 
@@ -14,10 +15,12 @@ struct MessageCost {
   double efficiency = 1;  ///< payload / bytes that its links are busy with
 };
 
-/// A message of a rank that works on `channels` at once. `tree`: sent by a tree, whose messages libraries count apart. Staged: between nodes if
-/// the library works in host memory, or the route crosses a host bridge without GPUDirect.
-inline MessageCost message_cost(const LibrarySpec& library, const ProtocolSpec& protocol, bool tree, int channels,
+/// A message of `phase`; libraries count those of trees apart. Staged: between nodes if the library works in host memory, or the route crosses
+/// a host bridge without GPUDirect.
+inline MessageCost message_cost(const LibrarySpec& library, const ProtocolSpec& protocol, const Phase& phase,
                                 const Route& route, bool gpudirect) {
+  const bool tree = phase.algorithm == PhaseAlgorithm::Tree;
+  const int channels = phase.orders.channels() * (tree ? 2 : 1);  // a rank works on all of them at once
   MessageCost cost{route.latency, tree ? protocol.tree_cap : protocol.ring_cap, protocol.efficiency};
   if (protocol.total_cap < Bandwidth::unlimited())
     cost.cap = std::min(cost.cap, protocol.total_cap / static_cast<double>(channels));

@@ -61,7 +61,8 @@ void Network::refresh_tight(LinkState& link) const {
   if (std::abs(link.demand - link.capacity) <= kDoubt * (link.demand + link.capacity)) {
     link.demand = 0;
     for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
-      link.demand += flows_[at(members_[at(m)].flow)].static_cap;
+      const Member& member = members_[at(m)];
+      for (std::int32_t k = 0; k < member.count; ++k) link.demand += flows_[at(member.flow)].static_cap;
     }
   }
   link.tight = link.demand > link.capacity * (1 + kSame);
@@ -80,25 +81,31 @@ void Network::schedule_settle() {
   queue_.push_last(kind_, kSettle, ++settle_serial_);
 }
 
-void Network::add(std::int32_t slot, std::span<const std::int32_t> links, double bytes) {
+void Network::add(std::int32_t slot, std::span<const std::int32_t> links, double bytes,
+                  std::span<const std::int32_t> counts) {
   LOCKSTEP_EXPECTS(bytes >= 0);
+  LOCKSTEP_EXPECTS(counts.empty() || counts.size() == links.size());
   Flow& flow = flows_[at(slot)];
   flow.remaining = bytes;
   flow.rate = 0;
   flow.updated = queue_.now();
   flow.links = links.data();
+  flow.counts = counts.empty() ? nullptr : counts.data();
   flow.link_count = bytes > 0 ? static_cast<std::int32_t>(links.size()) : 0;  // an empty flow takes no share
   ++flow.version;
-  for (std::int32_t link : links) {
-    states_[at(link)].use.bytes += bytes;
-    ++states_[at(link)].use.flows;
+  for (std::size_t i = 0; i < links.size(); ++i) {
+    const std::int32_t count = counts.empty() ? 1 : counts[i];
+    LinkUse& use = states_[at(links[i])].use;
+    use.bytes += bytes * count;
+    use.flows += count;
   }
 }
 
-void Network::start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token) {
+void Network::start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token,
+                    std::span<const std::int32_t> counts) {
   LOCKSTEP_EXPECTS(cap.bytes_per_second() >= 0);
   const std::int32_t slot = new_slot();
-  add(slot, links, bytes);
+  add(slot, links, bytes, counts);
   Flow& flow = flows_[at(slot)];
   flow.token = token;
   flow.message = false;
@@ -107,10 +114,11 @@ void Network::start(std::span<const std::int32_t> links, double bytes, Bandwidth
   if (!enter_lists(slot)) set_rate(slot, bytes > 0 ? flow.static_cap : std::numeric_limits<double>::infinity());
 }
 
-std::int32_t Network::send(std::span<const std::int32_t> links, double bytes, Bandwidth cap, Time latency) {
+std::int32_t Network::send(std::span<const std::int32_t> links, double bytes, Bandwidth cap, Time latency,
+                           std::span<const std::int32_t> counts) {
   LOCKSTEP_EXPECTS(cap.bytes_per_second() >= 0);
   const std::int32_t slot = new_slot();
-  add(slot, links, bytes);
+  add(slot, links, bytes, counts);
   Flow& flow = flows_[at(slot)];
   flow.message = true;
   flow.latency = latency;
@@ -128,7 +136,7 @@ bool Network::travels_alone(Flow& flow, std::int32_t slot, double cap) {
   for (std::int32_t i = 0; i < flow.link_count; ++i) {
     const LinkState& link = states_[at(flow.links[i])];
     cap = std::min(cap, link.capacity);
-    idle = idle && link.flows == 0 && link.alone_until <= now;
+    idle = idle && link.flows == 0 && link.alone_until <= now && (!flow.counts || flow.counts[i] == 1);
   }
   flow.static_cap = cap;
   if (flow.remaining > 0) {
@@ -185,11 +193,12 @@ bool Network::enter_lists(std::int32_t slot) {
   for (std::int32_t i = 0; i < count; ++i) {
     LinkState& link = states_[at(flow.links[i])];
     const std::int32_t m = flow.first_member + i;
-    members_[at(m)] = {slot, link.head, kNone};
+    const std::int32_t stands_for = flow.counts ? flow.counts[i] : 1;
+    members_[at(m)] = {slot, link.head, kNone, stands_for};
     if (link.head != kNone) members_[at(link.head)].previous = m;
     link.head = m;
-    ++link.flows;
-    link.demand += flow.static_cap;
+    link.flows += stands_for;
+    for (std::int32_t k = 0; k < stands_for; ++k) link.demand += flow.static_cap;
     refresh_tight(link);
     if (link.tight) {
       coupled = true;
@@ -264,11 +273,12 @@ void Network::leave_lists(std::int32_t slot) {
       link.head = member.next;
     }
     const bool coupled = link.tight;
-    if (--link.flows == 0) {
+    link.flows -= member.count;
+    if (link.flows == 0) {
       link.demand = 0;
       link.tight = false;
     } else {
-      link.demand -= flow.static_cap;
+      for (std::int32_t k = 0; k < member.count; ++k) link.demand -= flow.static_cap;
       refresh_tight(link);
       if (coupled) mark_dirty(l);
     }
@@ -314,15 +324,25 @@ void Network::enter(std::int32_t index, bool whole) {
       link.set = 0;
       border_.push_back(l);
     }
-    ++link.inside;
-    // Partition refinement: the flow splits every set of links into those that it crosses and the others.
-    if (sets_[at(link.set)].split_by != index) {
-      sets_[at(link.set)].split_by = index;
-      sets_[at(link.set)].crossed = static_cast<std::int32_t>(sets_.size());
-      sets_.push_back({link.set, index});
-    }
-    link.set = sets_[at(link.set)].crossed;
+    const std::int32_t count = members_[at(flow.first_member + k)].count;
+    link.inside += count;
+    link.set = set_crossed_by(link.set, index, count);
   }
+}
+
+/// Partition refinement: the flow splits every set of links into those that it crosses (with this or that count) and the others.
+std::int32_t Network::set_crossed_by(std::int32_t set, std::int32_t flow, std::int32_t count) {
+  if (sets_[at(set)].split_by != flow) {
+    sets_[at(set)].split_by = flow;
+    sets_[at(set)].crossed = kNone;
+  }
+  for (std::int32_t s = sets_[at(set)].crossed; s != kNone; s = sets_[at(s)].sibling) {
+    if (sets_[at(s)].count == count) return s;
+  }
+  const auto fresh = static_cast<std::int32_t>(sets_.size());
+  sets_.push_back({set, flow, count, sets_[at(set)].crossed});
+  sets_[at(set)].crossed = fresh;
+  return fresh;
 }
 
 void Network::solve_around(std::int32_t dirty_link) {
@@ -371,11 +391,13 @@ void Network::solve_region() {
     } else {
       double held = 0;
       for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
-        if (const Flow& flow = flows_[at(members_[at(m)].flow)]; flow.seen != stamp_) held += flow.rate;
+        if (const Flow& flow = flows_[at(members_[at(m)].flow)]; flow.seen != stamp_)
+          held += flow.rate * members_[at(m)].count;
       }
       link.local = solver_.add_link(std::max(0.0, link.capacity - held));
     }
-    for (std::int32_t s = link.set; s != 0; s = sets_[at(s)].without) solver_.cross(sets_[at(s)].flow);
+    for (std::int32_t s = link.set; s != 0; s = sets_[at(s)].without)
+      solver_.cross(sets_[at(s)].flow, sets_[at(s)].count);
   }
   solver_.solve();
   ++solves_;
@@ -392,9 +414,10 @@ bool Network::grow_region() {
       const Flow& flow = flows_[at(members_[at(m)].flow)];
       const bool inside = flow.seen == stamp_;
       const double rate = inside && flow.local != kNone ? solver_.rate(flow.local) : flow.rate;
-      old_load += flow.rate;
+      const std::int32_t count = members_[at(m)].count;
+      old_load += flow.rate * count;
       old_fastest = std::max(old_fastest, flow.rate);
-      load += rate;
+      load += rate * count;
       fastest = std::max(fastest, rate);
     }
     // Generous in what was a bottleneck, strict in what still is: a doubtful flow is solved again rather than

@@ -62,13 +62,19 @@ class Network {
   /// Flows started at one instant in another order get the same rates; flows that end at the same picosecond end in the
   /// order of their completion events. A flow over a link without capacity waits for ever. Throws ConfigError if it
   /// would take longer than Time can tell.
-  void start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token);
+  ///
+  /// `counts`, if given, one per link: the flow stands for that many equal flows there (a folded simulation); the link's
+  /// capacity is shared, its use counted, as if each were there.
+  void start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token,
+             std::span<const std::int32_t> counts = {});
 
   /// Starts a message now: a flow as above, whose last byte arrives `latency` >= 0 after it has left. Returns its number, which
   /// is its token too: finish() gives `number | kArrived` when it has arrived, and `number` alone when it has left,
   /// unless nobody else came near its links: then only if await_left() was asked. Numbers are small and used again
   /// after the arrival.
-  std::int32_t send(std::span<const std::int32_t> links, double bytes, Bandwidth cap, Time latency);
+  /// `counts` as in start().
+  std::int32_t send(std::span<const std::int32_t> links, double bytes, Bandwidth cap, Time latency,
+                    std::span<const std::int32_t> counts = {});
   static constexpr std::uint64_t kArrived = std::uint64_t{1} << 32;
   /// True if the message has left. False: finish() will tell. Only between its send() and its arrival.
   bool await_left(std::int32_t number);
@@ -113,6 +119,7 @@ class Network {
     Time leaves;   ///< Alone
     Time latency;  ///< of a message
     const std::int32_t* links = nullptr;
+    const std::int32_t* counts = nullptr;  ///< by link; null: 1 everywhere
     std::int32_t link_count = 0;
     std::uint32_t version = 0;  ///< an event with another version is outdated
     std::uint64_t token = 0;
@@ -126,17 +133,18 @@ class Network {
   /// One flow on one link, in the link's list.
   struct Member {
     std::int32_t flow = kNone, next = kNone, previous = kNone;
+    std::int32_t count = 1;  ///< equal flows that it stands for
   };
   struct LinkState {
     double capacity = 0;
     Time alone_until;  ///< until then it belongs to the message `alone`
     std::int32_t alone = kNone;
-    std::int32_t flows = 0;  ///< in its list
+    std::int32_t flows = 0;  ///< in its list, by count
     LinkUse use;
     double demand = 0;  ///< sum of static caps of its flows
     std::int32_t head = kNone;
     std::uint32_t seen = 0;   ///< equal to `stamp_`: in the border
-    std::int32_t inside = 0;  ///< of its flows, those in the region
+    std::int32_t inside = 0;  ///< of its flows, those in the region, by count
     std::int32_t set = 0;     ///< in sets_: links with the same flows of the region
     std::int32_t local = 0;   ///< its row in the problem being solved, if some of its flows are outside
     bool tight = false;       ///< not slack
@@ -146,13 +154,15 @@ class Network {
   struct LinkSet {
     std::int32_t without = kNone;   ///< the set of links that all these flows but `flow` cross
     std::int32_t flow = kNone;      ///< by place in the region
+    std::int32_t count = 1;         ///< of `flow` on each of its links
+    std::int32_t sibling = kNone;   ///< the next set of those that `flow` crosses with another count
     std::int32_t split_by = kNone;  ///< the last flow that crossed some of its links
-    std::int32_t crossed = kNone;   ///< the set that those have moved to
+    std::int32_t crossed = kNone;   ///< the first set that those have moved to
     std::int32_t row = kNone;       ///< in the problem being solved
   };
 
   std::int32_t new_slot();
-  void add(std::int32_t slot, std::span<const std::int32_t> links, double bytes);
+  void add(std::int32_t slot, std::span<const std::int32_t> links, double bytes, std::span<const std::int32_t> counts);
   bool travels_alone(Flow& flow, std::int32_t slot, double cap);
   void share(std::int32_t slot);
   bool enter_lists(std::int32_t slot);
@@ -160,6 +170,7 @@ class Network {
   void free(std::int32_t slot);
   Time duration(const Flow& flow) const;
   void tell(Time when, std::int32_t slot, Says what);
+  std::int32_t set_crossed_by(std::int32_t set, std::int32_t flow, std::int32_t count);
   void refresh_tight(LinkState& link) const;
   void mark_dirty(std::int32_t link);
   void schedule_settle();
