@@ -87,7 +87,8 @@ struct SimWorld::Impl {
         gpu_of_rank(place(settings.run.cluster.placement, world, settings.cluster, settings.run.training.seed)),
         fabric(settings.cluster, nodes_needed(gpu_of_rank, settings.cluster.node.gpus),
                routing_of(settings.run.simulation), settings.run.training.seed),
-        gpu(settings.gpu, settings.run.training.precision, settings.run.cluster.framework),
+        gpu(settings.gpu, settings.run.training.precision, settings.run.cluster.framework,
+            settings.run.effects.small_batch),
         noise(settings.run.training.seed, world, spread(), jitter(), settings.run.simulation.slow_ranks),
         engine{settings.library, gpu_of_rank, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
         simulation(fabric, engine, world) {
@@ -147,6 +148,9 @@ struct SimWorld::Impl {
       choice.plan = std::make_shared<const CollectivePlan>(program.collectives[b]);
       choice.protocol = choose_protocol(*choice.plan, context(), settings.run.allreduce.protocol);
       choice.pack = world > 1 ? gpu.pack_time(bucket.bytes(), static_cast<int>(bucket.tensors.size())) : Time::zero();
+      if (world > 1 && settings.run.effects.contention)
+        choice.load = kernel_load(*choice.plan, settings.library, settings.gpu,
+                                  estimate(*choice.plan, context(), choice.protocol));
       it->second.collectives.push_back(std::move(choice));
     }
     return it->second;
@@ -167,6 +171,7 @@ struct SimWorld::Impl {
     input.starts = starts;
     input.step = args.step;
     input.in_flight = settings.run.allreduce.in_flight;
+    if (settings.run.effects.contention) input.gpu = &settings.gpu;
     StepOutcome outcome = simulation.run(input);
     if (kept_steps < kTimelineSteps) {
       ++kept_steps;
