@@ -32,6 +32,7 @@ TEST(Explain, FromOneGpuToThePrediction) {
   ASSERT_GE(ladder.size(), 5u);
   Inputs alone = at_world_size(inputs, 1);
   alone.run.simulation.noise = false;
+  alone.run.effects.small_batch = false;
   EXPECT_EQ(ladder.front().step, predict_step(alone).step);
   EXPECT_EQ(ladder.back().step, centre.step);
   // Costs that are added one after the other do not make this step shorter.
@@ -47,6 +48,8 @@ TEST(Explain, ShowsOnlyEffectsOfTheRun) {
   EXPECT_TRUE(has(abci({"simulation.slow_ranks=[{rank=3, factor=1.2}]"}), "slow GPUs"));
   EXPECT_TRUE(has(abci({"allreduce.overlap=false"}), "communication after the backward pass"));
   EXPECT_TRUE(has(abci({"allreduce.gpudirect=false"}), "copies through host memory"));
+  EXPECT_TRUE(has(abci({}), "communication kernels beside the backward pass"));
+  EXPECT_FALSE(has(abci({"effects.contention=false"}), "communication kernels beside the backward pass"));
 }
 
 // One GPU 20 % slower: everyone waits for it, so the rung is about a fifth of the computation.
