@@ -17,7 +17,8 @@ struct KernelLoad {
   bool none() const { return multiprocessors == 0 && memory == 0; }
 };
 
-/// A channel is one thread block, which keeps a multiprocessor from the first message to the last, waiting included. Memory traffic:
+/// The library's channels, but no more than two per ring that the node's cables give (NCCL uses every ring twice; recalled). A channel is one thread
+/// block, which keeps a multiprocessor from the first message to the last, waiting included. Memory traffic:
 /// `memory_per_byte` for each byte that a GPU sends, on average over `duration`, the collective's estimated time without contention. None on a device
 /// without multiprocessors, or without a duration.
 KernelLoad kernel_load(const CollectivePlan& plan, const LibrarySpec& library, const GpuSpec& gpu, Time duration);

@@ -57,7 +57,7 @@ TEST(Explain, ASlowGpuCostsWhatItIsSlower) {
   const Inputs inputs = abci({"simulation.slow_ranks=[{rank=3, factor=1.2}]", "simulation.noise=false"});
   const auto ladder = explain_step(inputs, predict_step(inputs), {});
   ASSERT_EQ(ladder.back().name, "slow GPUs");
-  const double more = (ladder.back().step - ladder[ladder.size() - 2].step) / ladder.front().step;
+  const double more = (ladder.back().step - ladder[ladder.size() - 2].step) / ladder[1].step;  // one GPU, small batch included
   EXPECT_GT(more, 0.15);
   EXPECT_LT(more, 0.21);
 }
@@ -70,9 +70,10 @@ TEST(Explain, EveryExperiment) {
     const StepPrediction centre = predict_step(inputs);
     const auto ladder = explain_step(inputs, centre, {});
     EXPECT_EQ(ladder.back().step, centre.step) << name;
-    // Noise may shorten the step of a GPU that waits for no other.
+    // Noise may shorten the step of a GPU that waits for no other. What small batches lose lengthens steps below the anchor's batch and shortens
+    // those above it, so one GPU with it is what the rest adds to.
     if (inputs.run.cluster.gpus > 1) {
-      EXPECT_LE(ladder.front().step, centre.step) << name;
+      EXPECT_LE(ladder[1].step, centre.step) << name;
     }
   }
 }

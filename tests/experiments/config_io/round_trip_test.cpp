@@ -50,6 +50,10 @@ static auto fields(const SimulationSpec& s) {
   const auto& [a, b, c, d, e, f, g] = s;
   return std::tuple(a, b, c, d, e, f, g);
 }
+static auto fields(const EffectsSpec& s) {
+  const auto& [a, b, c, d, e, f, g, h] = s;
+  return std::tuple(a, b, c, d, e, f, g, h);
+}
 static auto fields(const DataSpec& s) {
   const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = s;
   return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l);
@@ -67,9 +71,9 @@ static auto fields(const OutputSpec& s) {
   return std::tuple(a, b, c, d, e);
 }
 static auto fields(const RunSpec& s) {
-  const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = s;
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = s;
   return std::tuple_cat(fields(a), fields(b), fields(c), fields(d), fields(e), fields(f), fields(g), fields(h),
-                        fields(i), fields(j), fields(k), fields(l));
+                        fields(i), fields(j), fields(k), fields(l), fields(m));
 }
 
 namespace {

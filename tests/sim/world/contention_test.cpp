@@ -39,6 +39,18 @@ TEST(Contention, LoadByHand) {
   EXPECT_TRUE(sim::kernel_load(plan_collective(request), library, GpuSpec{}, Time::microseconds(1)).none());
 }
 
+TEST(Contention, FewRingsFewChannels) {
+  // Two rings over four GPUs: four channels, although the library has eight; six rings: all eight.
+  LibrarySpec library;
+  library.channels = Sourced(8);
+  for (const auto& [rings, channels] : {std::pair{2, 4}, {6, 8}}) {
+    CollectiveRequest request;
+    request.world_size = 4, request.node_gpus = 4, request.elements = 1000;
+    request.ring_orders.assign(static_cast<std::size_t>(rings), {0, 1, 2, 3});
+    EXPECT_EQ(sim::kernel_load(plan_collective(request), library, gpu(), Time::microseconds(1)).multiprocessors, channels);
+  }
+}
+
 TEST(Contention, SlowdownByHand) {
   // 8 of 80 multiprocessors and 200 of 800 GB/s: arithmetic takes 80/72, memory 4/3 as long. Nothing takes all.
   const sim::Slowdown s = sim::slowdown({8, 200000000000}, gpu());
