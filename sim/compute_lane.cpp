@@ -51,8 +51,8 @@ bool ComputeLane::change(Time now, Slowdown s) {
   const Piece& last = later_.empty() ? first_ : later_.back();
   if (s == last.slowdown) return false;
   LOCKSTEP_EXPECTS(now >= last.at);
-  const double done = work_->picoseconds(last.position, last.slowdown) +
-                      static_cast<double>((now - last.at).picoseconds()) / factor_;
+  const double done =
+      work_->picoseconds(last.position, last.slowdown) + static_cast<double>((now - last.at).picoseconds()) / factor_;
   const Time position = work_->position(done, last.slowdown);
   if (position >= work_->end()) return false;
   later_.push_back({now, position, s});
@@ -67,7 +67,8 @@ Time ComputeLane::when(Time position) const {
     break;
   }
   if (piece->slowdown == Slowdown{}) return piece->at + (position - piece->position) * factor_;
-  const double work = work_->picoseconds(position, piece->slowdown) - work_->picoseconds(piece->position, piece->slowdown);
+  const double work =
+      work_->picoseconds(position, piece->slowdown) - work_->picoseconds(piece->position, piece->slowdown);
   return piece->at + Time::picoseconds(std::llround(work * factor_));
 }
 

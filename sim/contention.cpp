@@ -23,7 +23,8 @@ KernelLoad kernel_load(const CollectivePlan& plan, const LibrarySpec& library, c
   KernelLoad load;
   if (gpu.multiprocessors.value == 0 || duration <= Time::zero() || plan.elements == 0) return load;
   std::int64_t rings = 0;
-  for (const Phase& phase : plan.phases) rings = std::max<std::int64_t>(rings, static_cast<std::int64_t>(phase.orders.size()));
+  for (const Phase& phase : plan.phases)
+    rings = std::max<std::int64_t>(rings, static_cast<std::int64_t>(phase.orders.size()));
   load.multiprocessors = library.channels.value;
   if (rings > 0) load.multiprocessors = std::min(load.multiprocessors, 2 * rings);
   const double sent = static_cast<double>(count(plan).elements_sent) * plan.element_bytes / plan.grid.size();

@@ -17,7 +17,7 @@ struct BucketReport;
 struct CollectiveChoice {
   std::shared_ptr<const CollectivePlan> plan;
   int protocol = 0;
-  Time pack;  ///< into the bucket buffer before, out of it after
+  Time pack;        ///< into the bucket buffer before, out of it after
   KernelLoad load;  ///< what its kernels take from the computation beside it
 };
 
@@ -34,7 +34,7 @@ struct StepInput {
   std::vector<double> factors;                  ///< by rank: compute time multiplier
   std::vector<Time>* starts = nullptr;          ///< by rank, updated to the ends; null = all start together
   std::int64_t step = 0;
-  int in_flight = 1;  ///< collectives that a rank may have under way at once
+  int in_flight = 1;             ///< collectives that a rank may have under way at once
   const GpuSpec* gpu = nullptr;  ///< whose multiprocessors and memory the loads are shares of; null = no contention
 };
 

@@ -27,11 +27,13 @@ struct LibrarySpec {
   std::string source;
   std::vector<ProtocolSpec> protocols;  ///< at least one
   Sourced<Time> launch;                 ///< from "bucket is full" to the first message, GPU or host launch included
-  Sourced<Time> negotiate;        ///< a coordination round over all ranks (Horovod without fixed groups); zero = none
-  Sourced<Bandwidth> reduce;      ///< rate at which received data is added; zero = hidden by the transfer
-  Sourced<int> channels;  ///< of a collective's kernel; the thread block of each keeps a multiprocessor; 0 = no kernel on a GPU
-  Sourced<double> memory_per_byte;  ///< bytes that a GPU's memory reads and writes for each byte that the GPU sends; 0 = none
-  bool host_memory = false;       ///< messages start and end in host memory (Gloo over Ethernet)
+  Sourced<Time> negotiate;    ///< a coordination round over all ranks (Horovod without fixed groups); zero = none
+  Sourced<Bandwidth> reduce;  ///< rate at which received data is added; zero = hidden by the transfer
+  Sourced<int>
+      channels;  ///< of a collective's kernel; the thread block of each keeps a multiprocessor; 0 = no kernel on a GPU
+  Sourced<double>
+      memory_per_byte;       ///< bytes that a GPU's memory reads and writes for each byte that the GPU sends; 0 = none
+  bool host_memory = false;  ///< messages start and end in host memory (Gloo over Ethernet)
   Sourced<Bandwidth> staging;     ///< GPU <-> host copy per node when staged; zero = not limiting beyond the links
   Sourced<Time> staging_latency;  ///< added to a message that is staged through the host
 };

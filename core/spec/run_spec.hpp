@@ -147,8 +147,9 @@ struct SimulationSpec {
 /// What the simulator models beyond computation and bytes on links; false leaves the effect out (`simulate --explain` prints them one by one).
 /// Noise has its own switch, simulation.noise.
 struct EffectsSpec {
-  bool small_batch = true;   ///< waves over multiprocessors and the start of every kernel (sim/device/wave_model.hpp)
-  bool contention = true;    ///< a collective's kernels take multiprocessors and memory bandwidth from the computation beside it
+  bool small_batch = true;  ///< waves over multiprocessors and the start of every kernel (sim/device/wave_model.hpp)
+  bool contention =
+      true;  ///< a collective's kernels take multiprocessors and memory bandwidth from the computation beside it
   bool link_latency = true;  ///< latency of cables, adapters and switches
   bool protocol = true;      ///< the library's costs per message and per byte
   bool reduction = true;     ///< time to add what was received

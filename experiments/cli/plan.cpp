@@ -4,8 +4,8 @@
 
 #include "core/base/units_text.hpp"
 #include "core/plan/planner.hpp"
-#include "experiments/effects.hpp"
 #include "experiments/cli/command.hpp"
+#include "experiments/effects.hpp"
 
 namespace lockstep::cli {
 

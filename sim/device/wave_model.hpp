@@ -11,7 +11,8 @@ enum class ConvPass { Forward, BackwardData, BackwardWeight };
 /// the result, columns its channels; a thread block computes kTileRows x kTileColumns of it. The weight gradient's own tiles do not grow with
 /// the batch: libraries split its sum over pixels until the multiprocessors are filled, so it is counted with the forward pass's tiles.
 double tiles_per_image(const Layer& layer, ConvPass pass);
-inline constexpr double kTileRows = 128, kTileColumns = 128;  ///< usual tile of cuDNN's and cuBLAS's kernels from Kepler to Volta
+inline constexpr double kTileRows = 128,
+                        kTileColumns = 128;  ///< usual tile of cuDNN's and cuBLAS's kernels from Kepler to Volta
 
 /// A batch of N images takes N x tiles / multiprocessors waves, and `tail_waves` more that compute nothing: the last wave is half empty on average,
 /// blocks start up and drain. Returned in images: time ~ N + lost_images. Does not depend on the precision: the same tiles, the same waves.

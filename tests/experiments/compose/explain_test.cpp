@@ -57,7 +57,8 @@ TEST(Explain, ASlowGpuCostsWhatItIsSlower) {
   const Inputs inputs = abci({"simulation.slow_ranks=[{rank=3, factor=1.2}]", "simulation.noise=false"});
   const auto ladder = explain_step(inputs, predict_step(inputs), {});
   ASSERT_EQ(ladder.back().name, "slow GPUs");
-  const double more = (ladder.back().step - ladder[ladder.size() - 2].step) / ladder[1].step;  // one GPU, small batch included
+  const double more =
+      (ladder.back().step - ladder[ladder.size() - 2].step) / ladder[1].step;  // one GPU, small batch included
   EXPECT_GT(more, 0.15);
   EXPECT_LT(more, 0.21);
 }

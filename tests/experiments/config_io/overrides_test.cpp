@@ -60,7 +60,8 @@ TEST(Overrides, FaultsPointAtTheOverride) {
                   "--set training.epoch=3: training.epoch: unknown key; did you mean \"epochs\"?",
                   "--set buckets.size=25: buckets.size: \"25\" is not a size (the unit is missing); write \"25MiB\" or "
                   "\"4096B\"",
-                  "--set nonsense.key=1: nonsense: unknown key; known here: allreduce, buckets, cluster, data, effects, model, "
+                  "--set nonsense.key=1: nonsense: unknown key; known here: allreduce, buckets, cluster, data, "
+                  "effects, model, "
                   "optimizer, output, "
                   "real, schedule, setup, simulation, training",
                   "--set cluster.gpus=0: cluster.gpus: 0 GPUs; expected 1 to 1000000"));

@@ -66,7 +66,8 @@ TEST(ComputeLane, RandomChangesKeepItsOrderAndItsBounds) {
   Rng rng(3, "compute lane");
   for (int run = 0; run < 200; ++run) {
     LaneWork w;
-    for (int i = 0; i < 30; ++i) w.add(Time::picoseconds(static_cast<std::int64_t>(rng.below(1000000))), rng.below(2) == 0);
+    for (int i = 0; i < 30; ++i)
+      w.add(Time::picoseconds(static_cast<std::int64_t>(rng.below(1000000))), rng.below(2) == 0);
     ComputeLane lane(w, Time::zero(), 1);
     Time now;
     int changes = 0;

@@ -47,7 +47,8 @@ TEST(Contention, FewRingsFewChannels) {
     CollectiveRequest request;
     request.world_size = 4, request.node_gpus = 4, request.elements = 1000;
     request.ring_orders.assign(static_cast<std::size_t>(rings), {0, 1, 2, 3});
-    EXPECT_EQ(sim::kernel_load(plan_collective(request), library, gpu(), Time::microseconds(1)).multiprocessors, channels);
+    EXPECT_EQ(sim::kernel_load(plan_collective(request), library, gpu(), Time::microseconds(1)).multiprocessors,
+              channels);
   }
 }
 
