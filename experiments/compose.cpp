@@ -6,6 +6,7 @@
 #include "core/model/zoo.hpp"
 #include "core/plan/planner.hpp"
 #include "core/run/metrics.hpp"
+#include "experiments/effects.hpp"
 #include "experiments/parallel.hpp"
 
 namespace lockstep {
@@ -107,6 +108,16 @@ std::vector<Banded> banded_parameters(const Inputs& in) {
   }
   collect<Bandwidth>(
       out, "gpu.memory_achieved", in, [](Inputs & i) -> auto& { return i.gpu.memory_achieved; });
+  if (in.run.effects.small_batch) {
+    collect<double>(
+        out, "gpu.tail_waves", in, [](Inputs & i) -> auto& { return i.gpu.tail_waves; });
+  }
+  if (in.run.effects.contention && in.run.cluster.gpus > 1) {
+    collect<int>(
+        out, "library.channels", in, [](Inputs & i) -> auto& { return i.library.channels; });
+    collect<double>(
+        out, "library.memory_per_byte", in, [](Inputs & i) -> auto& { return i.library.memory_per_byte; });
+  }
   collect<Time>(
       out, "gpu.kernel_gap", in, [](Inputs & i) -> auto& { return i.gpu.kernel_gap; });
   collect<Time>(
@@ -219,7 +230,8 @@ StepProgram make_program(const Inputs& inputs, const sim::SimWorld& world, std::
       [&](const CollectivePlan& plan) { return world.cost(plan); }, &inputs.library);
 }
 
-ProgramFactory program_factory(const Inputs& inputs) {
+ProgramFactory program_factory(const Inputs& described) {
+  const Inputs inputs = without_switched_off(described);
   auto world = std::make_shared<sim::SimWorld>(settings_of(inputs));
   world->prepare({fused_graph(inputs.run), inputs.run.training.seed});
   return [inputs, world](std::int64_t global_batch) { return make_program(inputs, *world, global_batch); };
@@ -234,13 +246,15 @@ Inputs at_world_size(Inputs inputs, int gpus) {
   return inputs;
 }
 
-StepPrediction predict_step(const Inputs& inputs) {
+StepPrediction predict_step(const Inputs& described) {
+  const Inputs inputs = without_switched_off(described);
   sim::SimWorld world(settings_of(inputs));
   world.prepare({fused_graph(inputs.run), inputs.run.training.seed});
   return steady_step(inputs, world, make_program(inputs, world, inputs.run.training.global_batch));
 }
 
-RunPrediction predict_run(const Inputs& inputs, const LoopHooks& hooks) {
+RunPrediction predict_run(const Inputs& described, const LoopHooks& hooks) {
+  const Inputs inputs = without_switched_off(described);
   RunPrediction p;
   sim::SimWorld world(settings_of(inputs));
   world.prepare({fused_graph(inputs.run), inputs.run.training.seed});

@@ -114,7 +114,8 @@ struct SimWorld::Impl {
         planned(planned_cluster(settings.cluster, gpu_of_rank, settings.run.simulation)),
         fabric(settings.cluster, nodes_needed(gpu_of_rank, settings.cluster.node.gpus),
                routing_of(settings.run.simulation), settings.run.training.seed, changes_of(settings.run.simulation)),
-        gpu(settings.gpu, settings.run.training.precision, settings.run.cluster.framework),
+        gpu(settings.gpu, settings.run.training.precision, settings.run.cluster.framework,
+            settings.run.effects.small_batch),
         noise(settings.run.training.seed, world, spread(), jitter(), settings.run.simulation.slow_ranks),
         engine{limited_to(settings.library, settings.gpu.compute_capability,
                           nodes_needed(gpu_of_rank, settings.cluster.node.gpus)),
@@ -190,6 +191,9 @@ struct SimWorld::Impl {
       choice.protocol = choose_protocol(*choice.plan, context(), settings.run.allreduce.protocol);
       choice.pack = world > 1 ? gpu.pack_time(bucket.bytes(), static_cast<int>(bucket.tensors.size())) : Time::zero();
       if (approximate()) choice.known = lengths.of(*choice.plan, choice.protocol);
+      if (world > 1 && settings.run.effects.contention)
+        choice.load = kernel_load(*choice.plan, settings.library, settings.gpu,
+                                  estimate(*choice.plan, context(), choice.protocol));
       it->second.collectives.push_back(std::move(choice));
     }
     return it->second;
@@ -218,6 +222,7 @@ struct SimWorld::Impl {
       input.capacities = &left;
       input.first_capacity = fabric.first_cable();
     }
+    if (settings.run.effects.contention) input.gpu = &settings.gpu;
     StepOutcome outcome = fold_and_run(input);
     if (kept_steps < kTimelineSteps) {
       ++kept_steps;

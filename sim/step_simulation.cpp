@@ -6,6 +6,7 @@
 
 #include "core/base/error.hpp"
 #include "core/plan/planner.hpp"
+#include "sim/compute_lane.hpp"
 #include "sim/sim_world.hpp"
 
 namespace lockstep::sim {
@@ -17,10 +18,16 @@ constexpr std::uint32_t kFull = 4;    // a bucket's gradients are complete on a 
 constexpr std::uint32_t kQueued = 5;  // the bucket is packed and may take its turn
 constexpr std::uint32_t kKnown = 6;   // a collective of known length is over
 
-/// Ends of the compute operations before the first update, counted from the start of the rank's step at factor 1.
+/// What a rank computes before its first update, as positions on its lane: nominal time from the start of its step.
 struct Prefix {
-  std::vector<Time> full;  // by bucket: when its gradients are complete
-  Time forward, backward, end;
+  struct Run {
+    OpKind kind;  ///< Forward or Backward, as long as it lasts
+    Time begin, end;
+  };
+  LaneWork work;
+  std::vector<Time> full;       // by bucket: when its gradients are complete
+  std::vector<int> full_order;  // buckets by `full`
+  std::vector<Run> runs;
 };
 
 Prefix prefix_of(const StepProgram& program, const RankDurations& d) {
@@ -31,8 +38,11 @@ Prefix prefix_of(const StepProgram& program, const RankDurations& d) {
   for (const Op& op : program.ops) {
     const Time length = d.of_op[op.id.index()];
     if (op.kind == OpKind::Forward || op.kind == OpKind::Backward) {
+      const LayerKind kind = program.graph->layer(op.layer).kind;
+      p.work.add(length, kind != LayerKind::Conv && kind != LayerKind::Linear);
+      if (p.runs.empty() || p.runs.back().kind != op.kind) p.runs.push_back({op.kind, t, t});
       t += length;
-      (op.kind == OpKind::Forward ? p.forward : p.backward) += length;
+      p.runs.back().end = t;
       end[op.id.index()] = t;
     } else if (op.kind == OpKind::Allreduce) {
       Time full;
@@ -40,7 +50,10 @@ Prefix prefix_of(const StepProgram& program, const RankDurations& d) {
       p.full[op.bucket.index()] = full;
     }
   }
-  p.end = t;
+  for (std::size_t b = 0; b < p.full.size(); ++b) p.full_order.push_back(static_cast<int>(b));
+  std::stable_sort(p.full_order.begin(), p.full_order.end(), [&](int a, int b) {
+    return p.full[static_cast<std::size_t>(a)] < p.full[static_cast<std::size_t>(b)];
+  });
   return p;
 }
 
@@ -93,17 +106,20 @@ struct StepSimulation::Impl {
 
 namespace {
 
-/// The communication lanes of one step.
+/// The communication lanes of one step, and what they do to the compute lanes.
 class CommunicationLanes {
  public:
   CommunicationLanes(EventQueue& queue, Network& network, CollectiveEngine& engine, const StepInput& input,
-                     const LibrarySpec& library, std::vector<Time> starts, const std::vector<int>& simulated, int world)
+                     const LibrarySpec& library, std::vector<Time> starts, const std::vector<const Prefix*>& prefix,
+                     std::vector<ComputeLane>& compute, const std::vector<int>& simulated, int world)
       : queue_(queue),
         network_(network),
         engine_(engine),
         input_(input),
         library_(library),
         starts_(std::move(starts)),
+        prefix_(prefix),
+        compute_(compute),
         simulated_(simulated),
         world_(world),
         buckets_(static_cast<int>(input.collectives.size())) {
@@ -115,6 +131,11 @@ class CommunicationLanes {
     next_.assign(static_cast<std::size_t>(world), 0);
     busy_.assign(static_cast<std::size_t>(world), 0);
     full_ranks_.assign(static_cast<std::size_t>(buckets_), 0);
+    contended_ = input.gpu && std::any_of(input.collectives.begin(), input.collectives.end(),
+                                          [](const CollectiveChoice& c) { return !c.load.none(); });
+    load_.resize(static_cast<std::size_t>(world));
+    awaited_.assign(static_cast<std::size_t>(world), 0);
+    version_.assign(static_cast<std::size_t>(world), 0);
     if (world > 1) {
       engine_.fold(input.fold.get());
       for (const auto& c : input.collectives) {
@@ -127,9 +148,10 @@ class CommunicationLanes {
     return static_cast<std::size_t>(rank) * static_cast<std::size_t>(buckets_) + static_cast<std::size_t>(bucket);
   }
 
-  void add(int rank, int bucket, Time when) {
-    full[cell(rank, bucket)] = when;
-    queue_.push(when, kFull, static_cast<std::uint32_t>(rank), static_cast<std::uint64_t>(bucket));
+  /// Every bucket of the rank becomes full when its compute lane gets there.
+  void start(int rank) {
+    if (contended_) return expect_next(rank);
+    for (int b = 0; b < buckets_; ++b) expect(rank, b);
   }
 
   void drain() {
@@ -139,10 +161,17 @@ class CommunicationLanes {
       if (event.kind == kFlow) {
         if (network_.finish(event, token)) engine_.flow_ended(token);
       } else if (event.kind == kFull) {
-        on_full(static_cast<int>(event.a), static_cast<int>(event.b));
+        const int rank = static_cast<int>(event.a);
+        if (event.b >> 32 != version_[event.a]) continue;  // the lane has changed its speed since
+        on_full(rank, static_cast<int>(event.b & 0xffffffffu));
+        if (contended_) {
+          ++awaited_[event.a];
+          expect_next(rank);
+        }
       } else if (event.kind == kQueued) {
         queued_[cell(static_cast<int>(event.a), static_cast<int>(event.b))] = 1;
         take_turn(static_cast<int>(event.a));
+        react(static_cast<int>(event.a));
       } else if (event.kind == kKnown) {
         engine_.finished().emplace_back(static_cast<int>(event.b), Rank(static_cast<int>(event.a)));
       } else {
@@ -153,7 +182,9 @@ class CommunicationLanes {
         const auto [bucket, rank] = finished[i];
         done[cell(rank.value, bucket)] = queue_.now() + input_.collectives[static_cast<std::size_t>(bucket)].pack;
         --busy_[rank.index()];
+        load_[rank.index()] -= input_.collectives[static_cast<std::size_t>(bucket)].load;
         take_turn(rank.value);
+        react(rank.value);
       }
       finished.clear();
     }
@@ -163,6 +194,28 @@ class CommunicationLanes {
   std::vector<Time> full, begin, done;  // by (rank, bucket)
 
  private:
+  void expect(int rank, int bucket) {
+    const auto r = static_cast<std::size_t>(rank);
+    const Time when = compute_[r].when(prefix_[r]->full[static_cast<std::size_t>(bucket)]);
+    full[cell(rank, bucket)] = when;
+    queue_.push(when, kFull, static_cast<std::uint32_t>(rank),
+                std::uint64_t{version_[r]} << 32 | static_cast<std::uint64_t>(bucket));
+  }
+
+  void expect_next(int rank) {
+    const auto r = static_cast<std::size_t>(rank);
+    if (awaited_[r] < buckets_) expect(rank, prefix_[r]->full_order[static_cast<std::size_t>(awaited_[r])]);
+  }
+
+  /// The compute lane takes on the speed that the collectives now under way leave it.
+  void react(int rank) {
+    if (!contended_) return;
+    const auto r = static_cast<std::size_t>(rank);
+    if (!compute_[r].change(queue_.now(), slowdown(load_[r], *input_.gpu)) || awaited_[r] == buckets_) return;
+    ++version_[r];
+    expect_next(rank);
+  }
+
   void on_full(int rank, int bucket) {
     const Coordination& c = input_.program->buckets.coordination;
     if (!c.negotiated) {
@@ -186,6 +239,7 @@ class CommunicationLanes {
       const int bucket = next_[r]++;
       ++busy_[r];
       begin[cell(rank, bucket)] = queue_.now();
+      load_[r] += input_.collectives[static_cast<std::size_t>(bucket)].load;
       if (const auto& known = input_.collectives[static_cast<std::size_t>(bucket)].known) {
         queue_.push(queue_.now() + *known, kKnown, static_cast<std::uint32_t>(rank),
                     static_cast<std::uint64_t>(bucket));
@@ -201,8 +255,14 @@ class CommunicationLanes {
   const StepInput& input_;
   const LibrarySpec& library_;
   std::vector<Time> starts_;
+  const std::vector<const Prefix*>& prefix_;
+  std::vector<ComputeLane>& compute_;
   const std::vector<int>& simulated_;
   int world_, buckets_;
+  bool contended_ = false;
+  std::vector<KernelLoad> load_;        // by rank: of its collectives under way
+  std::vector<int> awaited_;            // by rank: place in full_order of the bucket that is filled next
+  std::vector<std::uint32_t> version_;  // by rank: changes of speed so far; older expectations are void
   std::vector<char> queued_;
   std::vector<int> busy_, next_, full_ranks_;
 };
@@ -240,22 +300,21 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
   const auto stands_for = [&](int rank) {
     return input.fold ? input.fold->representative[static_cast<std::size_t>(rank)] : rank;
   };
-  CommunicationLanes lanes(queue, network, engine, input, settings.library, start, simulated, world);
+  std::vector<ComputeLane> compute;
+  compute.reserve(ranks);
+  for (std::size_t r = 0; r < ranks; ++r) compute.emplace_back(prefix[r]->work, start[r], input.factors[r]);
+  CommunicationLanes lanes(queue, network, engine, input, settings.library, start, prefix, compute, simulated, world);
   if (world > 1) {
-    for (int r : simulated) {
-      for (int b = 0; b < buckets; ++b) {
-        lanes.add(r, b,
-                  start[static_cast<std::size_t>(r)] +
-                      prefix[static_cast<std::size_t>(r)]->full[static_cast<std::size_t>(b)] *
-                          input.factors[static_cast<std::size_t>(r)]);
-      }
-    }
+    for (int r : simulated) lanes.start(r);
     lanes.drain();
   }
 
+  const auto lane_of = [&](std::size_t r) -> const ComputeLane& {
+    return compute[static_cast<std::size_t>(stands_for(static_cast<int>(r)))];
+  };
   // Compute lanes after backward: each update waits for the buckets that it needs.
   std::vector<Time> backward_end(ranks), end(ranks);
-  for (std::size_t r = 0; r < ranks; ++r) backward_end[r] = start[r] + prefix[r]->end * input.factors[r];
+  for (std::size_t r = 0; r < ranks; ++r) backward_end[r] = lane_of(r).when(prefix[r]->work.end());
   const Time last_backward = *std::max_element(backward_end.begin(), backward_end.end());
 
   std::vector<const Op*> update_ops;
@@ -288,14 +347,16 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
     }
     end[r] = t;
     const Time straggler = std::min(wait, last_backward - backward_end[r]);
-    sum.forward += prefix[r]->forward * f;
-    sum.backward += prefix[r]->backward * f;
+    for (const Prefix::Run& run : prefix[r]->runs) {
+      (run.kind == OpKind::Forward ? sum.forward : sum.backward) +=
+          lane_of(r).when(run.end) - lane_of(r).when(run.begin);
+    }
     sum.straggler += straggler;
     sum.exposed += wait - straggler;
     sum.update += update;
 
     if (record) {
-      Time at = start[r];
+      Time at;  // position on the lane
       const auto add = [&](const Op& op, Time begin, Time stop, Bytes bytes) {
         outcome.records.push_back({Rank(static_cast<std::int64_t>(r)), op.lane, input.step, op.kind, program.name(op),
                                    to_shown(begin), to_shown(stop), bytes});
@@ -304,8 +365,8 @@ StepOutcome StepSimulation::Impl::run(const StepInput& input) {
         const Time length = input.durations[r]->of_op[op.id.index()];
         if (op.kind == OpKind::Load) add(op, start[r], start[r] + length, Bytes(0));
         if (op.kind == OpKind::Forward || op.kind == OpKind::Backward) {
-          add(op, at, at + length * f, Bytes(0));
-          at += length * f;
+          add(op, lane_of(r).when(at), lane_of(r).when(at + length), Bytes(0));
+          at += length;
         }
         if (op.kind == OpKind::Allreduce && world > 1) {
           const auto c = lanes.cell(stands_for(static_cast<int>(r)), op.bucket.value);

@@ -36,10 +36,14 @@ struct LibrarySpec {
   TuningSpec tuning;                    ///< how it chooses among algorithms and protocols
   /// Of NVLink's rate as the copy engine reaches it (cluster files), what the library's kernels reach. In (0, 1].
   Sourced<double> nvlink_share{1.0};
-  Sourced<Time> launch;           ///< from "bucket is full" to the first message, GPU or host launch included
-  Sourced<Time> negotiate;        ///< a coordination round over all ranks (Horovod without fixed groups); zero = none
-  Sourced<Bandwidth> reduce;      ///< rate at which received data is added; zero = hidden by the transfer
-  bool host_memory = false;       ///< messages start and end in host memory (Gloo over Ethernet)
+  Sourced<Time> launch;       ///< from "bucket is full" to the first message, GPU or host launch included
+  Sourced<Time> negotiate;    ///< a coordination round over all ranks (Horovod without fixed groups); zero = none
+  Sourced<Bandwidth> reduce;  ///< rate at which received data is added; zero = hidden by the transfer
+  Sourced<int>
+      channels;  ///< of a collective's kernel; the thread block of each keeps a multiprocessor; 0 = no kernel on a GPU
+  Sourced<double>
+      memory_per_byte;       ///< bytes that a GPU's memory reads and writes for each byte that the GPU sends; 0 = none
+  bool host_memory = false;  ///< messages start and end in host memory (Gloo over Ethernet)
   Sourced<Bandwidth> staging;     ///< GPU <-> host copy per node when staged; zero = not limiting beyond the links
   Sourced<Time> staging_latency;  ///< added to a message that is staged through the host
 };

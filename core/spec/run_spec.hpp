@@ -170,6 +170,20 @@ struct SimulationSpec {
   double background = 0;  ///< share of the cables between switches that other jobs take on average, [0, 1)
 };
 
+/// What the simulator models beyond computation and bytes on links; false leaves the effect out (`simulate --explain` prints them one by one).
+/// Noise has its own switch, simulation.noise.
+struct EffectsSpec {
+  bool small_batch = true;  ///< waves over multiprocessors and the start of every kernel (sim/device/wave_model.hpp)
+  bool contention =
+      true;  ///< a collective's kernels take multiprocessors and memory bandwidth from the computation beside it
+  bool link_latency = true;  ///< latency of cables, adapters and switches
+  bool protocol = true;      ///< the library's costs per message and per byte
+  bool reduction = true;     ///< time to add what was received
+  bool staging = true;       ///< copies through host memory
+  bool coordination = true;  ///< launch, cycle and negotiation of buckets
+  bool input = true;         ///< images that come too late
+};
+
 struct DataSpec {
   std::string kind = "synthetic";  ///< synthetic, imagenet_folder, cifar10, idx
   std::string path;
@@ -227,6 +241,7 @@ struct RunSpec {
   ClusterRef cluster;
   FileValues files;
   SimulationSpec simulation;
+  EffectsSpec effects;
   DataSpec data;
   RealSpec real;
   SetupSpec setup;

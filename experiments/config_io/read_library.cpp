@@ -143,6 +143,12 @@ LibrarySpec read_library(const std::string& name, const DataPaths& paths, const 
   root.read("launch", library.launch);
   root.read("negotiate", library.negotiate);
   root.read("reduce", library.reduce);
+  root.read("channels", library.channels);
+  if (library.channels.low < 0)
+    root.fault("channels", "is negative; expected a count, 0 for a library that runs no kernel on the GPU");
+  root.read("memory_per_byte", library.memory_per_byte);
+  if (!(library.memory_per_byte.low >= 0))
+    root.fault("memory_per_byte", "is negative; expected bytes of memory traffic per byte sent");
   root.read("host_memory", library.host_memory);
   root.read("staging", library.staging);
   root.read("staging_latency", library.staging_latency);

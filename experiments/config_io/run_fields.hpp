@@ -105,6 +105,16 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("failed_links", run.simulation.failed_links);
   visit("background", run.simulation.background);
 
+  visit.section("effects");
+  visit("small_batch", run.effects.small_batch);
+  visit("contention", run.effects.contention);
+  visit("link_latency", run.effects.link_latency);
+  visit("protocol", run.effects.protocol);
+  visit("reduction", run.effects.reduction);
+  visit("staging", run.effects.staging);
+  visit("coordination", run.effects.coordination);
+  visit("input", run.effects.input);
+
   visit.section("data");
   visit("kind", run.data.kind);
   visit("path", run.data.path);

@@ -61,7 +61,7 @@ TEST(Overrides, FaultsPointAtTheOverride) {
                   "--set buckets.size=25: buckets.size: \"25\" is not a size (the unit is missing); write \"25MiB\" or "
                   "\"4096B\"",
                   "--set nonsense.key=1: nonsense: unknown key; known here: allreduce, buckets, cluster, cluster_file, "
-                  "data, gpu_file, library_file, model, optimizer, output, "
+                  "data, effects, gpu_file, library_file, model, optimizer, output, "
                   "real, schedule, setup, simulation, training",
                   "--set cluster.gpus=0: cluster.gpus: 0 GPUs; expected 1 to 1000000"));
 }

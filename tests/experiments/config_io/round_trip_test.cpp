@@ -64,6 +64,10 @@ static auto fields(const SimulationSpec& s) {
   const auto& [a, b, c, d, e, f, g, h, i, j] = s;
   return std::tuple(a, b, c, d, e, f, g, h, i, j);
 }
+static auto fields(const EffectsSpec& s) {
+  const auto& [a, b, c, d, e, f, g, h] = s;
+  return std::tuple(a, b, c, d, e, f, g, h);
+}
 static auto fields(const DataSpec& s) {
   const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = s;
   return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l);
