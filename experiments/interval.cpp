@@ -177,6 +177,7 @@ std::vector<Uncertain> model_errors(const Inputs& in, const ModelError& error) {
     const Anchor& anchor = in.gpu.anchors[static_cast<std::size_t>(a)];
     const double images = static_cast<double>(in.run.training.global_batch) / in.run.cluster.gpus /
                           accumulation_at(in.run, in.run.training.global_batch);
+    compute("the anchor is one run", error.run_to_run, 1);
     compute("images per GPU below the anchor's", error.batch,
             std::log2(static_cast<double>(anchor.batch) / std::max(1.0, images)));
     if (family(anchor.model) != family(in.run.model.name))

@@ -24,7 +24,8 @@ struct ModelError {
   ErrorBand software;    ///< of compute time, if the run's software is not the anchor's
   ErrorBand unanchored;  ///< of compute time, without an anchor at the run's precision
   ErrorBand collective;  ///< of the time of collectives
-  ErrorBand run_to_run;  ///< of the step: two runs of the same program on the same machine
+  ErrorBand
+      run_to_run;  ///< of a run's steps: equal programs on equal machines differ so; the anchor was such a run too
 };
 
 /// Something that is not known exactly. `set` moves it: to the low end of its band at -1, to the high end at +1, in
@@ -41,7 +42,8 @@ struct Uncertain {
 
 /// Every banded parameter that this run uses: links, latencies, anchors, overheads, noise.
 std::vector<Uncertain> banded_parameters(const Inputs& inputs);
-/// The errors of the model that apply to this run; run_to_run apart, which moves no parameter.
+/// The errors of the model that apply to this run. run_to_run is there as that of the anchor; that of the predicted run
+/// itself moves no parameter and is spread_of()'s `extra`.
 std::vector<Uncertain> model_errors(const Inputs& inputs, const ModelError& error);
 
 /// A quantity as a function of a change to all inputs that it depends on. `noisy`: with the run's noise, else one step

@@ -114,20 +114,21 @@ struct Scatter {
 };
 
 ErrorBand software_band(const DataPaths& paths, const GpuSpec& gpu) {
-  Scatter scatter;
-  scatter.add(gpu);
-  std::string whose = gpu.name;
-  if (scatter.degrees < 2) {
-    scatter = {};
-    whose = "all GPU files";
-    for (const std::string& name : stems(paths, "gpus")) {
-      if (name != "template") scatter.add(read_gpu(name, paths));
-    }
+  Scatter alike, all;
+  for (const std::string& name : stems(paths, "gpus")) {
+    if (name == "template") continue;
+    const GpuSpec other = read_gpu(name, paths);
+    all.add(other);
+    if (other.compute_capability == gpu.compute_capability) alike.add(other);
   }
+  const bool enough = alike.degrees >= 2;
+  const Scatter& scatter = enough ? alike : all;
   if (scatter.degrees < 1) return {};
   const double sigma = std::sqrt(2 * scatter.squares / scatter.degrees);
   const double half = student(scatter.degrees) * sigma;
-  return {-half, half, fmt::format("anchors of {}: {} degrees of freedom", whose, scatter.degrees)};
+  return {-half, half,
+          fmt::format("anchors of data/gpus{}: {} degrees of freedom",
+                      enough ? fmt::format(" of compute capability {}", gpu.compute_capability) : "", scatter.degrees)};
 }
 
 ErrorBand collective_band(const DataPaths& paths, const std::string& without) {
@@ -166,7 +167,8 @@ ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const 
     const SeriesErrors errors = errors_of(stated.series, paths);
     out.batch = band_of(errors.per_halving, fmt::format("{} rows of single_gpu_series.csv", errors.per_halving.size()));
     out.network = band_of(errors.network, fmt::format("{} rows of single_gpu_series.csv", errors.network.size()));
-    out.software = software_band(paths, inputs.gpu);
+    const auto& cluster = inputs.run.cluster;
+    if (!cluster.same_software || cluster.framework.empty()) out.software = software_band(paths, inputs.gpu);
   }
   if (inputs.run.cluster.gpus > 1) out.collective = collective_band(paths, without);
   return out;

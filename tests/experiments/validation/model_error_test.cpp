@@ -8,6 +8,7 @@
 #include "core/base/error.hpp"
 #include "experiments/config_io/csv.hpp"
 #include "experiments/inputs/read_inputs.hpp"
+#include "experiments/validation/validation.hpp"
 
 namespace lockstep {
 namespace {
@@ -44,7 +45,7 @@ TEST(ModelErrorEvidence, IsOfSingleGpusAndSingleNodesOnly) {
 }
 
 TEST(ModelErrorEvidence, HasASizeAndASourceForEveryTerm) {
-  const ModelError e = read_model_error(kData, ladder({}));
+  const ModelError e = read_model_error(kData, ladder({"cluster.same_software=false"}));
   for (const ErrorBand* b : {&e.batch, &e.network, &e.software, &e.collective, &e.run_to_run, &e.unanchored}) {
     EXPECT_FALSE(b->none());
     EXPECT_FALSE(b->source.empty());
