@@ -60,7 +60,7 @@ TEST(ModelErrorEvidence, HasASizeAndASourceForEveryTerm) {
   EXPECT_TRUE(read_model_error(kData, ladder({"cluster.gpus=1", "training.global_batch=192"})).collective.none());
 }
 
-TEST(Validation, IntervalsOfEveryKindOfRow) {
+TEST(ValidationSlow, IntervalsOfEveryKindOfRow) {
   int seen = 0;
   for (const ValidationRow& row : read_validation(kData.data)) {
     const bool wanted =
