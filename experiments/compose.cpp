@@ -1,7 +1,6 @@
 #include "experiments/compose.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/model/zoo.hpp"
 #include "core/plan/planner.hpp"
@@ -43,99 +42,12 @@ StepPrediction steady_step(const Inputs& inputs, sim::SimWorld& world, const Ste
   return p;
 }
 
-/// A parameter with a band, by name, with a way to set it.
-struct Banded {
-  std::string name;
-  bool noise = false;  ///< matters only with noise on
-  std::function<void(Inputs&, bool high)> set;
-};
-
 /// On all cores, with progress as a fraction; false once the user has stopped it.
 bool on_all_cores(std::size_t count, const std::string& what, const Progress& progress,
                   const std::function<void(std::size_t)>& work) {
   return for_each_in_parallel(count, usable_threads(), work, [&](std::size_t done) {
     return !progress || progress(static_cast<double>(done) / static_cast<double>(count), what);
   });
-}
-
-template <class T>
-void collect(std::vector<Banded>& out, const std::string& name, const Inputs& inputs,
-             std::function<Sourced<T>&(Inputs&)> field) {
-  Inputs copy = inputs;
-  const Sourced<T>& s = field(copy);
-  if (s.low == s.high) return;
-  const bool noise = name == "gpu.step_jitter" || name == "gpu.gpu_spread";
-  out.push_back({name, noise, [field](Inputs& i, bool high) {
-                   Sourced<T>& f = field(i);
-                   f.value = high ? f.high : f.low;
-                 }});
-}
-
-std::vector<Banded> banded_parameters(const Inputs& in) {
-  std::vector<Banded> out;
-  collect<Bandwidth>(
-      out, "nvlink.per_link", in, [](Inputs & i) -> auto& { return i.cluster.node.nvlink.per_link; });
-  collect<Time>(
-      out, "nvlink.latency", in, [](Inputs & i) -> auto& { return i.cluster.node.nvlink.latency; });
-  collect<Bandwidth>(
-      out, "pcie.x16", in, [](Inputs & i) -> auto& { return i.cluster.node.pcie.x16; });
-  collect<Time>(
-      out, "pcie.latency", in, [](Inputs & i) -> auto& { return i.cluster.node.pcie.latency; });
-  collect<Bandwidth>(
-      out, "nic.rate", in, [](Inputs & i) -> auto& { return i.cluster.node.nic.rate; });
-  collect<Time>(
-      out, "nic.latency", in, [](Inputs & i) -> auto& { return i.cluster.node.nic.latency; });
-  for (std::size_t t = 0; t < in.cluster.network.tiers.size(); ++t) {
-    const std::string tier = "network." + in.cluster.network.tiers[t].name;
-    collect<Bandwidth>(
-        out, tier + ".rate", in, [t](Inputs & i) -> auto& { return i.cluster.network.tiers[t].rate; });
-    collect<Time>(
-        out, tier + ".hop", in, [t](Inputs & i) -> auto& { return i.cluster.network.tiers[t].hop; });
-  }
-  collect<Time>(
-      out, "library.launch", in, [](Inputs & i) -> auto& { return i.library.launch; });
-  if (in.run.buckets.policy == BucketPolicy::Horovod) {
-    collect<Time>(
-        out, "library.negotiate", in, [](Inputs & i) -> auto& { return i.library.negotiate; });
-  }
-  collect<Bandwidth>(
-      out, "library.reduce", in, [](Inputs & i) -> auto& { return i.library.reduce; });
-  if (in.library.host_memory || !in.run.allreduce.gpudirect) {
-    collect<Bandwidth>(
-        out, "library.staging", in, [](Inputs & i) -> auto& { return i.library.staging; });
-    collect<Time>(
-        out, "library.staging_latency", in, [](Inputs & i) -> auto& { return i.library.staging_latency; });
-  }
-  collect<Bandwidth>(
-      out, "gpu.memory_achieved", in, [](Inputs & i) -> auto& { return i.gpu.memory_achieved; });
-  if (in.run.effects.small_batch) {
-    collect<double>(
-        out, "gpu.tail_waves", in, [](Inputs & i) -> auto& { return i.gpu.tail_waves; });
-  }
-  if (in.run.effects.contention && in.run.cluster.gpus > 1) {
-    collect<int>(
-        out, "library.channels", in, [](Inputs & i) -> auto& { return i.library.channels; });
-    collect<double>(
-        out, "library.memory_per_byte", in, [](Inputs & i) -> auto& { return i.library.memory_per_byte; });
-  }
-  collect<Time>(
-      out, "gpu.kernel_gap", in, [](Inputs & i) -> auto& { return i.gpu.kernel_gap; });
-  collect<Time>(
-      out, "gpu.dispatch", in, [](Inputs & i) -> auto& { return i.gpu.dispatch; });
-  collect<double>(
-      out, "gpu.step_jitter", in, [](Inputs & i) -> auto& { return i.gpu.step_jitter; });
-  collect<double>(
-      out, "gpu.gpu_spread", in, [](Inputs & i) -> auto& { return i.gpu.gpu_spread; });
-  for (std::size_t a = 0; a < in.gpu.anchors.size(); ++a) {
-    const auto& anchor = in.gpu.anchors[a];
-    if (anchor.precision != in.run.training.precision) continue;
-    if (!in.run.cluster.framework.empty() && anchor.framework != in.run.cluster.framework) continue;
-    collect<double>(
-        out, "gpu.anchor " + anchor.framework,
-        in, [a](Inputs & i) -> auto& { return i.gpu.anchors[a].images_per_second; });
-    break;
-  }
-  return out;
 }
 
 }  // namespace
@@ -283,43 +195,6 @@ std::vector<CurvePoint> predict_curve(const Inputs& inputs, const std::vector<in
   });
   if (!whole) curve.clear();
   return curve;
-}
-
-Interval predict_interval(const Inputs& inputs, const StepPrediction& centre, const Progress& progress) {
-  // One noise-free step tells what a parameter does; the noise itself is varied with noise on.
-  Inputs quiet = inputs;
-  quiet.run.simulation.noise = false;
-  quiet.run.simulation.sampled_steps = 1;
-  quiet.run.output.trace_ranks.clear();
-  const Time still = predict_step(quiet).step;
-  const auto parameters = banded_parameters(inputs);
-  std::vector<Time> shifts(2 * parameters.size());
-  on_all_cores(shifts.size(), "prediction interval", progress, [&](std::size_t i) {
-    const Banded& parameter = parameters[i / 2];
-    if (parameter.noise && !inputs.run.simulation.noise) return;
-    Inputs changed = parameter.noise ? inputs : quiet;
-    parameter.set(changed, i % 2 == 1);
-    shifts[i] = predict_step(changed).step - (parameter.noise ? centre.step : still);
-  });
-
-  Interval interval;
-  double below = 0, above = 0;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const Sensitivity s{parameters[i].name, centre.step + shifts[2 * i], centre.step + shifts[2 * i + 1]};
-    const double low = std::min({0.0, shifts[2 * i].seconds(), shifts[2 * i + 1].seconds()});
-    const double high = std::max({0.0, shifts[2 * i].seconds(), shifts[2 * i + 1].seconds()});
-    below += low * low;
-    above += high * high;
-    interval.parameters.push_back(s);
-  }
-  interval.low = centre.step - Time::seconds(std::sqrt(below));
-  interval.high = centre.step + Time::seconds(std::sqrt(above));
-  const auto effect = [&](const Sensitivity& s) {
-    return std::max(std::abs((s.at_low - centre.step).seconds()), std::abs((s.at_high - centre.step).seconds()));
-  };
-  std::stable_sort(interval.parameters.begin(), interval.parameters.end(),
-                   [&](const Sensitivity& a, const Sensitivity& b) { return effect(a) > effect(b); });
-  return interval;
 }
 
 }  // namespace lockstep

@@ -7,6 +7,7 @@
 #include "experiments/cli/command.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/output/report.hpp"
+#include "experiments/validation/model_error.hpp"
 
 namespace lockstep::cli {
 
@@ -48,7 +49,8 @@ int simulate(const Context& context, const Options& options) {
   if (options.explain && !interrupted())
     report.ladder = explain_step(report.inputs, report.prediction.step, part(0.1, 0.4));
   if (options.interval && !interrupted())
-    report.interval = predict_interval(report.inputs, report.prediction.step, part(0.4, 1.0));
+    report.interval = predict_interval(report.inputs, report.prediction.step,
+                                       read_model_error({context.data}, report.inputs), part(0.4, 1.0));
   report.published = read_figures(context.data, report.inputs.run.output.published);
   report.wall = Time::seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
 

@@ -41,7 +41,8 @@ std::string to_json(const SimulationReport& r) {
     for (const auto& s : r.interval->parameters) {
       j["sensitivity"].push_back({{"parameter", s.parameter},
                                   {"step_at_low_ms", s.at_low.milliseconds()},
-                                  {"step_at_high_ms", s.at_high.milliseconds()}});
+                                  {"step_at_high_ms", s.at_high.milliseconds()},
+                                  {"source", s.source}});
     }
   }
   for (const Rung& rung : r.ladder)

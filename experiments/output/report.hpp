@@ -8,6 +8,7 @@
 
 #include "experiments/compose.hpp"
 #include "experiments/explain.hpp"
+#include "experiments/interval.hpp"
 #include "experiments/output/published.hpp"
 
 namespace lockstep {

@@ -54,8 +54,8 @@ std::string to_text(const SimulationReport& r) {
   out += "\n";
 
   line("step time",
-       r.interval ? fmt::format("{:.2f} ms ({:.1f} - {:.1f})", step.step.milliseconds(), r.interval->low.milliseconds(),
-                                r.interval->high.milliseconds())
+       r.interval ? fmt::format("{:.2f} ms (90 %: {:.1f} - {:.1f})", step.step.milliseconds(),
+                                r.interval->low.milliseconds(), r.interval->high.milliseconds())
                   : fmt::format("{:.2f} ms", step.step.milliseconds()),
        published_of(r, "step_ms", step.step.milliseconds()));
   line("throughput", thousands(step.images_per_second) + " images/s",
@@ -123,9 +123,9 @@ std::string to_text(const SimulationReport& r) {
   }
   if (r.interval && !r.interval->parameters.empty()) {
     out += "\nwhat the step is most sensitive to (step time at either end of the parameter's band)\n";
-    for (std::size_t i = 0; i < std::min<std::size_t>(5, r.interval->parameters.size()); ++i) {
+    for (std::size_t i = 0; i < std::min<std::size_t>(8, r.interval->parameters.size()); ++i) {
       const auto& s = r.interval->parameters[i];
-      out += fmt::format("  {:<32}{:>8.2f} ms .. {:.2f} ms\n", s.parameter, s.at_low.milliseconds(),
+      out += fmt::format("  {:<44}{:>8.2f} ms .. {:.2f} ms\n", s.parameter, s.at_low.milliseconds(),
                          s.at_high.milliseconds());
     }
   }

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <sstream>
@@ -14,6 +16,8 @@
 #include "experiments/config_io/csv.hpp"
 #include "experiments/config_io/words.hpp"
 #include "experiments/inputs/read_inputs.hpp"
+#include "experiments/interval.hpp"
+#include "experiments/validation/model_error.hpp"
 #include "sim/network/estimate.hpp"
 
 namespace lockstep {
@@ -52,7 +56,11 @@ void keep_nics(NodeSpec& node, int count) {
   for (int g = 0; g < node.gpus; ++g) nic.nic_of_gpu.push_back(g * count / node.gpus);
 }
 
-double collective_us(const ValidationRow& row, const std::vector<std::string>& set, const std::filesystem::path& data) {
+using Change = std::function<void(Inputs&)>;
+
+/// `change` is made to the inputs before anything is planned on them.
+double collective_us(const ValidationRow& row, const std::vector<std::string>& set, const std::filesystem::path& data,
+                     const Change& change = {}) {
   std::map<std::string, std::string> value;
   for (const auto& s : set) {
     const auto eq = s.find('=');
@@ -80,6 +88,7 @@ double collective_us(const ValidationRow& row, const std::vector<std::string>& s
     in.cluster.node.pcie.switches.clear();
     in.cluster.node.nic.nic_of_gpu = {0};
   }
+  if (change) change(in);
   const int node_gpus = gpus_per_node_used(in.run, in.cluster.node);
   if (!in.cluster.node.gpu.empty()) in.gpu = read_gpu(in.cluster.node.gpu, paths);
   in.run.allreduce.gpudirect = get("gpudirect", "no") == "yes";
@@ -139,6 +148,37 @@ void add_tables(const std::filesystem::path& data, std::vector<ValidationRow>& r
   }
 }
 
+/// The interval of a quantity whose inputs are, or are like, `inputs`.
+void add_interval(ValidationResult& result, const Inputs& inputs, const std::filesystem::path& data,
+                  const Quantity& quantity, bool ratio) {
+  ModelError error = read_model_error({data}, inputs, result.row.id);
+  if (ratio) {  // two runs
+    error.run_to_run.low *= std::sqrt(2.0);
+    error.run_to_run.high *= std::sqrt(2.0);
+  }
+  std::vector<Uncertain> list = banded_parameters(inputs);
+  for (Uncertain& u : model_errors(inputs, error)) list.push_back(std::move(u));
+  const Spread s = spread_of(list, error.run_to_run, inputs.run.simulation.noise, quantity, {});
+  result.interval_low = result.predicted * (1 + s.low);
+  result.interval_high = result.predicted * (1 + s.high);
+}
+
+/// The interval of a bare collective: what its row sets, changed.
+void add_collective_interval(ValidationResult& result, const std::filesystem::path& data) {
+  const ValidationRow& row = result.row;
+  const bool ratio = row.quantity == "allreduce_ratio";
+  Inputs inputs;
+  collective_us(row, row.set, data, [&](Inputs& in) { inputs = in; });
+  inputs.run.simulation.noise = false;
+  add_interval(
+      result, inputs, data,
+      [&](const Change& change, bool) {
+        const double time = collective_us(row, row.set, data, change);
+        return ratio ? time / collective_us(row, row.against, data, change) : time;
+      },
+      ratio);
+}
+
 }  // namespace
 
 std::vector<ValidationRow> read_validation(const std::filesystem::path& data) {
@@ -174,6 +214,7 @@ ValidationResult validate_row(const ValidationRow& row, const std::filesystem::p
   }
   if (row.quantity == "allreduce_us") {
     result.predicted = collective_us(row, row.set, data);
+    if (interval) add_collective_interval(result, data);
     return result;
   }
   if (row.quantity == "allreduce_busbw") {
@@ -200,6 +241,7 @@ ValidationResult validate_row(const ValidationRow& row, const std::filesystem::p
   }
   if (row.quantity == "allreduce_ratio") {
     result.predicted = collective_us(row, row.set, data) / collective_us(row, row.against, data);
+    if (interval) add_collective_interval(result, data);
     return result;
   }
   const Inputs inputs = load_row(row, row.set, data, experiments);
@@ -219,13 +261,20 @@ ValidationResult validate_row(const ValidationRow& row, const std::filesystem::p
   };
   result.predicted = quantity(step.step);
   if (row.quantity == "step_ratio") {
-    result.predicted /= predict_step(load_row(row, row.against, data, experiments)).step.milliseconds();
+    const Inputs against = load_row(row, row.against, data, experiments);
+    result.predicted /= predict_step(against).step.milliseconds();
+    if (interval) {
+      const Quantity one = step_quantity(inputs), other = step_quantity(against);
+      add_interval(
+          result, inputs, data,
+          [&](const Change& change, bool noisy) { return one(change, noisy) / other(change, noisy); }, true);
+    }
     return result;
   }
   if (!rate && row.quantity != "step_ms")
     throw ConfigError("validation row " + row.id, "quantity", "\"" + row.quantity + "\" is not known");
   if (interval) {
-    const Interval i = predict_interval(inputs, step, {});
+    const Interval i = predict_interval(inputs, step, read_model_error({data}, inputs), {});
     result.interval_low = quantity(rate ? i.high : i.low);
     result.interval_high = quantity(rate ? i.low : i.high);
   }

@@ -35,6 +35,10 @@ struct ValidationResult {
   std::optional<double> interval_low, interval_high;  ///< of the prediction, where asked for
   bool inside() const { return predicted >= row.low && predicted <= row.high; }
   double error() const { return predicted / row.published - 1; }
+  bool has_interval() const { return interval_low.has_value(); }
+  bool holds_published() const { return row.published >= *interval_low && row.published <= *interval_high; }
+  /// Half of the interval's width, relative to the prediction.
+  double half_width() const { return (*interval_high - *interval_low) / 2 / predicted; }
 };
 
 /// The rows of published/validation.csv, then those of the tables of published/nccl_tables.csv: allreduce_us for every size of nccl_tests.csv, named
@@ -42,7 +46,8 @@ struct ValidationResult {
 /// Throws ConfigError with file and line.
 std::vector<ValidationRow> read_validation(const std::filesystem::path& data);
 
-/// `experiments`: the folder of the run files. `interval`: also the prediction interval of step rows.
+/// `experiments`: the folder of the run files. `interval`: also the 90 % prediction interval (interval.hpp) of
+/// steps, collectives and ratios of either; not of times to train, whose epochs and set-up are inputs.
 ValidationResult validate_row(const ValidationRow& row, const std::filesystem::path& data,
                               const std::filesystem::path& experiments, bool interval);
 

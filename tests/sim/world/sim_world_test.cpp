@@ -8,6 +8,7 @@
 #include "core/model/zoo.hpp"
 #include "experiments/compose.hpp"
 #include "experiments/config_io/config_io.hpp"
+#include "experiments/interval.hpp"
 
 namespace lockstep {
 namespace {
@@ -170,7 +171,7 @@ TEST(SimWorld, NegotiationCostsARound) {
 TEST(Compose, IntervalContainsTheCentre) {
   const Inputs in = load("fujitsu_abci_2048", small());
   const StepPrediction centre = predict_step(in);
-  const Interval i = predict_interval(in, centre, {});
+  const Interval i = predict_interval(in, centre, {}, {});
   EXPECT_LE(i.low, centre.step);
   EXPECT_GE(i.high, centre.step);
   EXPECT_FALSE(i.parameters.empty());
