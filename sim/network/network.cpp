@@ -53,6 +53,11 @@ void Network::tell(Time when, std::int32_t slot, Says what) {
   queue_.push(when, kind_, static_cast<std::uint32_t>(slot), std::uint64_t{flows_[at(slot)].version} << 2 | what);
 }
 
+void Network::tell_end(std::int32_t slot) {
+  flows_[at(slot)].event = flows_[at(slot)].leaves;
+  tell(flows_[at(slot)].leaves, slot, kEnded);
+}
+
 void Network::refresh_tight(LinkState& link) const {
   if (link.flows <= 1 || std::isinf(link.capacity)) {  // a static cap never exceeds the capacity
     link.tight = false;
@@ -85,6 +90,7 @@ void Network::add(std::int32_t slot, std::span<const std::int32_t> links, double
   Flow& flow = flows_[at(slot)];
   flow.remaining = bytes;
   flow.rate = 0;
+  flow.leaves = flow.event = Time::never();
   flow.updated = queue_.now();
   flow.links = links.data();
   flow.link_count = bytes > 0 ? static_cast<std::int32_t>(links.size()) : 0;  // an empty flow takes no share
@@ -157,18 +163,19 @@ bool Network::await_left(std::int32_t number) {
   return false;
 }
 
-/// A message that was alone is no longer.
+/// A message that was alone is no longer. It has no event then: it gets one once its neighbour is in the lists too.
 void Network::share(std::int32_t slot) {
   Flow& flow = flows_[at(slot)];
   for (std::int32_t i = 0; i < flow.link_count; ++i) states_[at(flow.links[i])].alone_until = Time::zero();
   ++flow.version;
   enter_lists(slot);
-  tell(flow.leaves, slot, kEnded);
+  shared_.push_back(slot);
 }
 
 /// True if another flow may hold it back: then its rate will be solved.
 bool Network::enter_lists(std::int32_t slot) {
   const std::int32_t count = flows_[at(slot)].link_count;
+  const std::size_t first = shared_.size();
   for (std::int32_t i = 0; i < count; ++i) {
     if (const LinkState& link = states_[at(flows_[at(slot)].links[i])]; link.alone_until > queue_.now())
       share(link.alone);
@@ -196,6 +203,14 @@ bool Network::enter_lists(std::int32_t slot) {
       mark_dirty(flow.links[i]);
     }
   }
+  // Those whose links are dirty now get their event with their rate, when this instant is over.
+  while (shared_.size() > first) {
+    const Flow& other = flows_[at(shared_.back())];
+    const bool solved = std::any_of(other.links, other.links + other.link_count,
+                                    [this](std::int32_t l) { return states_[at(l)].tight; });
+    if (!solved) tell_end(shared_.back());
+    shared_.pop_back();
+  }
   return coupled;
 }
 
@@ -216,9 +231,12 @@ void Network::set_rate(std::int32_t slot, double rate) {
     flow.updated = now;
   }
   flow.rate = rate;
-  ++flow.version;
   ++rate_changes_;
-  if (rate > 0) tell(now + duration(flow), slot, kEnded);
+  flow.leaves = rate > 0 ? now + duration(flow) : Time::never();
+  if (flow.leaves < flow.event) {  // an event that comes too early asks again
+    ++flow.version;
+    tell_end(slot);
+  }
 }
 
 bool Network::finish(const Event& event, std::uint64_t& token) {
@@ -237,6 +255,11 @@ bool Network::finish(const Event& event, std::uint64_t& token) {
       break;
     case kLeft: break;
     default:
+      if (event.time < flow.leaves) {  // it was slowed down meanwhile
+        flow.event = Time::never();
+        if (flow.leaves != Time::never()) tell_end(slot);
+        return false;
+      }
       leave_lists(slot);
       if (flow.message) {
         flow.stage = Stage::Travelling;
@@ -350,7 +373,8 @@ void Network::solve_around(std::int32_t dirty_link) {
   for (std::int32_t slot : region_) {
     const Flow& flow = flows_[at(slot)];
     const double rate = border_.empty() ? flow.static_cap : solver_.rate(flow.local);
-    if (std::abs(rate - flow.rate) > kSame * flow.rate) set_rate(slot, rate);
+    if (std::abs(rate - flow.rate) > kSame * flow.rate || (flow.event == Time::never() && rate > 0))
+      set_rate(slot, rate);
   }
 }
 

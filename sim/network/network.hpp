@@ -110,7 +110,8 @@ class Network {
     double rate = 0;
     double static_cap = 0;
     Time updated;
-    Time leaves;   ///< Alone
+    Time leaves;   ///< at its present rate
+    Time event;    ///< of its event that says kEnded: not after `leaves`; never() = there is none
     Time latency;  ///< of a message
     const std::int32_t* links = nullptr;
     std::int32_t link_count = 0;
@@ -160,6 +161,7 @@ class Network {
   void free(std::int32_t slot);
   Time duration(const Flow& flow) const;
   void tell(Time when, std::int32_t slot, Says what);
+  void tell_end(std::int32_t slot);
   void refresh_tight(LinkState& link) const;
   void mark_dirty(std::int32_t link);
   void schedule_settle();
@@ -182,6 +184,7 @@ class Network {
   std::vector<std::int32_t> region_;  ///< flows being solved
   std::vector<std::int32_t> border_;  ///< tight links that they cross
   std::vector<LinkSet> sets_;         ///< of `border_`; the first is of links that no flow of the region crosses
+  std::vector<std::int32_t> shared_;  ///< messages that were alone until just now
   MaxMin solver_;
   std::size_t active_ = 0;
   std::size_t sharing_ = 0;  ///< flows in lists
