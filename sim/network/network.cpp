@@ -95,10 +95,21 @@ void Network::add(std::int32_t slot, std::span<const std::int32_t> links, double
   flow.links = links.data();
   flow.link_count = bytes > 0 ? static_cast<std::int32_t>(links.size()) : 0;  // an empty flow takes no share
   ++flow.version;
-  for (std::int32_t link : links) {
-    states_[at(link)].use.bytes += bytes;
-    ++states_[at(link)].use.flows;
+}
+
+/// True if all its links are idle. Notes what they will carry and finds the static cap.
+bool Network::survey(Flow& flow, std::span<const std::int32_t> links, double cap) {
+  const Time now = queue_.now();
+  bool idle = true;
+  for (std::int32_t l : links) {
+    LinkState& link = states_[at(l)];
+    link.use.bytes += flow.remaining;
+    ++link.use.flows;
+    cap = std::min(cap, link.capacity);
+    idle = idle && link.flows == 0 && link.alone_until <= now;
   }
+  flow.static_cap = cap;
+  return idle;
 }
 
 void Network::start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token) {
@@ -108,8 +119,7 @@ void Network::start(std::span<const std::int32_t> links, double bytes, Bandwidth
   Flow& flow = flows_[at(slot)];
   flow.token = token;
   flow.message = false;
-  flow.static_cap = cap.bytes_per_second();
-  for (std::int32_t link : links) flow.static_cap = std::min(flow.static_cap, states_[at(link)].capacity);
+  survey(flow, links, cap.bytes_per_second());
   if (!enter_lists(slot)) set_rate(slot, bytes > 0 ? flow.static_cap : std::numeric_limits<double>::infinity());
 }
 
@@ -120,7 +130,9 @@ std::int32_t Network::send(std::span<const std::int32_t> links, double bytes, Ba
   Flow& flow = flows_[at(slot)];
   flow.message = true;
   flow.latency = latency;
-  if (travels_alone(flow, slot, cap.bytes_per_second())) {
+  const bool idle = survey(flow, links, cap.bytes_per_second());
+  if (bytes == 0 || (idle && flow.static_cap > 0)) {
+    go_alone(slot);
     tell(flow.leaves + latency, slot, kHasArrived);
   } else if (!enter_lists(slot)) {
     set_rate(slot, flow.static_cap);
@@ -128,29 +140,16 @@ std::int32_t Network::send(std::span<const std::int32_t> links, double bytes, Ba
   return slot;
 }
 
-bool Network::travels_alone(Flow& flow, std::int32_t slot, double cap) {
-  const Time now = queue_.now();
-  bool idle = true;
-  for (std::int32_t i = 0; i < flow.link_count; ++i) {
-    const LinkState& link = states_[at(flow.links[i])];
-    cap = std::min(cap, link.capacity);
-    idle = idle && link.flows == 0 && link.alone_until <= now;
-  }
-  flow.static_cap = cap;
-  if (flow.remaining > 0) {
-    if (!idle || cap <= 0) return false;
-    flow.rate = cap;
-    flow.leaves = now + duration(flow);
-  } else {
-    flow.leaves = now;
-  }
+void Network::go_alone(std::int32_t slot) {
+  Flow& flow = flows_[at(slot)];
   flow.stage = Stage::Alone;
+  flow.rate = flow.static_cap;
+  flow.leaves = flow.remaining > 0 ? queue_.now() + duration(flow) : queue_.now();
   for (std::int32_t i = 0; i < flow.link_count; ++i) {
     LinkState& link = states_[at(flow.links[i])];
     link.alone_until = flow.leaves;
     link.alone = slot;
   }
-  return true;
 }
 
 bool Network::await_left(std::int32_t number) {

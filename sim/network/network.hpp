@@ -105,24 +105,25 @@ class Network {
   /// What an event of a flow says, in the low bits of Event::b; the others hold its version.
   enum Says : std::uint64_t { kEnded, kLeft, kHasArrived };
 
-  struct Flow {
-    double remaining = 0;  ///< bytes at `updated`
-    double rate = 0;
-    double static_cap = 0;
-    Time updated;
+  struct alignas(64) Flow {     // what an event asks for comes first: often nothing else is looked at
+    std::uint32_t version = 0;  ///< an event with another version is outdated
+    std::int32_t link_count = 0;
+    const std::int32_t* links = nullptr;
     Time leaves;   ///< at its present rate
     Time event;    ///< of its event that says kEnded: not after `leaves`; never() = there is none
     Time latency;  ///< of a message
-    const std::int32_t* links = nullptr;
-    std::int32_t link_count = 0;
-    std::uint32_t version = 0;  ///< an event with another version is outdated
-    std::uint64_t token = 0;
+    double static_cap = 0;
     std::int32_t first_member = 0;  ///< its block of `members_`
     std::int32_t room = 0;          ///< size of the block; kept when the slot is used again
-    std::uint32_t seen = 0;         ///< equal to `stamp_`: in the region
-    std::int32_t local = 0;         ///< its index in the problem being solved
     Stage stage = Stage::Free;
     bool message = false;
+
+    double remaining = 0;  ///< bytes at `updated`
+    double rate = 0;
+    Time updated;
+    std::uint64_t token = 0;
+    std::uint32_t seen = 0;  ///< equal to `stamp_`: in the region
+    std::int32_t local = 0;  ///< its index in the problem being solved
   };
   /// One flow on one link, in the link's list.
   struct Member {
@@ -154,7 +155,8 @@ class Network {
 
   std::int32_t new_slot();
   void add(std::int32_t slot, std::span<const std::int32_t> links, double bytes);
-  bool travels_alone(Flow& flow, std::int32_t slot, double cap);
+  bool survey(Flow& flow, std::span<const std::int32_t> links, double cap);
+  void go_alone(std::int32_t slot);
   void share(std::int32_t slot);
   bool enter_lists(std::int32_t slot);
   void leave_lists(std::int32_t slot);

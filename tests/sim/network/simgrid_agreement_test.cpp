@@ -188,7 +188,9 @@ std::vector<double> simgrid_ends(const Case& c) {
     for (std::size_t f = 0; f < c.flows.size(); ++f) {
       sg4::Host* from = zone->create_host("from" + std::to_string(f), 1e9)->seal();
       sg4::Host* to = zone->create_host("to" + std::to_string(f), 1e9)->seal();
-      std::vector<sg4::LinkInRoute> route;
+      // A cap is a link of the flow's own: Comm::set_rate() has no effect between hosts.
+      std::vector<sg4::LinkInRoute> route{
+          sg4::LinkInRoute(zone->create_link("cap" + std::to_string(f), c.flows[f].cap)->set_latency(0)->seal())};
       for (std::int32_t l : c.flows[f].links) route.emplace_back(links[static_cast<std::size_t>(l)]);
       zone->add_route(from->get_netpoint(), to->get_netpoint(), nullptr, nullptr, route, false);
       pairs.emplace_back(from, to);
@@ -197,10 +199,7 @@ std::vector<double> simgrid_ends(const Case& c) {
     for (std::size_t f = 0; f < c.flows.size(); ++f) {
       sg4::Actor::create("f" + std::to_string(f), pairs[f].first, [&, f] {
         sg4::this_actor::sleep_until(c.flows[f].start.seconds());
-        const sg4::CommPtr comm = sg4::Comm::sendto_init(pairs[f].first, pairs[f].second);
-        comm->set_payload_size(static_cast<std::uint64_t>(c.flows[f].bytes));
-        comm->set_rate(c.flows[f].cap);
-        comm->wait();
+        sg4::Comm::sendto(pairs[f].first, pairs[f].second, static_cast<std::uint64_t>(c.flows[f].bytes));
         ends[f] = sg4::Engine::get_clock();
       });
     }
