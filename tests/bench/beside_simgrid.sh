@@ -3,7 +3,7 @@
 # Rows below each other belong together; the ratio is that of the "cpu s" column.
 set -e
 bench=$1 data=$2
-for work in "flat:star" "fat tree:tree" "ResNet-50:iteration"; do
+for work in "ring, 2,048 ranks, flat:star" "fat tree:tree" "ResNet-50:iteration"; do
   ours=$("$bench/engine_bench" "$data" "${work%%:*}" | tail -n 1)
   peer=$("$bench/simgrid_bench" "${work##*:}" 2>/dev/null)
   echo "$ours"
