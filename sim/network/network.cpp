@@ -53,6 +53,11 @@ void Network::tell(Time when, std::int32_t slot, Says what) {
   queue_.push(when, kind_, static_cast<std::uint32_t>(slot), std::uint64_t{flows_[at(slot)].version} << 2 | what);
 }
 
+void Network::tell_end(std::int32_t slot) {
+  flows_[at(slot)].event = flows_[at(slot)].leaves;
+  tell(flows_[at(slot)].leaves, slot, kEnded);
+}
+
 void Network::refresh_tight(LinkState& link) const {
   if (link.flows <= 1 || std::isinf(link.capacity)) {  // a static cap never exceeds the capacity
     link.tight = false;
@@ -88,17 +93,28 @@ void Network::add(std::int32_t slot, std::span<const std::int32_t> links, double
   Flow& flow = flows_[at(slot)];
   flow.remaining = bytes;
   flow.rate = 0;
+  flow.leaves = flow.event = Time::never();
   flow.updated = queue_.now();
   flow.links = links.data();
   flow.counts = counts.empty() ? nullptr : counts.data();
   flow.link_count = bytes > 0 ? static_cast<std::int32_t>(links.size()) : 0;  // an empty flow takes no share
   ++flow.version;
+}
+
+/// True if all its links are idle. Notes what they will carry and finds the static cap.
+bool Network::survey(Flow& flow, std::span<const std::int32_t> links, double cap) {
+  const Time now = queue_.now();
+  bool idle = true;
   for (std::size_t i = 0; i < links.size(); ++i) {
-    const std::int32_t count = counts.empty() ? 1 : counts[i];
-    LinkUse& use = states_[at(links[i])].use;
-    use.bytes += bytes * count;
-    use.flows += count;
+    LinkState& link = states_[at(links[i])];
+    const std::int32_t count = flow.counts ? flow.counts[i] : 1;
+    link.use.bytes += flow.remaining * count;
+    link.use.flows += count;
+    cap = std::min(cap, link.capacity);
+    idle = idle && link.flows == 0 && link.alone_until <= now && count == 1;
   }
+  flow.static_cap = cap;
+  return idle;
 }
 
 void Network::start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token,
@@ -109,8 +125,7 @@ void Network::start(std::span<const std::int32_t> links, double bytes, Bandwidth
   Flow& flow = flows_[at(slot)];
   flow.token = token;
   flow.message = false;
-  flow.static_cap = cap.bytes_per_second();
-  for (std::int32_t link : links) flow.static_cap = std::min(flow.static_cap, states_[at(link)].capacity);
+  survey(flow, links, cap.bytes_per_second());
   if (!enter_lists(slot)) set_rate(slot, bytes > 0 ? flow.static_cap : std::numeric_limits<double>::infinity());
 }
 
@@ -122,7 +137,9 @@ std::int32_t Network::send(std::span<const std::int32_t> links, double bytes, Ba
   Flow& flow = flows_[at(slot)];
   flow.message = true;
   flow.latency = latency;
-  if (travels_alone(flow, slot, cap.bytes_per_second())) {
+  const bool idle = survey(flow, links, cap.bytes_per_second());
+  if (bytes == 0 || (idle && flow.static_cap > 0)) {
+    go_alone(slot);
     tell(flow.leaves + latency, slot, kHasArrived);
   } else if (!enter_lists(slot)) {
     set_rate(slot, flow.static_cap);
@@ -130,29 +147,16 @@ std::int32_t Network::send(std::span<const std::int32_t> links, double bytes, Ba
   return slot;
 }
 
-bool Network::travels_alone(Flow& flow, std::int32_t slot, double cap) {
-  const Time now = queue_.now();
-  bool idle = true;
-  for (std::int32_t i = 0; i < flow.link_count; ++i) {
-    const LinkState& link = states_[at(flow.links[i])];
-    cap = std::min(cap, link.capacity);
-    idle = idle && link.flows == 0 && link.alone_until <= now && (!flow.counts || flow.counts[i] == 1);
-  }
-  flow.static_cap = cap;
-  if (flow.remaining > 0) {
-    if (!idle || cap <= 0) return false;
-    flow.rate = cap;
-    flow.leaves = now + duration(flow);
-  } else {
-    flow.leaves = now;
-  }
+void Network::go_alone(std::int32_t slot) {
+  Flow& flow = flows_[at(slot)];
   flow.stage = Stage::Alone;
+  flow.rate = flow.static_cap;
+  flow.leaves = flow.remaining > 0 ? queue_.now() + duration(flow) : queue_.now();
   for (std::int32_t i = 0; i < flow.link_count; ++i) {
     LinkState& link = states_[at(flow.links[i])];
     link.alone_until = flow.leaves;
     link.alone = slot;
   }
-  return true;
 }
 
 bool Network::await_left(std::int32_t number) {
@@ -165,18 +169,19 @@ bool Network::await_left(std::int32_t number) {
   return false;
 }
 
-/// A message that was alone is no longer.
+/// A message that was alone is no longer. It has no event then: it gets one once its neighbour is in the lists too.
 void Network::share(std::int32_t slot) {
   Flow& flow = flows_[at(slot)];
   for (std::int32_t i = 0; i < flow.link_count; ++i) states_[at(flow.links[i])].alone_until = Time::zero();
   ++flow.version;
   enter_lists(slot);
-  tell(flow.leaves, slot, kEnded);
+  shared_.push_back(slot);
 }
 
 /// True if another flow may hold it back: then its rate will be solved.
 bool Network::enter_lists(std::int32_t slot) {
   const std::int32_t count = flows_[at(slot)].link_count;
+  const std::size_t first = shared_.size();
   for (std::int32_t i = 0; i < count; ++i) {
     if (const LinkState& link = states_[at(flows_[at(slot)].links[i])]; link.alone_until > queue_.now())
       share(link.alone);
@@ -205,6 +210,14 @@ bool Network::enter_lists(std::int32_t slot) {
       mark_dirty(flow.links[i]);
     }
   }
+  // Those whose links are dirty now get their event with their rate, when this instant is over.
+  while (shared_.size() > first) {
+    const Flow& other = flows_[at(shared_.back())];
+    const bool solved = std::any_of(other.links, other.links + other.link_count,
+                                    [this](std::int32_t l) { return states_[at(l)].tight; });
+    if (!solved) tell_end(shared_.back());
+    shared_.pop_back();
+  }
   return coupled;
 }
 
@@ -225,9 +238,12 @@ void Network::set_rate(std::int32_t slot, double rate) {
     flow.updated = now;
   }
   flow.rate = rate;
-  ++flow.version;
   ++rate_changes_;
-  if (rate > 0) tell(now + duration(flow), slot, kEnded);
+  flow.leaves = rate > 0 ? now + duration(flow) : Time::never();
+  if (flow.leaves < flow.event) {  // an event that comes too early asks again
+    ++flow.version;
+    tell_end(slot);
+  }
 }
 
 bool Network::finish(const Event& event, std::uint64_t& token) {
@@ -246,6 +262,11 @@ bool Network::finish(const Event& event, std::uint64_t& token) {
       break;
     case kLeft: break;
     default:
+      if (event.time < flow.leaves) {  // it was slowed down meanwhile
+        flow.event = Time::never();
+        if (flow.leaves != Time::never()) tell_end(slot);
+        return false;
+      }
       leave_lists(slot);
       if (flow.message) {
         flow.stage = Stage::Travelling;
@@ -370,7 +391,8 @@ void Network::solve_around(std::int32_t dirty_link) {
   for (std::int32_t slot : region_) {
     const Flow& flow = flows_[at(slot)];
     const double rate = border_.empty() ? flow.static_cap : solver_.rate(flow.local);
-    if (std::abs(rate - flow.rate) > kSame * flow.rate) set_rate(slot, rate);
+    if (std::abs(rate - flow.rate) > kSame * flow.rate || (flow.event == Time::never() && rate > 0))
+      set_rate(slot, rate);
   }
 }
 

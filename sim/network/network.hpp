@@ -111,24 +111,26 @@ class Network {
   /// What an event of a flow says, in the low bits of Event::b; the others hold its version.
   enum Says : std::uint64_t { kEnded, kLeft, kHasArrived };
 
-  struct Flow {
-    double remaining = 0;  ///< bytes at `updated`
-    double rate = 0;
-    double static_cap = 0;
-    Time updated;
-    Time leaves;   ///< Alone
-    Time latency;  ///< of a message
-    const std::int32_t* links = nullptr;
-    const std::int32_t* counts = nullptr;  ///< by link; null: 1 everywhere
-    std::int32_t link_count = 0;
+  struct alignas(64) Flow {     // what an event asks for comes first: often nothing else is looked at
     std::uint32_t version = 0;  ///< an event with another version is outdated
-    std::uint64_t token = 0;
+    std::int32_t link_count = 0;
+    const std::int32_t* links = nullptr;
+    Time leaves;   ///< at its present rate
+    Time event;    ///< of its event that says kEnded: not after `leaves`; never() = there is none
+    Time latency;  ///< of a message
+    double static_cap = 0;
     std::int32_t first_member = 0;  ///< its block of `members_`
     std::int32_t room = 0;          ///< size of the block; kept when the slot is used again
-    std::uint32_t seen = 0;         ///< equal to `stamp_`: in the region
-    std::int32_t local = 0;         ///< its index in the problem being solved
     Stage stage = Stage::Free;
     bool message = false;
+
+    double remaining = 0;  ///< bytes at `updated`
+    double rate = 0;
+    Time updated;
+    std::uint64_t token = 0;
+    std::uint32_t seen = 0;                ///< equal to `stamp_`: in the region
+    std::int32_t local = 0;                ///< its index in the problem being solved
+    const std::int32_t* counts = nullptr;  ///< by link; null: 1 everywhere
   };
   /// One flow on one link, in the link's list.
   struct Member {
@@ -163,7 +165,8 @@ class Network {
 
   std::int32_t new_slot();
   void add(std::int32_t slot, std::span<const std::int32_t> links, double bytes, std::span<const std::int32_t> counts);
-  bool travels_alone(Flow& flow, std::int32_t slot, double cap);
+  bool survey(Flow& flow, std::span<const std::int32_t> links, double cap);
+  void go_alone(std::int32_t slot);
   void share(std::int32_t slot);
   bool enter_lists(std::int32_t slot);
   void leave_lists(std::int32_t slot);
@@ -171,6 +174,7 @@ class Network {
   Time duration(const Flow& flow) const;
   void tell(Time when, std::int32_t slot, Says what);
   std::int32_t set_crossed_by(std::int32_t set, std::int32_t flow, std::int32_t count);
+  void tell_end(std::int32_t slot);
   void refresh_tight(LinkState& link) const;
   void mark_dirty(std::int32_t link);
   void schedule_settle();
@@ -193,6 +197,7 @@ class Network {
   std::vector<std::int32_t> region_;  ///< flows being solved
   std::vector<std::int32_t> border_;  ///< tight links that they cross
   std::vector<LinkSet> sets_;         ///< of `border_`; the first is of links that no flow of the region crosses
+  std::vector<std::int32_t> shared_;  ///< messages that were alone until just now
   MaxMin solver_;
   std::size_t active_ = 0;
   std::size_t sharing_ = 0;  ///< flows in lists

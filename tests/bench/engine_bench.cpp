@@ -154,7 +154,7 @@ bool row(const Work& work) {
     return false;
   }
   const auto messages = static_cast<double>(o.messages);
-  std::printf("| %s | %.2f | %.2f | %.1f | %.2f | %.2f | %.0f | %.6f |\n", work.name.c_str(), o.wall, o.cpu,
+  std::printf("| %s | %.2f | %.2f | %.1f | %.2f | %.2f | %.0f | %.9f |\n", work.name.c_str(), o.wall, o.cpu,
               work.at_most, messages / 1e6, messages / 1e6 / o.wall, static_cast<double>(use.ru_maxrss) / 1024,
               static_cast<double>(o.simulated_ps) * 1e-9);
   return true;
