@@ -74,7 +74,7 @@ double ratio(const ClusterSpec& c, AllreduceAlgorithm algorithm, AllreduceAlgori
 
 using A = AllreduceAlgorithm;
 
-TEST(CollectiveLengths, BehindOneSwitchTheyAreThoseOfAllRanks) {
+TEST(CollectiveLengthsSlow, BehindOneSwitchTheyAreThoseOfAllRanks) {
   // 48 nodes, not a power of two. Rings across nodes: all nodes are alike, so only the lengths of pieces and
   // the prolonging are approximate. A flat ring of several channels: pieces that differ by one element let the nodes of the whole
   // simulation drift apart, so that channels meet less often at a NIC; folded nodes never do (192 ranks: 6.7 % too long).
