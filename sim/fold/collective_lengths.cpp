@@ -14,8 +14,8 @@ namespace lockstep::sim {
 
 namespace {
 
-constexpr std::int64_t kWholeMessages = 2000;      // a collective of no more is simulated whole
-constexpr int kFirstRounds = 6, kLastRounds = 10;  // of a node's ring: the stretch whose steps are prolonged
+constexpr std::int64_t kWholeMessages = 2000;       // a collective of no more is simulated whole
+constexpr int kFirstRounds = 16, kLastRounds = 48;  // of a node: the stretch whose steps are prolonged
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 

@@ -89,5 +89,25 @@ TEST(Input, SlowerOfStorageAndDecoding) {
   EXPECT_STREQ(input_rate(data, 40, 4).bottleneck, "storage");
 }
 
+TEST(Noise, ExpectedSlowestRank) {
+  // Equal GPUs: 1 + sigma E[max of N normals]: 1 + 0.01 x 2.83 for 256. Never jittered: the slowest itself.
+  EXPECT_NEAR(Noise(1, 256, 0, 0.01, {}).expected_slowest(), 1 + 0.01 * expected_max_normal(256), 1e-5);
+  EXPECT_EQ(Noise(1, 16, 0, 0, {{3, 1.3}}).expected_slowest(), 1.3);
+  // One rank so slow that no other can be slower: its own mean.
+  EXPECT_NEAR(Noise(1, 64, 0, 0.01, {{3, 1.5}}).expected_slowest(), 1.5, 1e-5);
+}
+
+TEST(Noise, ExpectedSlowestRankIsTheMeanOfManySteps) {
+  // 400 steps of 300 unequal ranks: the maximum spreads by about a third of sigma, 0.004 / 20 = 2e-4 for the mean; 4 of those.
+  const Noise noise(7, 300, 0.01, 0.012, {{5, 1.02}});
+  double sum = 0;
+  for (int step = 0; step < 400; ++step) {
+    double slowest = 0;
+    for (int rank = 0; rank < 300; ++rank) slowest = std::max(slowest, noise.factor(rank, step));
+    sum += slowest;
+  }
+  EXPECT_NEAR(noise.expected_slowest(), sum / 400, 8e-4);
+}
+
 }  // namespace
 }  // namespace lockstep::sim

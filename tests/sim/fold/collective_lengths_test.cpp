@@ -74,17 +74,20 @@ double ratio(const ClusterSpec& c, AllreduceAlgorithm algorithm, AllreduceAlgori
 
 using A = AllreduceAlgorithm;
 
-TEST(CollectiveLengths, BehindOneSwitchTheyAreThoseOfAllRanks) {
-  // 48 nodes, not a power of two: blocks of 32 and 16, an uneven tree. Nothing is shared beyond the NICs, which the folded
-  // nodes have too; the mean piece of a ring is at most one element of some thousand shorter than the longest.
+TEST(CollectiveLengthsSlow, BehindOneSwitchTheyAreThoseOfAllRanks) {
+  // 48 nodes, not a power of two. Rings across nodes: all nodes are alike, so only the lengths of pieces and
+  // the prolonging are approximate. A flat ring of several channels: pieces that differ by one element let the nodes of the whole
+  // simulation drift apart, so that channels meet less often at a NIC; folded nodes never do (192 ranks: 6.7 % too long).
+  // Halving and doubling: blocks of 32 and 16 disturb each other at the NICs, which is left out. Tree: one node for all of its
+  // depth and height, though what sits beside them in an uneven tree differs.
   const ClusterSpec c = cluster(48, false);
   for (const std::int64_t elements : {200'000, 3'000'000}) {
-    EXPECT_NEAR(ratio(c, A::Ring, A::Ring, elements), 1, 0.01) << elements;
+    EXPECT_NEAR(ratio(c, A::Ring, A::Ring, elements), 1, 0.08) << elements;
     EXPECT_NEAR(ratio(c, A::Hierarchical, A::Ring, elements), 1, 0.01) << elements;
-    EXPECT_NEAR(ratio(c, A::Hierarchical, A::Tree, elements), 1, 0.02) << elements;
-    EXPECT_NEAR(ratio(c, A::ThreePhase, A::Tree, elements), 1, 0.02) << elements;
-    EXPECT_NEAR(ratio(c, A::Hierarchical, A::HalvingDoubling, elements), 1, 0.01) << elements;
-    EXPECT_NEAR(ratio(c, A::ThreePhase, A::HalvingDoubling, elements), 1, 0.01) << elements;
+    EXPECT_NEAR(ratio(c, A::Hierarchical, A::Tree, elements), 1, 0.05) << elements;
+    EXPECT_NEAR(ratio(c, A::ThreePhase, A::Tree, elements), 1, 0.05) << elements;
+    EXPECT_NEAR(ratio(c, A::Hierarchical, A::HalvingDoubling, elements), 1, 0.02) << elements;
+    EXPECT_NEAR(ratio(c, A::ThreePhase, A::HalvingDoubling, elements), 1, 0.02) << elements;
   }
 }
 
