@@ -109,6 +109,10 @@ std::vector<Fault> validate(const Inputs& inputs) {
       fault("allreduce.protocol", "library " + inputs.library.name + " has no protocol \"" + run.allreduce.protocol +
                                       "\"; expected auto, " + known);
   }
+  if (run.allreduce.algorithm == AllreduceAlgorithm::Library && inputs.library.tuning.rule == TuningRule::None)
+    fault("allreduce.algorithm", "library " + inputs.library.name +
+                                     " has no rule of choice ([tuning]); expected another "
+                                     "library, such as nccl-2.8, or another algorithm");
   bool precision_known = false, framework_known = run.cluster.framework.empty();
   for (const auto& a : inputs.gpu.anchors) {
     precision_known = precision_known || a.precision == run.training.precision;
