@@ -107,10 +107,10 @@ def warmups(axis, final, curves, variants, looks):
             one_line(axis, rows, looks[base])
             kind, epochs = rows["warmup"].iloc[0], rows["warmup_epochs"].iloc[0]
             ticks.append(at)
-            labels.append(f"{base}\n" + (kind if kind == "none" else f"{kind}, {epochs:g} ep."))
+            labels.append(base.replace(", ", ",\n") + "\n" + (kind if kind == "none" else f"{kind} {epochs:g}"))
             at += 1
         at += 1
-    axis.set_xticks(ticks, labels, rotation=20, ha="right", fontsize=7.5)
+    axis.set_xticks(ticks, labels, fontsize=7)
     batch = final[final["series"].isin(variants)]["batch"].iloc[0]
     axis.set_title(f"Warm-up at batch {batch:,}", loc="left", fontsize=10)
     axis.set_ylabel("top-1, %")
