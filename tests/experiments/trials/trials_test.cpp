@@ -96,8 +96,8 @@ TEST(TrialsSpecTest, FaultsHaveTheirPlaces) {
   EXPECT_THAT(faults_of(replaced(kTrials, "rates_of = \"SGD\"", "rates_of = \"SDG\"")),
               ElementsAre("trials.toml:16:1: series[2].rates_of: \"SDG\" is no series with rates"));
   EXPECT_THAT(faults_of(replaced(kTrials, "\"linear\"\n", "\"linear\"\n") + "[[series]]\nname = \"SGD\"\n"),
-              ElementsAre(HasSubstr("trials.toml:18:3: series[3].batches: missing"),
-                          HasSubstr("trials.toml:18:3: series[3].rates: missing"),
+              ElementsAre(HasSubstr("trials.toml:18:1: series[3].batches: missing"),
+                          HasSubstr("trials.toml:18:1: series[3].rates: missing"),
                           HasSubstr("trials.toml:19:1: series[3].name: \"SGD\" is given twice")));
   EXPECT_THAT(faults_of(replaced(kTrials, "optimizer.kind=lars", "training.seed=3")),
               ElementsAre("trials.toml:10:1: series[1].set: training.seed is set by each trial itself; leave it out"));
@@ -269,7 +269,7 @@ TEST_F(TrialsTest, RowsOfOthersAreRefused) {
 TEST_F(TrialsTest, FaultsOfRunsAreFoundBeforeWork) {
   say(replaced(kTrials, "optimizer.kind=lars", "optimizer.kind=larz"));
   EXPECT_THAT(scratch.faults([&] { check_trials(request, spec, trials); }),
-              ElementsAre(testing::AllOf(HasSubstr("trials.toml:8:3: series \"LARS\": optimizer.kind=larz"),
+              ElementsAre(testing::AllOf(HasSubstr("trials.toml:8:1: series \"LARS\": optimizer.kind=larz"),
                                          HasSubstr("did you mean \"lars\"?"))));
   say(kTrials);
   request.sets = {"data.kind=idx", "data.path=none"};
