@@ -69,8 +69,8 @@ static auto fields(const EffectsSpec& s) {
   return std::tuple(a, b, c, d, e, f, g, h);
 }
 static auto fields(const DataSpec& s) {
-  const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = s;
-  return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l);
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = s;
+  return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l, m);
 }
 static auto fields(const RealSpec& s) {
   const auto& [a, b, c, d, e, f] = s;
