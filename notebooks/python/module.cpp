@@ -19,6 +19,7 @@
 #include "experiments/sweep/plan.hpp"
 #include "experiments/sweep/results.hpp"
 #include "experiments/sweep/runner.hpp"
+#include "experiments/validation/model_error.hpp"
 
 namespace py = pybind11;
 
@@ -98,7 +99,8 @@ std::pair<std::string, std::string> simulate(const std::string& file, const Sets
     if (explain && !watched.stopped())
       report.ladder = explain_step(report.inputs, report.prediction.step, part(0.3, 0.4));
     if (interval && !watched.stopped())
-      report.interval = predict_interval(report.inputs, report.prediction.step, part(0.4, 1.0));
+      report.interval = predict_interval(report.inputs, report.prediction.step, read_model_error({data}, report.inputs),
+                                         part(0.4, 1.0));
     report.published = read_figures(data, report.inputs.run.output.published);
     return std::make_pair(to_json(report), trace ? to_trace(report.prediction.timeline) : std::string());
   });

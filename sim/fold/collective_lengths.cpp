@@ -197,9 +197,10 @@ class PhaseSimulation {
     if (!is_ring(s)) return window(0, -1);
     const auto& ring = std::get<RingSchedule>(s.variant());
     const std::int64_t hops = ring.members - 1;
+    const auto loops = static_cast<double>(ring.loops);
     const bool adds = settings_.library.reduce.value.bytes_per_second() > 0;
-    if (ring.op == CollectiveOp::Allreduce && adds) return stretch(0, hops) + stretch(hops, hops);
-    return stretch(0, ring.op == CollectiveOp::Allreduce ? 2 * hops : hops);
+    if (ring.op == CollectiveOp::Allreduce && adds) return (stretch(0, hops) + stretch(hops, hops)) * loops;
+    return stretch(0, ring.op == CollectiveOp::Allreduce ? 2 * hops : hops) * loops;
   }
 
  private:
@@ -407,7 +408,8 @@ class PhaseSimulation {
     double elements = static_cast<double>(step.send.length);
     if (is_ring(*r.schedule)) {
       const auto& ring = std::get<RingSchedule>(r.schedule->variant());
-      elements = static_cast<double>(ring.buffer.length) / ring.members / ring.orders.channels();
+      elements = static_cast<double>(ring.buffer.length) / static_cast<double>(ring.loops) / ring.members /
+                 ring.orders.channels();
     }
     messages_.push_back({index, l, lane.step});
     network_->start(lane.links, elements * plan_.element_bytes / lane.efficiency, lane.cap, messages_.size() - 1,
@@ -508,7 +510,7 @@ Exchanges exchanges_of(Fabric& fabric, const EngineSettings& settings, const Col
 
 /// Halving and doubling: all ranks, but no events; when each step of each rank ends, from the steps before.
 Time exchange_time(const EngineSettings& settings, const CollectivePlan& plan, const Phase& phase,
-                   const ProtocolSpec& protocol, const Exchanges& exchanges) {
+                   const Exchanges& exchanges) {
   struct Sender {
     std::int64_t step = 0;
     bool begun = false;
@@ -573,7 +575,7 @@ struct CollectiveLengths::Impl {
       const ProtocolSpec& p = settings.library.protocols[at(protocol)];
       auto it = exchanges.find(key);
       if (it == exchanges.end()) it = exchanges.emplace(key, exchanges_of(fabric, settings, plan, phase, p)).first;
-      return exchange_time(settings, plan, phase, p, it->second);
+      return exchange_time(settings, plan, phase, it->second);
     }
     auto it = traffic.find(key);
     if (it == traffic.end()) it = traffic.emplace(key, traffic_of(fabric, settings, plan, phase)).first;

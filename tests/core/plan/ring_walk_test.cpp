@@ -22,7 +22,8 @@ TEST(RingWalk, SaysWhatTheScheduleSays) {
     }
     const auto op = *rc::gen::element(CollectiveOp::Allreduce, CollectiveOp::ReduceScatter, CollectiveOp::AllGather);
     const Span buffer{*rc::gen::inRange<std::int64_t>(0, 100), *rc::gen::inRange<std::int64_t>(0, 300)};
-    const Schedule schedule = ring_schedule(op, buffer, members, RingOrders(orders));
+    const std::int64_t chunk = *rc::gen::inRange<std::int64_t>(0, 12);  // an Allreduce in loops
+    const Schedule schedule = ring_schedule(op, buffer, members, RingOrders(orders), chunk);
     const auto& ring = std::get<RingSchedule>(schedule.variant());
     const RingWalk walk(ring);
     for (int m = 0; m < members; ++m) {

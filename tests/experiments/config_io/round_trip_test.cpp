@@ -85,9 +85,9 @@ static auto fields(const OutputSpec& s) {
   return std::tuple(a, b, c, d, e);
 }
 static auto fields(const RunSpec& s) {
-  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = s;
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = s;
   return std::tuple_cat(fields(a), fields(b), fields(c), fields(d), fields(e), fields(f), fields(g), fields(h),
-                        fields(i), fields(j), fields(k), fields(l), fields(m));
+                        fields(i), fields(j), fields(k), fields(l), fields(m), fields(n));
 }
 
 namespace {
