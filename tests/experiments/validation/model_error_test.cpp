@@ -54,7 +54,7 @@ TEST(ModelErrorEvidence, HasASizeAndASourceForEveryTerm) {
   }
   EXPECT_NEAR(e.run_to_run.high, 1.645 * 0.012, 1e-5);
   // Its own row is left out of a collective's interval.
-  const ModelError without = read_model_error(kData, ladder({}), "nccl_tests_8xv100_128MiB");
+  const ModelError without = read_model_error(kData, ladder({}), "v100x8_134217728");
   EXPECT_NE(without.collective.high, e.collective.high);
   // A single GPU communicates with nobody.
   EXPECT_TRUE(read_model_error(kData, ladder({"cluster.gpus=1", "training.global_batch=192"})).collective.none());
@@ -63,8 +63,7 @@ TEST(ModelErrorEvidence, HasASizeAndASourceForEveryTerm) {
 TEST(ValidationSlow, IntervalsOfEveryKindOfRow) {
   int seen = 0;
   for (const ValidationRow& row : read_validation(kData.data)) {
-    const bool wanted =
-        row.id == "dgx1_fp16_8" || row.id == "nccl_tests_8xv100_64MiB" || row.id == "goyal_ring_over_hd_256k";
+    const bool wanted = row.id == "dgx1_fp16_8" || row.id == "v100x8_67108864" || row.id == "goyal_ring_over_hd_256k";
     if (!wanted) continue;
     ++seen;
     const ValidationResult r = validate_row(row, kData.data, kSource / "experiments", true);
