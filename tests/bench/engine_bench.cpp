@@ -97,7 +97,7 @@ Outcome iteration() {
     sim::StepInput input;
     input.program = &program;
     for (const auto& plan : plans)
-      input.collectives.push_back({std::make_shared<const CollectivePlan>(plan), 0, Time::zero()});
+      input.collectives.push_back({std::make_shared<const CollectivePlan>(plan), 0, Time::zero(), {}, {}});
     input.durations.assign(kRanks, &durations);
     input.factors.assign(kRanks, 1.0);
     sim::StepSimulation step(fabric, settings(kRanks, 1), kRanks);
