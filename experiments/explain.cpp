@@ -10,7 +10,7 @@ namespace {
 
 void without_noise(Inputs& i) {
   i.run.simulation.noise = false;
-  i.run.simulation.sampled_steps = 1;
+  if (i.run.simulation.background == 0) i.run.simulation.sampled_steps = 1;  // other jobs are drawn per step
 }
 
 /// Whether a switch changes anything for this run.

@@ -118,7 +118,7 @@ struct SimWorld::Impl {
             settings.run.effects.small_batch),
         noise(settings.run.training.seed, world, spread(), jitter(), settings.run.simulation.slow_ranks),
         engine{limited_to(settings.library, settings.gpu.compute_capability,
-                          nodes_needed(gpu_of_rank, settings.cluster.node.gpus)),
+                          static_cast<int>(nodes_used(gpu_of_rank, settings.cluster.node.gpus).size())),
                gpu_of_rank, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
         simulation(fabric, engine, world),
         context_(estimate_context(planned, settings.library, std::min(world, settings.cluster.node.gpus), world,
@@ -249,7 +249,7 @@ struct SimWorld::Impl {
     input.fold = exact(input);
     const std::string few = input.fold ? std::to_string(input.fold->simulated.size()) + " of " + std::to_string(world) +
                                              " ranks are simulated"
-                                       : "no two ranks are alike, " + all;
+                                       : "no two ranks are alike, or finding out would cost too much; " + all;
     folding = instead + ": " + few;
     return simulation.run(input);
   }
@@ -322,7 +322,7 @@ void SimWorld::prepare(const RunPlan& plan) {
     const Bandwidth rate = inside && node.nvlink.present ? node.nvlink.per_link.value
                            : node.nic.count > 0          ? node.nic.rate.value
                                                          : node.pcie.x16.value;
-    const ProtocolSpec& p = i.settings.library.protocols.front();
+    const ProtocolSpec& p = i.engine.library.protocols.front();
     i.clock += size / rate + (inside ? p.tree_nvlink : p.tree_network) * std::ceil(std::log2(i.world));
   }
 }
@@ -452,8 +452,8 @@ CollectiveTime simulate_collective(const WorldSettings& settings, const Collecti
                                 settings.run.allreduce.gpudirect,
                                 {}};
   const int protocol = choose_protocol(plan, context, settings.run.allreduce.protocol);
-  const LibrarySpec library =
-      limited_to(settings.library, settings.gpu.compute_capability, nodes_needed(gpus, settings.cluster.node.gpus));
+  const LibrarySpec library = limited_to(settings.library, settings.gpu.compute_capability,
+                                         static_cast<int>(nodes_used(gpus, settings.cluster.node.gpus).size()));
   CollectiveTime t;
   t.protocol = settings.library.protocols[static_cast<std::size_t>(protocol)].name;
   t.time = bare_collective_time(fabric, {library, gpus, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},

@@ -13,7 +13,7 @@ namespace lockstep::sim {
 
 namespace {
 constexpr std::uint32_t kFlow = 0;
-constexpr std::uint32_t kEngine = 1;  // three kinds
+constexpr std::uint32_t kEngine = 1;  // two kinds
 constexpr std::uint32_t kFull = 4;    // a bucket's gradients are complete on a rank
 constexpr std::uint32_t kQueued = 5;  // the bucket is packed and may take its turn
 constexpr std::uint32_t kKnown = 6;   // a collective of known length is over
@@ -121,7 +121,6 @@ class CommunicationLanes {
         prefix_(prefix),
         compute_(compute),
         simulated_(simulated),
-        world_(world),
         buckets_(static_cast<int>(input.collectives.size())) {
     const auto cells = static_cast<std::size_t>(world) * static_cast<std::size_t>(buckets_);
     full.resize(cells);
@@ -258,7 +257,7 @@ class CommunicationLanes {
   const std::vector<const Prefix*>& prefix_;
   std::vector<ComputeLane>& compute_;
   const std::vector<int>& simulated_;
-  int world_, buckets_;
+  int buckets_;
   bool contended_ = false;
   std::vector<KernelLoad> load_;        // by rank: of its collectives under way
   std::vector<int> awaited_;            // by rank: place in full_order of the bucket that is filled next

@@ -49,7 +49,7 @@ std::uint64_t place_of(const Schedule& schedule, int member) {
     if (!is_ring(schedule)) d.add(static_cast<std::uint64_t>(ring->orders.place_of(0, member)));
   } else if (const auto* tree = std::get_if<TreeSchedule>(&schedule.variant())) {
     const auto neighbour = [&](int t, int m, int lane) {
-      const int l = t * TreeSchedule::kTreeLanes + lane;
+      const int l = t * tree->lanes_per_tree() + lane;
       return tree->steps(m, l) > 0 ? tree->step(m, l, 0).send_to : -1;
     };
     for (int t = 0; t < 2; ++t) {

@@ -32,7 +32,7 @@ struct Edge {
 bool uniform_ring(const Schedule& schedule) {
   const auto* ring = std::get_if<RingSchedule>(&schedule.variant());
   if (!ring || ring->op == CollectiveOp::Reduce || ring->op == CollectiveOp::Broadcast) return false;
-  return ring->buffer.length % (std::int64_t{ring->members} * ring->orders.channels()) == 0;
+  return ring->buffer.length % (std::int64_t{ring->members} * ring->orders.channels() * ring->loops) == 0;
 }
 
 /// Collects the edges and own doings of one rank after the other.

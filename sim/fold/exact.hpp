@@ -26,7 +26,7 @@ namespace lockstep::sim {
 /// filling raises all rates together and stops flows where a link is full; if it has treated the members of every class
 /// alike so far, then all links of a class have the same capacity left and the same flows open, so it stops them alike
 /// again: equal classes get equal rates, namely those of the problem with one link per class on which a flow counts as
-/// often as its class crosses it (Network::start). So messages end at equal times, they travel equally long, arrive at
+/// often as its class crosses it (Network::send). So messages end at equal times, they travel equally long, arrive at
 /// lanes and steps that are equal, and what a rank does next depends on nothing else. By induction over the events, the
 /// representatives' simulation is the whole one's, seen by them.
 ///

@@ -208,6 +208,27 @@ TEST(ExactFold, EqualNodesBehindOneSwitchAreOneNode) {
   EXPECT_GE(whole.messages, 8 * part.messages);
 }
 
+TEST(ExactFold, LoopsOfUnequalPiecesSplitTheRing) {
+  // 16 ranks, 4 elements of a piece at most. 12 per rank: three loops of 4 x 16, all alike. 10 per rank: three loops of 53 or 54 elements,
+  // whose segments differ by one: ranks that look alike in the first step are not.
+  for (const bool even : {true, false}) {
+    Case c = ring_over(4, 16);
+    CollectiveRequest r;
+    r.algorithm = AllreduceAlgorithm::Ring;
+    r.world_size = c.world;
+    r.node_gpus = 4;
+    r.elements = 16 * (even ? 12 : 10);
+    r.ring_chunk = 4;
+    c.plans = {std::make_shared<const CollectivePlan>(plan_collective(r))};
+    Fabric fabric(c.cluster, 4, Routing::Static, 1);
+    const auto fold = fold_of(c, fabric);
+    EXPECT_EQ(fold != nullptr, even);
+    if (fold) {
+      EXPECT_EQ(simulate(c, fabric, nullptr).ends, simulate(c, fabric, fold.get()).ends);
+    }
+  }
+}
+
 TEST(ExactFold, OneElementMoreSplitsEveryNode) {
   // 4 x 8 x 6 + 1 elements: column 3 owns 49, cut into seven times 6 and once 7. Who sends the longer piece when differs
   // from row to row, so no two ranks of that column are alike; the others have neighbours that differ.
