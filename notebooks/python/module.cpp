@@ -16,10 +16,10 @@
 #include "experiments/inputs/read_inputs.hpp"
 #include "experiments/output/report.hpp"
 #include "experiments/parallel.hpp"
+#include "experiments/prediction/predict.hpp"
 #include "experiments/sweep/plan.hpp"
 #include "experiments/sweep/results.hpp"
 #include "experiments/sweep/runner.hpp"
-#include "experiments/validation/model_error.hpp"
 
 namespace py = pybind11;
 
@@ -36,7 +36,6 @@ class Watched {
     return !stop_.load(std::memory_order_relaxed);
   }
   void stop() { stop_.store(true, std::memory_order_relaxed); }
-  bool stopped() const { return stop_.load(std::memory_order_relaxed); }
   double fraction() const { return fraction_.load(std::memory_order_relaxed); }
 
  private:
@@ -85,23 +84,9 @@ std::pair<std::string, std::string> simulate(const std::string& file, const Sets
                                              bool curve, bool interval, bool explain, bool trace,
                                              const py::object& progress) {
   return interruptibly(progress, [&](Watched& watched) {
-    SimulationReport report;
-    report.inputs = read_inputs(file, sets, {data});
-    report.run_file = file;
-    LoopHooks hooks;
-    hooks.observer = [&](std::int64_t, Time) { return watched.reached(0.05); };
-    report.prediction = predict_run(report.inputs, hooks);
-    const auto part = [&watched](double from, double to) {
-      return [&watched, from, to](double f, const std::string&) { return watched.reached(from + f * (to - from)); };
-    };
-    if (curve && !watched.stopped())
-      report.curve = predict_curve(report.inputs, report.inputs.run.output.curve, part(0.1, 0.3));
-    if (explain && !watched.stopped())
-      report.ladder = explain_step(report.inputs, report.prediction.step, part(0.3, 0.4));
-    if (interval && !watched.stopped())
-      report.interval = predict_interval(report.inputs, report.prediction.step, read_model_error({data}, report.inputs),
-                                         part(0.4, 1.0));
-    report.published = read_figures(data, report.inputs.run.output.published);
+    const SimulationReport report =
+        predict_report(read_inputs(file, sets, {data}), file, {data}, {curve, interval, explain},
+                       [&watched](double fraction, const std::string&) { return watched.reached(fraction); });
     return std::make_pair(to_json(report), trace ? to_trace(report.prediction.timeline) : std::string());
   });
 }

@@ -335,11 +335,11 @@ CollectiveEngine::Way CollectiveEngine::way_between(const PhaseState& p, const S
   way.member = to_member;
   way.links = route.links;
   std::size_t receiver = to.index();
-  if (fold_) {
-    const Fold::Path& path = fold_->path(from.rank, to.value);
+  if (c.fold) {
+    const Fold::Path& path = c.fold->path(from.rank, to.value);
     way.links = path.links;
     way.counts = path.counts;
-    receiver = static_cast<std::size_t>(fold_->representative[receiver]);
+    receiver = static_cast<std::size_t>(c.fold->representative[receiver]);
   }
   way.first_lane = p.seats[receiver].first_lane;
   const MessageCost cost = message_cost(settings_.library, protocol, *p.spec, route, settings_.gpudirect);

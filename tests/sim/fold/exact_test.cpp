@@ -248,14 +248,30 @@ TEST(ExactFold, LateRankSplitsThoseThatItTouches) {
 }
 
 TEST(ExactFold, SlowerCableSplitsTheNodesBehindIt) {
-  // Of 3 leaves of two nodes each, the last one has one: its uplinks carry half as much.
-  Case c = ring_over(5, 4 * 5 * 6);
-  c.cluster = cluster(5, true, true);
-  Fabric fabric(c.cluster, 5, Routing::Static, 1);
-  const auto fold = fold_of(c, fabric);
-  if (fold) {
-    EXPECT_NE(fold->representative[16], fold->representative[0]);
-    EXPECT_EQ(simulate(c, fabric, nullptr).ends, simulate(c, fabric, fold.get()).ends);
+  // Halving and doubling over 8 nodes, two below each leaf: node r works with r XOR 1, 2, 4, so all are alike; with a slow NIC in node 7 none is
+  // like it. Columns of 8 x 6 elements are halved evenly.
+  Case c = ring_over(8, 4 * 8 * 6);
+  c.cluster = cluster(8, true, true);
+  CollectiveRequest r;
+  r.algorithm = AllreduceAlgorithm::Hierarchical;
+  r.across = AllreduceAlgorithm::HalvingDoubling;
+  r.world_size = c.world;
+  r.node_gpus = 4;
+  r.elements = 4 * 8 * 6;
+  c.plans = {std::make_shared<const CollectivePlan>(plan_collective(r))};
+  Fabric even(c.cluster, 8, Routing::Static, 1);
+  const auto alike = fold_of(c, even);
+  ASSERT_TRUE(alike);
+  EXPECT_EQ(alike->representative[28], alike->representative[0]);
+  EXPECT_EQ(simulate(c, even, nullptr).ends, simulate(c, even, alike.get()).ends);
+
+  LinkChanges changes;
+  changes.slow.push_back({"node7.nic0", 0.5});
+  Fabric odd(c.cluster, 8, Routing::Static, 1, changes);
+  const auto split = fold_of(c, odd);
+  EXPECT_TRUE(!split || split->representative[28] != split->representative[0]);
+  if (split) {
+    EXPECT_EQ(simulate(c, odd, nullptr).ends, simulate(c, odd, split.get()).ends);
   }
 }
 

@@ -6,6 +6,7 @@
 #include "core/base/error.hpp"
 #include "experiments/compose.hpp"
 #include "experiments/config_io/config_io.hpp"
+#include "experiments/inputs/read_inputs.hpp"
 
 namespace lockstep {
 namespace {
@@ -14,12 +15,7 @@ const std::string kSource = LOCKSTEP_SOURCE_DIR;
 const DataPaths kPaths{kSource + "/data"};
 
 Inputs load(const std::string& experiment, const std::vector<std::string>& set) {
-  Inputs in;
-  in.run = read_run(kSource + "/experiments/" + experiment + "/run.toml", set);
-  in.cluster = read_cluster(in.run.cluster.file, kPaths);
-  in.library = read_library(in.run.allreduce.library, kPaths);
-  in.gpu = read_gpu(in.cluster.node.gpu, kPaths);
-  return in;
+  return read_inputs(kSource + "/experiments/" + experiment + "/run.toml", set, kPaths);
 }
 
 StepPrediction step(Inputs inputs, const std::string& fold) {
