@@ -142,12 +142,30 @@ std::string json_line(const std::vector<std::string>& columns, const SweepRow& r
   return j.dump() + "\n";
 }
 
-std::vector<SweepRow> finished_rows(const fs::path& path, const SweepPlan& plan, bool efficiency) {
+std::string whole_lines(const fs::path& path, const std::string& what) {
   std::ifstream in(path, std::ios::binary);
   if (!in)
-    throw ConfigError(path.string(), "", "no such file, so there is no sweep to go on with; leave --resume away");
+    throw ConfigError(path.string(), "",
+                      "no such file, so there is no " + what + " to go on with; leave --resume away");
   std::string text(std::istreambuf_iterator<char>(in), {});
   text.erase(text.rfind('\n') + 1);  // npos + 1 = 0: not even the header is whole
+  return text;
+}
+
+void refuse_rows(std::vector<Fault> faults, const fs::path& path, const std::string& rows,
+                 const std::string& expected) {
+  if (faults.empty()) return;
+  constexpr std::size_t kShown = 5;
+  const std::size_t all = faults.size();
+  faults.resize(std::min(all, kShown));
+  const std::string more = all > kShown ? fmt::format("{} more {} differ; ", all - kShown, rows) : "";
+  faults.push_back(
+      {path.string(), "", more + "expected " + expected + "; start anew with --force, or in another --output"});
+  throw ConfigError(std::move(faults));
+}
+
+std::vector<SweepRow> finished_rows(const fs::path& path, const SweepPlan& plan, bool efficiency) {
+  const std::string text = whole_lines(path, "sweep");
   const auto columns = sweep_columns(plan.axes, efficiency);
   if (text.empty()) return {};
   std::vector<SweepRow> kept;
@@ -175,14 +193,7 @@ std::vector<SweepRow> finished_rows(const fs::path& path, const SweepPlan& plan,
       kept.push_back(std::move(row));
     }
   }
-  if (!faults.empty()) {
-    const std::size_t shown = 5, all = faults.size();
-    faults.resize(std::min(all, shown));
-    const std::string more = all > shown ? fmt::format("{} more points differ; ", all - shown) : "";
-    faults.push_back(
-        {path.string(), "", more + "expected the same sweep; start it anew with --force, or in another --output"});
-    throw ConfigError(std::move(faults));
-  }
+  refuse_rows(std::move(faults), path, "points", "the same sweep");
   return kept;
 }
 

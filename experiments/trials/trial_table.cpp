@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -152,11 +150,7 @@ SweepRow trial_row(const TrialsSpec& spec, const Trial& trial, const RunSpec& ru
 
 std::vector<FinishedTrial> finished_trials(const fs::path& path, const TrialsRequest& request, const TrialsSpec& spec,
                                            Fingerprints& prints) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in)
-    throw ConfigError(path.string(), "", "no such file, so there are no trials to go on with; leave --resume away");
-  std::string text(std::istreambuf_iterator<char>(in), {});
-  text.erase(text.rfind('\n') + 1);  // npos + 1 = 0: not even the header is whole
+  const std::string text = whole_lines(path, "trial");
   if (text.empty()) return {};
   const CsvTable table = CsvTable::parse(text, path.string());
   parse_rows(trial_columns(), text, path.string());  // for its fault about other columns
@@ -175,15 +169,7 @@ std::vector<FinishedTrial> finished_trials(const fs::path& path, const TrialsReq
     else
       faults.push_back({row.where(), "", why});
   }
-  if (!faults.empty()) {
-    constexpr std::size_t kShown = 5;
-    const std::size_t all = faults.size();
-    faults.resize(std::min(all, kShown));
-    const std::string more = all > kShown ? fmt::format("{} more rows differ; ", all - kShown) : "";
-    faults.push_back(
-        {path.string(), "", more + "expected the same trials; start anew with --force, or in another --output"});
-    throw ConfigError(std::move(faults));
-  }
+  refuse_rows(std::move(faults), path, "rows", "the same trials");
   return finished;
 }
 
