@@ -19,6 +19,9 @@ struct ModelSpec {
   int classes = 0;     ///< 0 takes the model's own (1000; 10 for the CIFAR nets)
 };
 
+/// Weights of fully connected layers before the first step; real/tensors/initialise.hpp states them.
+enum class LinearInit { Goyal, FanIn };
+
 struct TrainingSpec {
   double epochs = 90;
   std::int64_t global_batch = 256;  ///< images per optimizer step over all ranks
@@ -34,6 +37,7 @@ struct TrainingSpec {
   double augmentation_off_from = 0;          ///< epoch from which augmentation is off (Fujitsu: 85); 0 = never
   std::string initialization = "same_seed";  ///< same_seed (no broadcast) or broadcast
   bool zero_gamma = false;                   ///< gamma of each block's last batch norm starts at 0 (Goyal et al., 5.1)
+  LinearInit linear_init = LinearInit::Goyal;
   /// Images whose batch-norm statistics are taken together: a micro-step. 0 = those that a rank has in a micro-step, with
   /// `accumulation` of them; else `accumulation` follows: global batch / (ranks x group).
   std::int64_t norm_group = 0;

@@ -29,6 +29,7 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("checkpoint_keep", run.training.checkpoint_keep);
   visit("initialization", run.training.initialization);
   visit("zero_gamma", run.training.zero_gamma);
+  visit("linear_init", run.training.linear_init);
   visit("norm_group", run.training.norm_group);
   visit("norm_statistics", run.training.norm_statistics);
 

@@ -14,6 +14,10 @@ constexpr Word<Precision> kPrecisions[] = {
     {Precision::Fp16, "fp16", "half precision activations and gradients, fp32 master weights"},
     {Precision::Bf16, "bf16", "bfloat16 activations and gradients, fp32 master weights"}};
 
+constexpr Word<LinearInit> kLinear[] = {
+    {LinearInit::Goyal, "goyal", "normal with deviation 0.01, for layers of about 2,000 inputs"},
+    {LinearInit::FanIn, "fan_in", "uniform within 1 / sqrt(inputs), PyTorch's default"}};
+
 constexpr Word<OptimizerKind> kOptimizers[] = {
     {OptimizerKind::Sgd, "sgd", "SGD with momentum"},
     {OptimizerKind::Nesterov, "nesterov", "SGD with Nesterov momentum"},
@@ -86,6 +90,7 @@ Choice choice(std::string key) {
 }  // namespace
 
 std::span<const Word<Precision>> words(Precision) { return kPrecisions; }
+std::span<const Word<LinearInit>> words(LinearInit) { return kLinear; }
 std::span<const Word<OptimizerKind>> words(OptimizerKind) { return kOptimizers; }
 std::span<const Word<LarsVariant>> words(LarsVariant) { return kLars; }
 std::span<const Word<NormKernels>> words(NormKernels) { return kNorms; }
@@ -109,6 +114,7 @@ std::vector<Choice> choices() {
   out.push_back({"training.device", {{"cpu", "this machine's processors"}, {"cuda", "an NVIDIA GPU"}}});
   out.push_back({"training.initialization",
                  {{"same_seed", "every rank draws the same weights"}, {"broadcast", "rank 0 sends its weights"}}});
+  out.push_back(choice<LinearInit>("training.linear_init"));
   out.push_back({"training.norm_statistics",
                  {{"rank0", "moving averages of rank 0"},
                   {"mean", "averaged over ranks"},

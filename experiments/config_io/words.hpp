@@ -24,6 +24,7 @@ struct Word {
 
 /// The table of a type; the argument only selects it. Every enumerator stands in it once.
 std::span<const Word<Precision>> words(Precision);
+std::span<const Word<LinearInit>> words(LinearInit);
 std::span<const Word<OptimizerKind>> words(OptimizerKind);
 std::span<const Word<LarsVariant>> words(LarsVariant);
 std::span<const Word<NormKernels>> words(NormKernels);

@@ -218,7 +218,7 @@ void RealWorld::prepare(const RunPlan& plan) {
   Impl& i = *impl_;
   i.graph = plan.graph;
   TensorSet weights(*i.graph);
-  initialise(*i.graph, plan.seed, i.run.training.zero_gamma, weights);
+  initialise(*i.graph, plan.seed, i.run.training, weights);
   if (i.run.training.initialization == "broadcast") i.transport.broadcast(std::as_writable_bytes(weights.all()), 0);
   ModelState initial{{weights.all().begin(), weights.all().end()}, {}, NormStatistics(*i.graph).values(), {}};
   initial.velocity.resize(initial.weights.size(), 0.0f);

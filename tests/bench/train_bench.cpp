@@ -21,7 +21,7 @@ struct Bench {
         gradients(*graph),
         velocity(*graph),
         statistics(*graph) {
-    initialise(*graph, 1, false, weights);
+    initialise(*graph, 1, {}, weights);
     NetworkOptions options;
     options.threads = threads;
     options.precision = precision;

@@ -201,8 +201,10 @@ TEST(Dropout, PassesEverythingInEvaluation) {
 TEST(Initialise, HasThePublishedDeviations) {
   const ModelGraph g = build_model("resnet20");
   TensorSet weights(g), again(g);
-  initialise(g, 3, true, weights);
-  initialise(g, 3, true, again);
+  TrainingSpec training;
+  training.zero_gamma = true;
+  initialise(g, 3, training, weights);
+  initialise(g, 3, training, again);
   EXPECT_TRUE(std::equal(weights.all().begin(), weights.all().end(), again.all().begin()));
   for (const ParamTensor& t : g.tensors) {
     const Layer& l = g.layer(t.layer);
@@ -217,6 +219,31 @@ TEST(Initialise, HasThePublishedDeviations) {
     // K outputs, R x S: 2 / (K R S); linear 0.01^2. The mean of n squares of normals varies by sqrt(2 / n): five times that.
     const double want = l.kind == LayerKind::Conv ? 2.0 / (l.out.c * l.r * l.s) : 1e-4;
     EXPECT_NEAR(squares / want, 1, 5 * std::sqrt(2.0 / static_cast<double>(values.size()))) << t.name;
+  }
+}
+
+TEST(Initialise, FanInIsUniformWithinTheRootOfTheInputs) {
+  const ModelGraph g = build_model("resnet20");  // 64 inputs, 10 classes: within 1 / 8, variance 1 / (3 64)
+  TensorSet goyal(g), fan_in(g);
+  TrainingSpec training;
+  initialise(g, 3, training, goyal);
+  training.linear_init = LinearInit::FanIn;
+  initialise(g, 3, training, fan_in);
+  for (const ParamTensor& t : g.tensors) {
+    const auto values = fan_in[t.id];
+    if (t.role != TensorRole::Weight || g.layer(t.layer).kind != LayerKind::Linear) {
+      EXPECT_TRUE(std::equal(values.begin(), values.end(), goyal[t.id].begin())) << t.name;
+      continue;
+    }
+    double squares = 0, largest = 0;
+    for (const float v : values) {
+      squares += static_cast<double>(v) * v;
+      largest = std::max(largest, std::abs(static_cast<double>(v)));
+    }
+    EXPECT_LE(largest, 1 / 8.0);
+    // The square of a uniform value in [-a, a] has mean a^2 / 3 and variance 4 a^4 / 45: five deviations of the mean of n.
+    const double n = static_cast<double>(values.size());
+    EXPECT_NEAR(squares / n * 192, 1, 5 * std::sqrt(0.8 / n));
   }
 }
 

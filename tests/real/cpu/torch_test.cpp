@@ -120,7 +120,7 @@ TEST_P(AgainstPyTorchSlow, LossGradientsAndMovingAverages) {
   fs::create_directories(directory);
 
   TensorSet weights(*graph), gradients(*graph);
-  initialise(*graph, 5, false, weights);
+  initialise(*graph, 5, {}, weights);
   Rng rng(6, "network test");
   for (const ParamTensor& t : graph->tensors) {
     // Biases and norms off their special values, so that an error in them shows.
