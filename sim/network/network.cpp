@@ -58,8 +58,14 @@ void Network::tell_end(std::int32_t slot) {
   tell(flows_[at(slot)].leaves, slot, kEnded);
 }
 
+/// True if a flow crosses the link `before` ours. What counts several times does not: its counts differ from link to link.
+bool Network::comes_through(const LinkState& link, const Flow& flow, std::int32_t place) const {
+  return place > 0 && !flow.counts && flow.links[place - 1] == link.before;
+}
+
 void Network::refresh_tight(LinkState& link) const {
-  if (link.flows <= 1 || std::isinf(link.capacity)) {  // a static cap never exceeds the capacity
+  // A static cap never exceeds the capacity. A link that is shaded has no flow that another link does not have.
+  if (link.flows <= 1 || link.through == link.flows || std::isinf(link.capacity)) {
     link.tight = false;
     return;
   }
@@ -200,9 +206,15 @@ bool Network::enter_lists(std::int32_t slot) {
     const std::int32_t m = flow.first_member + i;
     const std::int32_t stands_for = flow.counts ? flow.counts[i] : 1;
     members_[at(m)] = {slot, link.head, kNone, stands_for};
-    if (link.head != kNone) members_[at(link.head)].previous = m;
+    if (link.head != kNone) {
+      members_[at(link.head)].previous = m;
+    } else {
+      const std::int32_t before = i > 0 ? flow.links[i - 1] : kNone;
+      link.before = before != kNone && states_[at(before)].capacity <= link.capacity ? before : kNone;
+    }
     link.head = m;
     link.flows += stands_for;
+    link.through += comes_through(link, flow, i);
     for (std::int32_t k = 0; k < stands_for; ++k) link.demand += flow.static_cap;
     refresh_tight(link);
     if (link.tight) {
@@ -295,6 +307,7 @@ void Network::leave_lists(std::int32_t slot) {
     }
     const bool coupled = link.tight;
     link.flows -= member.count;
+    link.through -= comes_through(link, flow, i);
     if (link.flows == 0) {
       link.demand = 0;
       link.tight = false;
@@ -333,21 +346,25 @@ void Network::include_all(std::int32_t link) {
 
 void Network::enter(std::int32_t index, bool whole) {
   const Flow& flow = flows_[at(region_[at(index)])];
-  for (std::int32_t k = 0; k < flow.link_count; ++k) {
-    const std::int32_t l = flow.links[k];
-    LinkState& link = states_[at(l)];
-    if (link.dirty || (whole && link.tight)) include_all(l);
-    link.dirty = false;
+  const std::int32_t* const links = flow.links;
+  const std::int32_t* const counts = flow.counts;
+  small_ = small_ && index < SmallMaxMin::kFlows && !counts;
+  const std::uint64_t bit = small_ ? std::uint64_t{1} << index : 0;
+  for (std::int32_t k = 0, count = flow.link_count; k < count; ++k) {
+    LinkState& link = states_[at(links[k])];
+    if (link.dirty || (whole && link.tight)) {
+      include_all(links[k]);
+      link.dirty = false;
+    }
     if (!link.tight) continue;
     if (link.seen != stamp_) {
       link.seen = stamp_;
       link.inside = 0;
-      link.set = 0;
-      border_.push_back(l);
+      link.who = 0;
+      border_.push_back(links[k]);
     }
-    const std::int32_t count = members_[at(flow.first_member + k)].count;
-    link.inside += count;
-    link.set = set_crossed_by(link.set, index, count);
+    link.inside += counts ? counts[k] : 1;
+    link.who |= bit;
   }
 }
 
@@ -376,7 +393,7 @@ void Network::solve_around(std::int32_t dirty_link) {
   }
   region_.clear();
   border_.clear();
-  sets_.assign(1, {});
+  small_ = true;
   include_all(dirty_link);
   std::size_t entered = 0;
   for (int round = 0;; ++round) {
@@ -390,14 +407,60 @@ void Network::solve_around(std::int32_t dirty_link) {
   }
   for (std::int32_t slot : region_) {
     const Flow& flow = flows_[at(slot)];
-    const double rate = border_.empty() ? flow.static_cap : solver_.rate(flow.local);
+    const double rate = border_.empty() ? flow.static_cap : solved_rate(flow);
     if (std::abs(rate - flow.rate) > kSame * flow.rate || (flow.event == Time::never() && rate > 0))
       set_rate(slot, rate);
   }
 }
 
 void Network::solve_region() {
+  closed_ = true;
   if (border_.empty()) return;
+  if (small_) {
+    solve_small_region();
+  } else {
+    solve_large_region();
+  }
+  ++solves_;
+  solved_flows_ += region_.size();
+}
+
+/// What the flows outside the region have of a link.
+double Network::held_outside(const LinkState& link) const {
+  double held = 0;
+  for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
+    if (const Flow& flow = flows_[at(members_[at(m)].flow)]; flow.seen != stamp_)
+      held += flow.rate * members_[at(m)].count;
+  }
+  return held;
+}
+
+void Network::solve_small_region() {
+  small_solver_.clear();
+  for (std::int32_t slot : region_) flows_[at(slot)].local = small_solver_.add_flow(flows_[at(slot)].static_cap);
+  for (std::int32_t l : border_) {
+    LinkState& link = states_[at(l)];
+    if (link.inside == link.flows) {
+      small_solver_.add_link(link.capacity, link.who);
+    } else {
+      closed_ = false;
+      link.local = small_solver_.add_row(std::max(0.0, link.capacity - held_outside(link)), link.who);
+    }
+  }
+  small_solver_.solve();
+}
+
+void Network::solve_large_region() {
+  sets_.assign(1, {});
+  for (std::int32_t l : border_) states_[at(l)].set = 0;
+  for (std::size_t i = 0; i < region_.size(); ++i) {
+    const Flow& flow = flows_[at(region_[i])];
+    for (std::int32_t k = 0; k < flow.link_count; ++k) {
+      LinkState& link = states_[at(flow.links[k])];
+      if (link.tight)
+        link.set = set_crossed_by(link.set, static_cast<std::int32_t>(i), flow.counts ? flow.counts[k] : 1);
+    }
+  }
   solver_.clear();
   for (std::int32_t slot : region_) flows_[at(slot)].local = solver_.add_flow(flows_[at(slot)].static_cap);
   for (std::int32_t l : border_) sets_[at(states_[at(l)].set)].row = kNone;
@@ -411,22 +474,17 @@ void Network::solve_region() {
       }
       row = solver_.add_link(link.capacity);
     } else {
-      double held = 0;
-      for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
-        if (const Flow& flow = flows_[at(members_[at(m)].flow)]; flow.seen != stamp_)
-          held += flow.rate * members_[at(m)].count;
-      }
-      link.local = solver_.add_link(std::max(0.0, link.capacity - held));
+      closed_ = false;
+      link.local = solver_.add_link(std::max(0.0, link.capacity - held_outside(link)));
     }
     for (std::int32_t s = link.set; s != 0; s = sets_[at(s)].without)
       solver_.cross(sets_[at(s)].flow, sets_[at(s)].count);
   }
   solver_.solve();
-  ++solves_;
-  solved_flows_ += region_.size();
 }
 
 bool Network::grow_region() {
+  if (closed_) return false;
   const std::size_t before = region_.size();
   for (std::int32_t l : border_) {
     const LinkState& link = states_[at(l)];
@@ -435,7 +493,7 @@ bool Network::grow_region() {
     for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
       const Flow& flow = flows_[at(members_[at(m)].flow)];
       const bool inside = flow.seen == stamp_;
-      const double rate = inside && flow.local != kNone ? solver_.rate(flow.local) : flow.rate;
+      const double rate = inside && flow.local != kNone ? solved_rate(flow) : flow.rate;
       const std::int32_t count = members_[at(m)].count;
       old_load += flow.rate * count;
       old_fastest = std::max(old_fastest, flow.rate);
@@ -446,7 +504,7 @@ bool Network::grow_region() {
     // forgotten.
     const bool was_full = old_load >= link.capacity * (1 - kWas);
     const bool is_full = load >= link.capacity * (1 - kSame);
-    const double share = solver_.share(link.local);
+    const double share = small_ ? small_solver_.share(link.local) : solver_.share(link.local);
     for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
       const std::int32_t slot = members_[at(m)].flow;
       const Flow& flow = flows_[at(slot)];

@@ -10,6 +10,10 @@
 //   at most its capacity. A slack link can bind in no allocation, so it couples nobody. A flow with slack links only
 //   runs at its static cap: nothing is solved.
 //
+// Many links are narrow but never decide: whatever crosses them has come through a link that is no wider just before (the NIC behind
+// its PCIe lanes, the port below the only cable that leads to it). Such a link is shaded. Its flows are flows of that link too, which
+// would bind first; so it couples nobody either.
+//
 // An allocation is max-min fair exactly if every flow is at its cap or has a bottleneck: a full link on which no flow
 // is faster (Bertsekas & Gallager, proposition 6.2 [from memory]). So a change is first solved among the flows of the
 // links that it touched, all others held; then those are added that lost their bottleneck, or are faster than what they
@@ -32,6 +36,7 @@
 #include "core/base/units.hpp"
 #include "sim/network/event_queue.hpp"
 #include "sim/network/max_min.hpp"
+#include "sim/network/small_max_min.hpp"
 
 namespace lockstep::sim {
 
@@ -147,9 +152,13 @@ class Network {
     std::int32_t head = kNone;
     std::uint32_t seen = 0;   ///< equal to `stamp_`: in the border
     std::int32_t inside = 0;  ///< of its flows, those in the region, by count
+    std::uint64_t who = 0;    ///< the same as bits, by place in the region, of the first 64
     std::int32_t set = 0;     ///< in sets_: links with the same flows of the region
     std::int32_t local = 0;   ///< its row in the problem being solved, if some of its flows are outside
-    bool tight = false;       ///< not slack
+    std::int32_t before =
+        kNone;  ///< a link no wider than this one that its first flow crosses just before it; kNone: none
+    std::int32_t through = 0;  ///< of its flows, those that do so too
+    bool tight = false;        ///< neither slack nor shaded
     bool dirty = false;
   };
   /// Links of the border that are crossed by the same flows of the region: the narrowest stands for all of them.
@@ -176,6 +185,7 @@ class Network {
   std::int32_t set_crossed_by(std::int32_t set, std::int32_t flow, std::int32_t count);
   void tell_end(std::int32_t slot);
   void refresh_tight(LinkState& link) const;
+  bool comes_through(const LinkState& link, const Flow& flow, std::int32_t place) const;
   void mark_dirty(std::int32_t link);
   void schedule_settle();
   void solve_around(std::int32_t link);
@@ -183,6 +193,12 @@ class Network {
   void include_all(std::int32_t link);
   void enter(std::int32_t index, bool whole);
   void solve_region();
+  void solve_small_region();
+  void solve_large_region();
+  double held_outside(const LinkState& link) const;
+  double solved_rate(const Flow& flow) const {
+    return small_ ? small_solver_.rate(flow.local) : solver_.rate(flow.local);
+  }
   bool grow_region();
   void set_rate(std::int32_t flow, double rate);
 
@@ -196,8 +212,12 @@ class Network {
   std::vector<std::int32_t> dirty_;   ///< links whose flows must be solved
   std::vector<std::int32_t> region_;  ///< flows being solved
   std::vector<std::int32_t> border_;  ///< tight links that they cross
-  std::vector<LinkSet> sets_;         ///< of `border_`; the first is of links that no flow of the region crosses
+  std::vector<LinkSet>
+      sets_;  ///< of `border_` of a large region; the first is of links that no flow of the region crosses
   std::vector<std::int32_t> shared_;  ///< messages that were alone until just now
+  bool small_ = true;                 ///< the region fits small_solver_
+  bool closed_ = true;                ///< its border is crossed by no other flows
+  SmallMaxMin small_solver_;
   MaxMin solver_;
   std::size_t active_ = 0;
   std::size_t sharing_ = 0;  ///< flows in lists

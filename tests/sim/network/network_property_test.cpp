@@ -35,7 +35,8 @@ Case random_case() {
   const int links = *inRange(1, 9);
   const bool close = *inRange(0, 2) == 0;  // nearly equal links: the order of bottlenecks must be exact
   for (int l = 0; l < links; ++l) c.capacities.push_back(close ? 2e9 + 1e7 * *inRange(0, 8) : 1e9 * *inRange(1, 6));
-  const int flows = *inRange(1, 40);
+  // Small regions and large ones (Network::solve_region).
+  const int flows = *inRange(0, 16) == 0 ? *inRange(65, 80) : *inRange(1, 40);
   for (int f = 0; f < flows; ++f) {
     RandomFlow flow;
     flow.start_ps = 250'000LL * *inRange(0, 12) + (*inRange(0, 3) == 0 ? *inRange(0, 100'000) : 0);

@@ -147,6 +147,29 @@ TEST(Network, SlackLinksAreNeverSolved) {
   EXPECT_EQ(scene.network->solves(), 0U);
 }
 
+// Flows 0 and 1 cross links 0 and 1, both of 10 kB per us: all of link 1 comes through link 0, which alone is solved. Flow 2 comes to link
+// 1 another way at 1 us: three flows share it then, 10/3 each. Flows 0 and 1 have 5 kB left: 1.5 us. Flow 2 has had 5 kB by then and gets
+// all of link 1 for the rest: 0.5 us.
+TEST(Network, ALinkBindsOnceAFlowComesToItAnotherWay) {
+  Scene scene({10, 10, 10});
+  EXPECT_EQ(scene.run({{0, {0, 1}, 10'000}, {0, {0, 1}, 10'000}, {1'000'000, {2, 1}, 10'000}}),
+            (Ends{2'500'000, 2'500'000, 3'000'000}));
+}
+
+// The same, but the flow that comes another way is there first and leaves first: 2.5 kB at 10/3 take 0.75 us, then link 1 is crossed by the
+// two flows of link 0 only, which share it as before: 7.5 kB at 5 kB per us.
+TEST(Network, ALinkIsSharedAlikeWhenTheFlowOfAnotherWayHasLeft) {
+  Scene scene({10, 10, 10});
+  EXPECT_EQ(scene.run({{0, {2, 1}, 2'500}, {0, {0, 1}, 10'000}, {0, {0, 1}, 10'000}}),
+            (Ends{750'000, 2'250'000, 2'250'000}));
+}
+
+// A wider link before a narrow one shades nothing: link 1 (10) is shared by two.
+TEST(Network, AWiderLinkDoesNotStandForANarrowOne) {
+  Scene scene({20, 10});
+  EXPECT_EQ(scene.run({{0, {0, 1}, 10'000}, {0, {0, 1}, 10'000}}), (Ends{2'000'000, 2'000'000}));
+}
+
 // Two pairs on two links, one wide link (100) common to all: a change in one pair leaves the other pair's events alone.
 TEST(Network, ChangeStaysWithinItsComponent) {
   Scene scene({10, 10, 100});
