@@ -330,7 +330,7 @@ void SimWorld::prepare(const RunPlan& plan) {
 StepResult SimWorld::run(const StepProgram& program, std::span<const StepArgs> steps, const StepObserver& observer) {
   auto& i = *impl_;
   LOCKSTEP_EXPECTS(program.world_size == i.world);
-  const std::uint64_t key = program.digest();
+  const std::uint64_t key = program.digest;
   const bool noisy =
       ((!i.noise.silent() && i.noise.varies_by_step()) || i.settings.run.simulation.background > 0) && !i.approximate();
   StepResult result;
