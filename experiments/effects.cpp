@@ -18,6 +18,7 @@ void no_protocol(Inputs& i) {
     p = bare;
   }
   i.library.nvlink_share.value = 1;
+  i.library.limits = false;
 }
 
 void no_reduction(Inputs& i) { i.library.reduce.value = Bandwidth::bytes_per_second(0); }

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "experiments/parallel.hpp"
-
 namespace lockstep {
 
 namespace {
@@ -76,10 +74,29 @@ void slow_compute(Inputs& in, double factor) {
   for (int r = 0; r < in.run.cluster.gpus; ++r) in.run.simulation.slow_ranks.push_back({r, factor});
 }
 
-/// The time of every collective times `factor`: rates divided by it, latencies and costs multiplied.
+/// What the library believes of a machine that is `factor` times as slow: it chooses there as it does here.
+void slow_beliefs(TuningSpec& t, double factor) {
+  const auto rate = [&](Bandwidth& b) { b = b / factor; };
+  const auto rates = [&](RateByNodes& r) {
+    for (Bandwidth* b : {&r.one, &r.two, &r.more}) rate(*b);
+  };
+  for (Time* time : {&t.inside_floor, &t.ring_step, &t.tree_inside, &t.tree_across}) *time = *time * factor;
+  rates(t.tree_bus);
+  rate(t.ll128_bus);
+  rate(t.channel);
+  for (ArchitectureTuning& a : t.architectures) {
+    rate(a.nvlink);
+    rate(a.bus);
+    for (RateByNodes* r : {&a.ll, &a.ll128_ring, &a.ll128_tree, &a.tree}) rates(*r);
+  }
+}
+
+/// The time of every collective times `factor`: rates divided by it, latencies and costs multiplied. The limits of a library are among its
+/// beliefs; those that serve the choice alone go with them, lest an error of the model make the library choose otherwise.
 void slow_collectives(Inputs& in, double factor) {
   const auto rate = [&](Bandwidth& b) { b = b / factor; };
   const auto time = [&](Time& t) { t = t * factor; };
+  slow_beliefs(in.library.tuning, factor);
   NodeSpec& node = in.cluster.node;
   for (Bandwidth* b : {&node.nvlink.per_link.value, &node.pcie.x16.value, &node.pcie.host_link.value,
                        &node.nic.rate.value, &in.library.reduce.value, &in.library.staging.value})
@@ -206,14 +223,14 @@ std::vector<Uncertain> model_errors(const Inputs& in, const ModelError& error) {
 }
 
 Spread spread_of(const std::vector<Uncertain>& list, const ErrorBand& extra, bool noise_on, const Quantity& quantity,
-                 const Progress& progress) {
+                 const Progress& progress, std::size_t threads) {
   const auto unchanged = [](Inputs&) {};
   const double still = quantity(unchanged, false);
   const bool any_noise = noise_on && std::any_of(list.begin(), list.end(), [](const auto& u) { return u.noise; });
   const double noisy = any_noise ? quantity(unchanged, true) : still;
   std::vector<double> shifts(2 * list.size(), 0);
   for_each_in_parallel(
-      shifts.size(), usable_threads(),
+      shifts.size(), threads,
       [&](std::size_t i) {
         const Uncertain& u = list[i / 2];
         if (u.noise && !noise_on) return;
@@ -245,10 +262,11 @@ Spread spread_of(const std::vector<Uncertain>& list, const ErrorBand& extra, boo
 }
 
 Interval predict_interval(const Inputs& inputs, const StepPrediction& centre, const ModelError& error,
-                          const Progress& progress) {
+                          const Progress& progress, std::size_t threads) {
   std::vector<Uncertain> list = banded_parameters(inputs);
   for (Uncertain& u : model_errors(inputs, error)) list.push_back(std::move(u));
-  const Spread spread = spread_of(list, error.run_to_run, inputs.run.simulation.noise, step_quantity(inputs), progress);
+  const Spread spread =
+      spread_of(list, error.run_to_run, inputs.run.simulation.noise, step_quantity(inputs), progress, threads);
   Interval interval;
   interval.low = centre.step * std::max(0.0, 1 + spread.low);
   interval.high = centre.step * (1 + spread.high);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "experiments/compose.hpp"
+#include "experiments/parallel.hpp"
 
 namespace lockstep {
 
@@ -62,12 +63,12 @@ struct Spread {
   std::vector<Effect90> effects;  ///< largest first
 };
 
-/// The quantity with each of `list` at both ends of its band, one at a time, on all cores. Each side of the interval is
+/// The quantity with each of `list` at both ends of its band, one at a time, on up to `threads` threads. Each side of the interval is
 /// the root of the sum of squares of the shifts to that side and of `extra`: exact for a quantity that is linear in
 /// independent normal parameters, whatever their number. Preferred to drawing all of them at random, which needs
 /// hundreds of steps for the same accuracy of the ends and tells less; a test compares the two. Cost: 2 evaluations each.
 Spread spread_of(const std::vector<Uncertain>& list, const ErrorBand& extra, bool noise_on, const Quantity& quantity,
-                 const Progress& progress);
+                 const Progress& progress, std::size_t threads = usable_threads());
 
 /// What the steady step would be if one parameter were at the end of its band.
 struct Sensitivity {
@@ -81,6 +82,6 @@ struct Interval {
 /// The interval of a steady step: `error` is that of the model for this run. Cost: 2 steps per parameter, noise-free ones
 /// except for the parameters of the noise, with the run's fold.
 Interval predict_interval(const Inputs& inputs, const StepPrediction& centre, const ModelError& error,
-                          const Progress& progress);
+                          const Progress& progress, std::size_t threads = usable_threads());
 
 }  // namespace lockstep

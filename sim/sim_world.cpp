@@ -330,7 +330,7 @@ void SimWorld::prepare(const RunPlan& plan) {
 StepResult SimWorld::run(const StepProgram& program, std::span<const StepArgs> steps, const StepObserver& observer) {
   auto& i = *impl_;
   LOCKSTEP_EXPECTS(program.world_size == i.world);
-  const std::uint64_t key = program.digest();
+  const std::uint64_t key = program.digest;
   const bool noisy =
       ((!i.noise.silent() && i.noise.varies_by_step()) || i.settings.run.simulation.background > 0) && !i.approximate();
   StepResult result;
@@ -448,15 +448,16 @@ CollectiveTime simulate_collective(const WorldSettings& settings, const Collecti
   // A plan for one protocol keeps it, so that the job's view is not needed.
   const EstimateContext context{settings.cluster,
                                 settings.library,
+                                limited_to(settings.library, settings.gpu.compute_capability,
+                                           static_cast<int>(nodes_used(gpus, settings.cluster.node.gpus).size())),
                                 std::min(plan.grid.size(), settings.cluster.node.gpus),
                                 settings.run.allreduce.gpudirect,
                                 {}};
   const int protocol = choose_protocol(plan, context, settings.run.allreduce.protocol);
-  const LibrarySpec library = limited_to(settings.library, settings.gpu.compute_capability,
-                                         static_cast<int>(nodes_used(gpus, settings.cluster.node.gpus).size()));
   CollectiveTime t;
   t.protocol = settings.library.protocols[static_cast<std::size_t>(protocol)].name;
-  t.time = bare_collective_time(fabric, {library, gpus, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
+  t.time = bare_collective_time(fabric,
+                                {context.limited, gpus, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
                                 plan, protocol, stagger, nullptr, &t.messages) +
            settings.library.launch.value;
   return t;

@@ -20,40 +20,63 @@ std::string StepProgram::name(const Op& op) const {
   return "?";
 }
 
-std::uint64_t StepProgram::digest() const {
-  Digest d;
-  d.add(graph->name);
-  d.add(static_cast<std::uint64_t>(world_size));
-  d.add(static_cast<std::uint64_t>(accumulation));
-  if (norm_group > 0) d.add(static_cast<std::uint64_t>(norm_group));
-  for (const Layer& l : graph->layers) {
+namespace {
+
+template <class... Numbers>
+void add(Digest& d, Numbers... numbers) {
+  (d.add(static_cast<std::uint64_t>(numbers)), ...);
+}
+
+template <class Id>
+void add_ids(Digest& d, const std::vector<Id>& ids) {
+  add(d, ids.size());
+  for (const Id id : ids) add(d, id.value);
+}
+
+void add_graph(Digest& d, const ModelGraph& graph) {
+  d.add(graph.name);
+  add(d, graph.classes, graph.layers.size(), graph.tensors.size());
+  for (const Layer& l : graph.layers) {
     d.add(l.name);
-    for (const std::int64_t v : {std::int64_t{l.out.c}, std::int64_t{l.out.h}, std::int64_t{l.out.w},
-                                 std::int64_t{l.fused_add}, std::int64_t{l.fused_relu}}) {
-      d.add(static_cast<std::uint64_t>(v));
+    add_ids(d, l.inputs);
+    add(d, l.kind, l.in.c, l.in.h, l.in.w, l.out.c, l.out.h, l.out.w, l.r, l.s, l.stride, l.pad, l.groups, l.bias,
+        l.fused_add, l.fused_relu, l.gamma_zero);
+  }
+  for (const ParamTensor& t : graph.tensors) {
+    add(d, t.layer.value, t.role, t.dims.size());
+    for (const std::int64_t dim : t.dims) add(d, dim);
+  }
+}
+
+void add_collective(Digest& d, const CollectivePlan& c) {
+  add(d, c.algorithm, c.protocol, c.grid.x, c.grid.y, c.elements, c.element_bytes, c.phases.size());
+  for (const Phase& p : c.phases) {
+    add(d, p.op, p.group, p.algorithm, p.chunk, p.orders.size());
+    for (const auto& order : p.orders) {
+      add(d, order.size());
+      for (const int member : order) add(d, member);
     }
   }
-  for (const Bucket& b : buckets.buckets) {
-    d.add(static_cast<std::uint64_t>(b.element_bytes));
-    for (TensorId t : b.tensors) d.add(static_cast<std::uint64_t>(t.value));
+}
+
+}  // namespace
+
+std::uint64_t digest_of(const StepProgram& program) {
+  Digest d;
+  add_graph(d, *program.graph);
+  add(d, program.world_size, program.accumulation, program.norm_group);
+  add(d, program.buckets.buckets.size(), program.buckets.coordination.negotiated,
+      program.buckets.coordination.cycle.picoseconds());
+  for (const Bucket& b : program.buckets.buckets) {
+    add(d, b.element_bytes, b.elements, b.last_layer.value);
+    add_ids(d, b.tensors);
   }
-  d.add(static_cast<std::uint64_t>(buckets.coordination.negotiated));
-  d.add(static_cast<std::uint64_t>(buckets.coordination.cycle.picoseconds()));
-  for (const CollectivePlan& c : collectives) {
-    d.add(static_cast<std::uint64_t>(c.elements));
-    d.add(static_cast<std::uint64_t>(c.grid.x));
-    for (const Phase& p : c.phases) {
-      d.add(p.name());
-      d.add(static_cast<std::uint64_t>(p.chunk));
-      for (const auto& order : p.orders) {
-        for (int m : order) d.add(static_cast<std::uint64_t>(m));
-      }
-    }
-  }
-  for (const UpdateGroup& u : updates) d.add(u.tensors.size());
-  for (const Op& op : ops) {
-    d.add(static_cast<std::uint64_t>(op.kind));
-    for (OpId need : op.needs) d.add(static_cast<std::uint64_t>(need.value));
+  add(d, program.collectives.size(), program.updates.size(), program.ops.size());
+  for (const CollectivePlan& c : program.collectives) add_collective(d, c);
+  for (const UpdateGroup& u : program.updates) add_ids(d, u.tensors);
+  for (const Op& op : program.ops) {
+    add(d, op.kind, op.lane, op.layer.value, op.bucket.value, op.group, op.micro);
+    add_ids(d, op.needs);
   }
   return d.value();
 }
@@ -133,6 +156,7 @@ StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPl
   } else {
     for (const Bucket& bucket : p.buckets.buckets) add_update({bucket.tensors}, {allreduce_of[bucket.id.index()]});
   }
+  p.digest = digest_of(p);
   return p;
 }
 

@@ -45,10 +45,15 @@ struct StepProgram {
   int world_size = 1;
   std::int64_t norm_group = 0;  ///< images of a micro-step by rule (TrainingSpec::norm_group); 0 = an equal share
 
+  /// digest_of() as build_step_program() left it: worlds cache prepared programs by it. Whoever changes a program afterwards sets it anew.
+  std::uint64_t digest = 0;
+
   std::string name(const Op& op) const;  ///< "forward layer1.0.conv1", "allreduce bucket 2", "update 0"
-  /// Equal for equal programs; worlds cache prepared programs by it.
-  std::uint64_t digest() const;
 };
+
+/// Equal for equal programs, and of everything that a program holds but names of layers' tensors, which follow from the layers. O(operations +
+/// members of all ring channels).
+std::uint64_t digest_of(const StepProgram& program);
 
 /// Load -> forward layers -> backward layers in reverse -> updates, `accumulation` times all but the update; allreduces only in
 /// the last micro-step. With `overlap` a bucket's allreduce needs the backward of its last layer, otherwise the last backward.

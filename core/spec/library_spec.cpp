@@ -22,7 +22,7 @@ LibrarySpec limited_to(LibrarySpec library, int capability, int nodes) {
       p.tree_pcie = p.ring_pcie;
       p.tree_network = p.ring_network;
     }
-    if (library.tuning.architectures.empty()) continue;
+    if (!library.limits || library.tuning.architectures.empty()) continue;
     const ArchitectureTuning& limits = library.tuning.of(capability);
     const Bandwidth payload = p.name == "ll" ? std::min(limits.bus, limits.ll.at(nodes)) : limits.bus;
     // The files speak of payload, the links of what is sent.

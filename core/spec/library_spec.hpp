@@ -34,6 +34,8 @@ struct LibrarySpec {
   std::string source;
   std::vector<ProtocolSpec> protocols;  ///< at least one
   TuningSpec tuning;                    ///< how it chooses among algorithms and protocols
+  bool limits =
+      true;  ///< its protocols keep to what the tuning says of whole ranks (limited_to); not in files: `[effects] protocol` clears it
   /// Of NVLink's rate as the copy engine reaches it (cluster files), what the library's kernels reach. In (0, 1].
   Sourced<double> nvlink_share{1.0};
   Sourced<Time> launch;       ///< from "bucket is full" to the first message, GPU or host launch included
@@ -48,8 +50,9 @@ struct LibrarySpec {
   Sourced<Time> staging_latency;  ///< added to a message that is staged through the host
 };
 
-/// The library on GPUs of this capability and this many nodes: the architecture's limits for whole ranks become `total_cap` of its protocols, LL
-/// gets no more of an NVLink ring than the library reckons with (its threads, not the cables, limit it), and protocols whose tree costs hold a chunk get the ring's costs for trees. Only for events: the library's choice needs the file as it is.
+/// The library on GPUs of this capability and this many nodes: protocols whose tree costs hold a chunk get the ring's costs for trees; with
+/// `limits` the architecture's limits for whole ranks become `total_cap` of its protocols, and LL gets no more of an NVLink ring than the library
+/// reckons with (its threads, not the cables, limit it). For events and for estimates of them: the library's own choice needs the file as it is.
 LibrarySpec limited_to(LibrarySpec library, int capability, int nodes);
 
 }  // namespace lockstep

@@ -73,7 +73,7 @@ int plan(const Context& context, const Options& options) {
       for (const Row& r : rows) row["candidates_us"][r.algorithm] = r.costs[b].microseconds();
       j["buckets"].push_back(row);
     }
-    j["digest"] = fmt::format("{:016x}", program.digest());
+    j["digest"] = fmt::format("{:016x}", program.digest);
     fmt::print("{}\n", j.dump(2));
     return kDone;
   }

@@ -18,18 +18,14 @@ struct Options {
 };
 
 int validate_all(const Context& context, const Options& options) {
-  const auto rows = read_validation(context.data);
-  std::vector<ValidationResult> results;
+  auto rows = read_validation(context.data);
   std::vector<std::string> ids;
-  const Progress progress = progress_line(context);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    ids.push_back(rows[i].id);
-    if (rows[i].id.rfind(options.only, 0) != 0) continue;
-    if (!progress(static_cast<double>(i) / static_cast<double>(rows.size()), rows[i].id)) return kInterrupted;
-    results.push_back(
-        validate_row(rows[i], context.data, context.data.parent_path() / "experiments", options.interval));
-  }
-  if (results.empty()) throw ConfigError("--only", "", unknown_word(options.only, ids));
+  for (const ValidationRow& row : rows) ids.push_back(row.id);
+  std::erase_if(rows, [&](const ValidationRow& row) { return row.id.rfind(options.only, 0) != 0; });
+  if (rows.empty()) throw ConfigError("--only", "", unknown_word(options.only, ids));
+  const auto results = validate_rows(rows, context.data, context.data.parent_path() / "experiments", options.interval,
+                                     usable_threads(), progress_line(context));
+  if (results.empty()) return kInterrupted;
   if (!options.output.empty()) write_file(options.output, to_csv(results));
   std::fputs((options.json ? to_json(results) : to_text(results)).c_str(), stdout);
   for (const auto& r : results) {

@@ -23,7 +23,9 @@ bool related(const std::string& a, const std::string& b) {
 }  // namespace
 
 Reader::Reader(const std::filesystem::path& path, const std::vector<std::string>& overrides)
-    : file_(parse_toml_file(path)) {
+    : Reader(parse_toml_file(path), overrides) {}
+
+Reader::Reader(Node file, const std::vector<std::string>& overrides) : file_(std::move(file)) {
   apply_overrides(file_, overrides);
 }
 

@@ -25,6 +25,8 @@ class Reader {
  public:
   /// Throws ConfigError if the file cannot be read, is not TOML, or an override has no place.
   explicit Reader(const std::filesystem::path& path, const std::vector<std::string>& overrides = {});
+  /// A file that is parsed already.
+  Reader(Node file, const std::vector<std::string>& overrides);
   /// The file with `over` laid over it (overlay.hpp). Faults of what was laid over keep their place in the run file and
   /// name the key with `over.name` before it.
   Reader(const std::filesystem::path& path, const LaidOver& over);
@@ -34,6 +36,8 @@ class Reader {
   ConfigTable root();
   /// A top-level value of the file; null if it is not there.
   const Node* find(const std::string& key) const { return file_.find(key); }
+  /// The place of a dotted key: "run.toml:12:5", "--set ...", or that of the nearest enclosing table.
+  const std::string& place(const std::string& key) const { return node_at(file_, key).where; }
   /// `at` gives the place.
   void fault(const Node& at, std::string key, std::string message);
   /// Faults of a core validate(): gives each its place. Those that only repeat or follow from a fault already found are

@@ -131,9 +131,9 @@ std::vector<Override> overrides_of(const std::vector<Axis>& axes, const std::vec
   return out;
 }
 
-void read_faults(SweepPoint& point, const SweepRequest& request, const std::vector<Axis>& axes, Fingerprints& prints) {
+void read_faults(SweepPoint& point, const SweepRequest& request, const SweepPlan& plan, Fingerprints& prints) {
   try {
-    const Inputs inputs = read_point(request, axes, point.values);
+    const Inputs inputs = read_point(request, plan.axes, point.values, *plan.files);
     point.gpus = inputs.run.cluster.gpus;
     point.global_batch = inputs.run.training.global_batch;
     point.digest = prints.of(inputs);
@@ -159,14 +159,15 @@ std::vector<Fault> faults_of_all(const std::vector<SweepPoint>& points) {
 
 }  // namespace
 
-Inputs read_point(const SweepRequest& request, const std::vector<Axis>& axes, const std::vector<std::string>& values) {
+Inputs read_point(const SweepRequest& request, const std::vector<Axis>& axes, const std::vector<std::string>& values,
+                  SharedFiles& files) {
   auto overrides = overrides_of(axes, values);
   std::vector<std::string> sets = request.sets;
   for (const auto& o : overrides) sets.push_back(o.set);
   std::vector<Fault> more;
   for (std::size_t a = 0; a < axes.size(); ++a) {
     if (axes[a].path != kPerGpuBatch) continue;
-    Reader reader(request.run_file, sets);
+    Reader reader(files.run(request.run_file), sets);
     const RunSpec run = read_run_fields(reader);  // its faults come again below
     const std::string shown = "--per-gpu-batch " + values[a];
     if (!run.schedule.batches.empty())
@@ -179,7 +180,7 @@ Inputs read_point(const SweepRequest& request, const std::vector<Axis>& axes, co
   for (const char* set : {"output.trace_ranks=[0]", "output.trace=false", "output.curve=[]"}) sets.emplace_back(set);
   Inputs inputs;
   try {
-    inputs = read_inputs(request.run_file, sets, request.paths);
+    inputs = read_inputs(request.run_file, sets, files);
   } catch (const ConfigError& e) {
     std::vector<Fault> faults = e.faults();
     for (Fault& f : faults) {
@@ -198,6 +199,7 @@ Inputs read_point(const SweepRequest& request, const std::vector<Axis>& axes, co
 SweepPlan plan_sweep(const SweepRequest& request,
                      const std::function<bool(std::size_t done, std::size_t count)>& poll) {
   SweepPlan plan;
+  plan.files = std::make_shared<SharedFiles>(request.paths);
   std::vector<Fault> faults;
   for (const auto& over : request.overs) plan.axes.push_back(parse_axis(over, "--over", faults));
   if (!request.per_gpu_batch.empty()) {
@@ -224,7 +226,7 @@ SweepPlan plan_sweep(const SweepRequest& request,
       [&](std::size_t i) {
         plan.points[i].index = i;
         plan.points[i].values = values_at(request, plan.axes, i);
-        read_faults(plan.points[i], request, plan.axes, prints);
+        read_faults(plan.points[i], request, plan, prints);
       },
       [&](std::size_t done) { return !poll || poll(done, count); });
   if (!whole) return {};

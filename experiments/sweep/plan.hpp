@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "experiments/compose.hpp"
 #include "experiments/config_io/config_io.hpp"
+#include "experiments/inputs/shared_files.hpp"
 #include "experiments/sweep/axis.hpp"
 
 namespace lockstep {
@@ -36,6 +38,7 @@ struct SweepPoint {
 struct SweepPlan {
   std::vector<Axis> axes;  ///< in the order of the command line; the path of --per-gpu-batch is kPerGpuBatch
   std::vector<SweepPoint> points;
+  std::shared_ptr<SharedFiles> files;  ///< what the points were read from
 };
 
 inline constexpr const char* kPerGpuBatch = "per_gpu_batch";
@@ -43,12 +46,14 @@ inline constexpr const char* kPerGpuBatch = "per_gpu_batch";
 /// Parses the axes and reads every point on all cores. `poll` as in for_each_in_parallel, may be empty. Throws
 /// ConfigError, with all faults at once, for axes that cannot be: unknown or repeated keys, keys also in `sets`,
 /// unequal lengths with `zip`, more than kMostPoints; and for faults that every point has, since none of them could
-/// run. Cost: about 2 ms per point. If `poll` stopped it, the plan has no points.
+/// run. Files are read once for all points. Cost: about 0.15 ms per point, 3 ms if it changes the GPU's file. If `poll` stopped it, the plan has
+/// no points.
 SweepPlan plan_sweep(const SweepRequest& request, const std::function<bool(std::size_t done, std::size_t count)>& poll);
 
 /// What one point runs. Throws ConfigError as SweepPoint::faults has it; a place that an axis made is named by the axis
 /// and its value.
-Inputs read_point(const SweepRequest& request, const std::vector<Axis>& axes, const std::vector<std::string>& values);
+Inputs read_point(const SweepRequest& request, const std::vector<Axis>& axes, const std::vector<std::string>& values,
+                  SharedFiles& files);
 
 /// "cluster.gpus=4, training.precision=fp16", for people.
 std::string describe(const std::vector<Axis>& axes, const SweepPoint& point);

@@ -101,7 +101,7 @@ class Worker {
   void point(const SweepPoint& point) {
     SweepRow row;
     try {
-      const Inputs inputs = read_point(request_, plan_.axes, point.values);
+      const Inputs inputs = read_point(request_, plan_.axes, point.values, *plan_.files);
       LoopHooks hooks;
       hooks.observer = [&](std::int64_t, Time) { return !stop_; };
       const RunPrediction prediction = predict_run(inputs, hooks);

@@ -88,11 +88,11 @@ double collective_us(const ValidationRow& row, const std::vector<std::string>& s
     in.cluster.node.pcie.switches.clear();
     in.cluster.node.nic.nic_of_gpu = {0};
   }
+  if (value.count("launch")) in.library.launch = Sourced<Time>(parse_time(value["launch"]));
   if (change) change(in);
   const int node_gpus = gpus_per_node_used(in.run, in.cluster.node);
   if (!in.cluster.node.gpu.empty()) in.gpu = read_gpu(in.cluster.node.gpu, paths);
   in.run.allreduce.gpudirect = get("gpudirect", "no") == "yes";
-  if (value.count("launch")) in.library.launch = Sourced<Time>(parse_time(value["launch"]));
   const sim::EstimateContext context = sim::estimate_context(in.cluster, in.library, node_gpus, in.run.cluster.gpus,
                                                              in.run.allreduce.gpudirect, in.gpu.compute_capability);
   const CollectivePlan plan = plan_allreduce(
@@ -150,7 +150,7 @@ void add_tables(const std::filesystem::path& data, std::vector<ValidationRow>& r
 
 /// The interval of a quantity whose inputs are, or are like, `inputs`.
 void add_interval(ValidationResult& result, const Inputs& inputs, const std::filesystem::path& data,
-                  const Quantity& quantity, bool ratio) {
+                  const Quantity& quantity, bool ratio, std::size_t threads) {
   ModelError error = read_model_error({data}, inputs, result.row.id);
   if (ratio) {  // two runs
     error.run_to_run.low *= std::sqrt(2.0);
@@ -158,13 +158,13 @@ void add_interval(ValidationResult& result, const Inputs& inputs, const std::fil
   }
   std::vector<Uncertain> list = banded_parameters(inputs);
   for (Uncertain& u : model_errors(inputs, error)) list.push_back(std::move(u));
-  const Spread s = spread_of(list, error.run_to_run, inputs.run.simulation.noise, quantity, {});
+  const Spread s = spread_of(list, error.run_to_run, inputs.run.simulation.noise, quantity, {}, threads);
   result.interval_low = result.predicted * (1 + s.low);
   result.interval_high = result.predicted * (1 + s.high);
 }
 
 /// The interval of a bare collective: what its row sets, changed.
-void add_collective_interval(ValidationResult& result, const std::filesystem::path& data) {
+void add_collective_interval(ValidationResult& result, const std::filesystem::path& data, std::size_t threads) {
   const ValidationRow& row = result.row;
   const bool ratio = row.quantity == "allreduce_ratio";
   Inputs inputs;
@@ -176,7 +176,7 @@ void add_collective_interval(ValidationResult& result, const std::filesystem::pa
         const double time = collective_us(row, row.set, data, change);
         return ratio ? time / collective_us(row, row.against, data, change) : time;
       },
-      ratio);
+      ratio, threads);
 }
 
 }  // namespace
@@ -205,7 +205,7 @@ std::vector<ValidationRow> read_validation(const std::filesystem::path& data) {
 }
 
 ValidationResult validate_row(const ValidationRow& row, const std::filesystem::path& data,
-                              const std::filesystem::path& experiments, bool interval) {
+                              const std::filesystem::path& experiments, bool interval, std::size_t threads) {
   ValidationResult result;
   result.row = row;
   if (row.quantity == "not_simulated") {
@@ -214,7 +214,7 @@ ValidationResult validate_row(const ValidationRow& row, const std::filesystem::p
   }
   if (row.quantity == "allreduce_us") {
     result.predicted = collective_us(row, row.set, data);
-    if (interval) add_collective_interval(result, data);
+    if (interval) add_collective_interval(result, data, threads);
     return result;
   }
   if (row.quantity == "allreduce_busbw") {
@@ -241,7 +241,7 @@ ValidationResult validate_row(const ValidationRow& row, const std::filesystem::p
   }
   if (row.quantity == "allreduce_ratio") {
     result.predicted = collective_us(row, row.set, data) / collective_us(row, row.against, data);
-    if (interval) add_collective_interval(result, data);
+    if (interval) add_collective_interval(result, data, threads);
     return result;
   }
   const Inputs inputs = load_row(row, row.set, data, experiments);
@@ -267,18 +267,36 @@ ValidationResult validate_row(const ValidationRow& row, const std::filesystem::p
       const Quantity one = step_quantity(inputs), other = step_quantity(against);
       add_interval(
           result, inputs, data,
-          [&](const Change& change, bool noisy) { return one(change, noisy) / other(change, noisy); }, true);
+          [&](const Change& change, bool noisy) { return one(change, noisy) / other(change, noisy); }, true, threads);
     }
     return result;
   }
   if (!rate && row.quantity != "step_ms")
     throw ConfigError("validation row " + row.id, "quantity", "\"" + row.quantity + "\" is not known");
   if (interval) {
-    const Interval i = predict_interval(inputs, step, read_model_error({data}, inputs), {});
+    const Interval i = predict_interval(inputs, step, read_model_error({data}, inputs), {}, threads);
     result.interval_low = quantity(rate ? i.high : i.low);
     result.interval_high = quantity(rate ? i.low : i.high);
   }
   return result;
+}
+
+std::vector<ValidationResult> validate_rows(const std::vector<ValidationRow>& rows, const std::filesystem::path& data,
+                                            const std::filesystem::path& experiments, bool interval,
+                                            std::size_t threads, const Progress& progress) {
+  std::vector<ValidationResult> results(rows.size());
+  const std::size_t at_a_time = std::clamp<std::size_t>(rows.size(), 1, std::max<std::size_t>(1, threads));
+  const bool whole = for_each_in_parallel(
+      rows.size(), at_a_time,
+      [&](std::size_t i) {
+        results[i] = validate_row(rows[i], data, experiments, interval, std::max<std::size_t>(1, threads / at_a_time));
+      },
+      [&](std::size_t done) {
+        if (!progress || done == rows.size()) return true;
+        return progress(static_cast<double>(done) / static_cast<double>(rows.size()), rows[done].id);
+      });
+  if (!whole) results.clear();
+  return results;
 }
 
 }  // namespace lockstep

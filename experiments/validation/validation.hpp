@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "experiments/compose.hpp"
+#include "experiments/parallel.hpp"
 
 namespace lockstep {
 
@@ -47,9 +48,16 @@ struct ValidationResult {
 std::vector<ValidationRow> read_validation(const std::filesystem::path& data);
 
 /// `experiments`: the folder of the run files. `interval`: also the 90 % prediction interval (interval.hpp) of
-/// steps, collectives and ratios of either; not of times to train, whose epochs and set-up are inputs.
+/// steps, collectives and ratios of either, on up to `threads` threads; not of times to train, whose epochs and set-up are inputs.
 ValidationResult validate_row(const ValidationRow& row, const std::filesystem::path& data,
-                              const std::filesystem::path& experiments, bool interval);
+                              const std::filesystem::path& experiments, bool interval,
+                              std::size_t threads = usable_threads());
+
+/// All of `rows`, several at a time on up to `threads` threads; results in the order of the rows and, as every row depends on itself alone, equal
+/// for every number of threads. `progress` may be empty; if it stopped the work, nothing.
+std::vector<ValidationResult> validate_rows(const std::vector<ValidationRow>& rows, const std::filesystem::path& data,
+                                            const std::filesystem::path& experiments, bool interval,
+                                            std::size_t threads, const Progress& progress);
 
 std::string to_text(const std::vector<ValidationResult>& results);
 std::string to_json(const std::vector<ValidationResult>& results);

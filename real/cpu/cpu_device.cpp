@@ -200,7 +200,7 @@ class CpuDevice final : public Device {
 
   /// Gradient buffers in the order of the program's buckets: one, or one per micro-step where sums are ordered.
   void prepare_gradients(const StepProgram& program) {
-    const std::uint64_t digest = program.digest();
+    const std::uint64_t digest = program.digest;
     if (digest == gradients_of_) return;
     gradients_.clear();
     const int count = ordered_ ? program.accumulation : 1;

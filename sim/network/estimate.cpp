@@ -45,7 +45,8 @@ Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateC
 
 EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& library, int node_gpus, int ranks,
                                  bool gpudirect, int capability) {
-  EstimateContext context{cluster, library, node_gpus, gpudirect, {}};
+  const int nodes = (ranks + node_gpus - 1) / node_gpus;
+  EstimateContext context{cluster, library, limited_to(library, capability, nodes), node_gpus, gpudirect, {}};
   if (library.tuning.rule != TuningRule::None)
     context.view = library_view(cluster.node, library, node_gpus, ranks, capability);
   return context;
@@ -57,7 +58,8 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
     const int choice = library_choice(estimates, plan.algorithm, protocol);
     return choice < 0 ? Time::never() : estimates[static_cast<std::size_t>(choice)].time;
   }
-  const ProtocolSpec& p = context.library.protocols[static_cast<std::size_t>(protocol)];
+  const LibrarySpec& library = context.limited;
+  const ProtocolSpec& p = library.protocols[static_cast<std::size_t>(protocol)];
   Time total;
   for (const Phase& phase : plan.phases) {
     const Medium medium = medium_of(plan, phase, context);
@@ -70,12 +72,12 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
       case PathClass::Pcie: link.alpha += tree ? p.tree_pcie : p.ring_pcie; break;
       case PathClass::Network: link.alpha += tree ? p.tree_network : p.ring_network; break;
     }
-    if (medium.path == PathClass::Network && !context.gpudirect) link.alpha += context.library.staging_latency.value;
+    if (medium.path == PathClass::Network && !context.gpudirect) link.alpha += library.staging_latency.value;
     const int channels = std::max<int>(1, static_cast<int>(phase.orders.size()));
-    const Bandwidth cap = (tree ? p.tree_cap : p.ring_cap) * channels;
-    const double reached = medium.path == PathClass::Nvlink ? context.library.nvlink_share.value : 1;
+    const Bandwidth cap = std::min((tree ? p.tree_cap : p.ring_cap) * channels, p.total_cap);
+    const double reached = medium.path == PathClass::Nvlink ? library.nvlink_share.value : 1;
     link.beta = std::min(medium.share * reached, cap) * p.efficiency;
-    link.gamma = context.library.reduce.value;
+    link.gamma = library.reduce.value;
 
     const int world = plan.grid.size();
     const int n = phase.group == Group::World ? world : phase.group == Group::Row ? plan.grid.x : plan.grid.y;

@@ -13,18 +13,19 @@ namespace lockstep::sim {
 /// What a choice needs to know about the machine.
 struct EstimateContext {
   const ClusterSpec& cluster;
-  const LibrarySpec& library;
-  int node_gpus = 1;  ///< GPUs per node in use
+  const LibrarySpec& library;  ///< as its file has it: by this it chooses itself
+  LibrarySpec limited;         ///< the same for events and for estimates of them (limited_to)
+  int node_gpus = 1;           ///< GPUs per node in use
   bool gpudirect = false;
   LibraryView view = {};  ///< of the job; used only for plans laid out for a protocol
 };
 
-/// The context of a job of `ranks`, `node_gpus` per node, on GPUs of `capability`. Searches rings: keep it.
+/// The context of a job of `ranks`, `node_gpus` per node, on GPUs of `capability`. Searches rings if the library has a rule: keep it.
 EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& library, int node_gpus, int ranks,
                                  bool gpudirect, int capability);
 
 /// Sum over phases of base + closed-form time (core/plan/alpha_beta.hpp) with the protocol's cost per message as alpha and each rank's share of
-/// NVLink cables, PCIe or NICs as beta; contention beyond that share is ignored. A plan for one protocol (algorithm "library"): what the library
+/// NVLink cables, PCIe or NICs as beta, within the protocol's and the library's limits; contention beyond that share is ignored. A plan for one protocol (algorithm "library"): what the library
 /// itself believes, Time::never() where it would not take it. Pure.
 Time estimate(const CollectivePlan& plan, const EstimateContext& context, int protocol);
 

@@ -258,7 +258,7 @@ class CudaDevice final : public Device {
 
   /// Gradient buffers and the lane of a program.
   void settle(const StepProgram& program) {
-    const std::uint64_t digest = program.digest();
+    const std::uint64_t digest = program.digest;
     if (digest == program_) return;
     compute_.synchronise();
     for (Slot& slot : slots_) slot.graph.reset();

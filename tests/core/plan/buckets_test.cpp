@@ -142,8 +142,59 @@ TEST(StepProgram, Updates) {
   EXPECT_EQ(program_of(1, true, "whole").updates.size(), 1u);
   const StepProgram p = program_of(1, true, "per_bucket");
   EXPECT_EQ(p.updates.size(), p.buckets.buckets.size());
-  EXPECT_NE(p.digest(), program_of(1, true, "whole").digest());
-  EXPECT_EQ(p.digest(), program_of(1, true, "per_bucket").digest());
+  EXPECT_NE(p.digest, program_of(1, true, "whole").digest);
+  EXPECT_EQ(p.digest, program_of(1, true, "per_bucket").digest);
+}
+
+// A world that has prepared one program must not take another for it. CollectivePlan::protocol was once left out.
+TEST(StepProgram, DigestIsOfEverything) {
+  const StepProgram program = program_of(2, true, "per_bucket");
+  EXPECT_EQ(program.digest, digest_of(program));
+  std::set<std::uint64_t> digests{program.digest};
+  const auto changed = [&](auto&& change) {
+    StepProgram other = program;
+    change(other);
+    EXPECT_TRUE(digests.insert(digest_of(other)).second);
+  };
+  changed([](StepProgram& p) { p.collectives[1].protocol = 1; });
+  changed([](StepProgram& p) { p.collectives[1].algorithm = AllreduceAlgorithm::Tree; });
+  changed([](StepProgram& p) { p.collectives[1].element_bytes = 2; });
+  changed([](StepProgram& p) { p.collectives[1].elements += 1; });
+  changed([](StepProgram& p) { p.collectives[1].grid = {2, 2}; });
+  changed([](StepProgram& p) { p.collectives[1].grid = {4, 2}; });
+  changed([](StepProgram& p) { p.collectives[1].phases[0].op = CollectiveOp::Reduce; });
+  changed([](StepProgram& p) { p.collectives[1].phases[0].group = Group::Row; });
+  changed([](StepProgram& p) { p.collectives[1].phases[0].algorithm = PhaseAlgorithm::Tree; });
+  changed([](StepProgram& p) { p.collectives[1].phases[0].chunk = 7; });
+  changed([](StepProgram& p) { p.collectives[1].phases[0].orders = {{0, 2, 1, 3}}; });
+  changed([](StepProgram& p) { p.collectives[1].phases[0].orders = {{0, 2, 3, 1}}; });
+  changed([](StepProgram& p) { p.collectives[1].phases.push_back({}); });
+  changed([](StepProgram& p) { p.world_size = 8; });
+  changed([](StepProgram& p) { p.accumulation = 3; });
+  changed([](StepProgram& p) { p.norm_group = 32; });
+  changed([](StepProgram& p) { p.buckets.coordination.cycle = Time::milliseconds(5); });
+  changed([](StepProgram& p) { p.buckets.coordination.negotiated = !p.buckets.coordination.negotiated; });
+  changed([](StepProgram& p) { p.buckets.buckets[0].tensors.pop_back(); });
+  changed([](StepProgram& p) { p.buckets.buckets[0].element_bytes = 2; });
+  changed([](StepProgram& p) { p.updates[0].tensors.pop_back(); });
+  changed([](StepProgram& p) { std::swap(p.updates[0], p.updates[1]); });
+  changed([](StepProgram& p) { p.ops[5].layer = LayerId(1); });
+  changed([](StepProgram& p) { p.ops[5].micro = 1; });
+  changed([](StepProgram& p) { p.ops[5].lane = Lane::Input; });
+  changed([](StepProgram& p) { p.ops.back().group = 0; });
+  changed([](StepProgram& p) { p.ops.back().needs.pop_back(); });
+  const auto other_graph = [&](auto&& change) {
+    changed([&](StepProgram& p) {
+      ModelGraph graph = *p.graph;
+      change(graph);
+      p.graph = std::make_shared<const ModelGraph>(std::move(graph));
+    });
+  };
+  other_graph([](ModelGraph& g) { g.name = "other"; });
+  other_graph([](ModelGraph& g) { g.layers[3].stride = 4; });
+  other_graph([](ModelGraph& g) { g.layers[3].kind = LayerKind::Add; });
+  other_graph([](ModelGraph& g) { g.layers[3].gamma_zero = true; });
+  other_graph([](ModelGraph& g) { g.tensors[3].dims.push_back(1); });
 }
 
 TEST(StepProgram, ImagesOfRanksSum) {

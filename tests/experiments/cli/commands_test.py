@@ -63,6 +63,11 @@ class WrongInput(CommandTest):
         self.assertIn('bad.toml:2:1: training.global_bach: unknown key; did you mean "global_batch"?', text)
         self.assertIn("bad.toml:3:1: training.epochs", text)
 
+    def test_an_option_that_does_not_exist_is_named(self):
+        for words in [["simulate", RUN], ["sweep", RUN, "--over", "cluster.gpus=4,8"], ["collective", "dgx1-v100"], ["validate"]]:
+            with self.subTest(words[0]):
+                self.assertIn("--busbw", self.call(*words, "--busbw", code=2).stderr)
+
     def test_table(self):
         for words, expected in [
             (["simulate", "nope.toml"], "nope.toml: no such file"),

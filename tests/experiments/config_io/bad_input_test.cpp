@@ -174,6 +174,25 @@ TEST(BadCluster, ATopologyThatIsNotConnected) {
                   "expected a last tier with group = 0"));
 }
 
+// A peer takes a trace that was cut short, prints a shorter time and ends with exit 0. A cluster that lacks anything that it needs is
+// refused: ABCI's file ends with what the spines need, of which only the last, the time of a hop, has a default.
+TEST(BadCluster, AFileThatWasCutShort) {
+  const DataPaths data{std::filesystem::path(LOCKSTEP_SOURCE_DIR) / "data"};
+  std::ifstream in(data.data / "clusters" / "abci.toml");
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line + "\n");
+  ASSERT_GT(lines.size(), 20u);
+  ASSERT_EQ(lines.back().rfind("hop = ", 0), 0u);
+  ASSERT_EQ(lines[lines.size() - 2].rfind("rate = ", 0), 0u);
+  const Scratch scratch;
+  std::string text;
+  for (std::size_t n = 0; n + 2 < lines.size(); ++n) {
+    text += lines[n];
+    const auto path = scratch.write("cut.toml", text);
+    EXPECT_THAT(scratch.faults([&] { read_cluster(path.string(), data); }), testing::Not(IsEmpty())) << n << " lines";
+  }
+}
+
 TEST(BadCluster, ValuesWithSources) {
   EXPECT_THAT(cluster_faults(with(kCluster, "value = \"12GBps\", source", "value = \"12GB\", sauce")),
               ElementsAre("c.toml:8:10: node.nic.rate.value: \"12GB\" is not a rate; write \"25GBps\" or \"200Gbps\"",

@@ -158,7 +158,8 @@ TEST(SweepPlan, TheDigestIsOfEverythingThatAPointReads) {
     append(file);
     EXPECT_TRUE(seen.insert(digests()).second) << file;
   }
-  const Inputs inputs = read_point(request, plan_sweep(request, {}).axes, {"4"});
+  const SweepPlan plan = plan_sweep(request, {});
+  const Inputs inputs = read_point(request, plan.axes, {"4"}, *plan.files);
   append("data/gpus/" + inputs.cluster.node.gpu + ".toml");
   EXPECT_TRUE(seen.insert(digests()).second);
   for (const auto& entry : std::filesystem::directory_iterator(scratch.directory() / "data" / "measured"))

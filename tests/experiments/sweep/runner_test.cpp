@@ -78,7 +78,7 @@ TEST(SweepRunner, FiguresAreThoseOfTheRun) {
   job.finished = [&](const SweepRow& row) { file.append(row); };
   ASSERT_TRUE(run_sweep(request, plan, all(plan), job));
   const Cells cell{sweep_columns(plan.axes, true), file.rows()};
-  const RunPrediction direct = predict_run(read_point(request, plan.axes, {"8", "64"}), {});
+  const RunPrediction direct = predict_run(read_point(request, plan.axes, {"8", "64"}, *plan.files), {});
   const std::size_t p = 7;  // (gpus, images): (1, 32) (1, 64) (2, 32) ... (8, 64)
   EXPECT_NEAR(cell(p, "step_ms"), direct.step.step.milliseconds(), 5e-5);
   EXPECT_EQ(cell(p, "gpus"), 8);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 
+#include "core/base/error.hpp"
 #include "experiments/config_io/csv.hpp"
 #include "experiments/validation/validation.hpp"
 
@@ -14,28 +15,72 @@ namespace {
 const std::string kSource = LOCKSTEP_SOURCE_DIR;
 constexpr double kDrift = 0.001;  // other compilers may round transcendental functions differently
 
+std::vector<ValidationResult> validated(const std::vector<ValidationRow>& rows, std::size_t threads,
+                                        bool interval = false, const Progress& progress = {}) {
+  return validate_rows(rows, kSource + "/data", kSource + "/experiments", interval, threads, progress);
+}
+
+/// Rows of every quantity that costs little.
+std::vector<ValidationRow> quick_rows() {
+  std::vector<ValidationRow> rows = read_validation(kSource + "/data");
+  std::erase_if(rows, [](const ValidationRow& row) {
+    return row.id.rfind("dgx1_fp16", 0) != 0 && row.id.rfind("a100x8", 0) != 0 && row.quantity != "not_simulated" &&
+           row.id != "goyal_ring_over_hd_256k";
+  });
+  return rows;
+}
+
 void expect_golden(bool slow_rows) {
   const CsvTable golden = read_csv(kSource + "/tests/golden/validation.csv");
   std::map<std::string, double> expected;
   for (std::size_t r = 0; r < golden.rows(); ++r) {
     if (golden.text(r, "predicted") != "nan") expected[golden.text(r, "id")] = golden.number(r, "predicted");
   }
-  int checked = 0;
-  for (const ValidationRow& row : read_validation(kSource + "/data")) {
+  std::vector<ValidationRow> rows = read_validation(kSource + "/data");
+  std::erase_if(rows, [&](const ValidationRow& row) {
     const bool slow =
         row.quantity == "time_to_train_s" || row.run == "fujitsu_abci_2048" || row.run == "goyal_one_hour";
-    if (row.quantity == "not_simulated" || slow != slow_rows) continue;
-    ASSERT_TRUE(expected.count(row.id)) << row.id << " has no golden value";
-    const ValidationResult result = validate_row(row, kSource + "/data", kSource + "/experiments", false);
-    EXPECT_NEAR(result.predicted / expected[row.id], 1, kDrift)
-        << row.id << ": " << result.predicted << ", golden " << expected[row.id];
-    ++checked;
+    return row.quantity == "not_simulated" || slow != slow_rows;
+  });
+  EXPECT_GT(rows.size(), 5u);
+  for (const ValidationResult& result : validated(rows, usable_threads())) {
+    const std::string& id = result.row.id;
+    ASSERT_TRUE(expected.count(id)) << id << " has no golden value";
+    EXPECT_NEAR(result.predicted / expected[id], 1, kDrift)
+        << id << ": " << result.predicted << ", golden " << expected[id];
   }
-  EXPECT_GT(checked, 5);
 }
 
 TEST(Golden, SingleNodesAndCollectives) { expect_golden(false); }
 TEST(GoldenSlow, ClusterRuns) { expect_golden(true); }
+
+TEST(Validation, SameBytesForAnyNumberOfThreads) {
+  const std::vector<ValidationRow> rows = quick_rows();
+  ASSERT_GT(rows.size(), 20u);
+  const std::string alone = to_csv(validated(rows, 1));
+  for (const std::size_t threads : {2u, 3u, 64u}) EXPECT_EQ(to_csv(validated(rows, threads)), alone) << threads;
+}
+
+TEST(Validation, IntervalsToo) {
+  std::vector<ValidationRow> rows = quick_rows();
+  std::erase_if(rows, [](const ValidationRow& row) { return row.id != "dgx1_fp16_4" && row.id != "a100x8_1048576"; });
+  ASSERT_EQ(rows.size(), 2u);
+  const std::string alone = to_csv(validated(rows, 1, true));
+  EXPECT_EQ(to_csv(validated(rows, 2, true)), alone);
+  EXPECT_EQ(to_csv(validated(rows, 5, true)), alone);
+}
+
+TEST(Validation, StopsWhenToldTo) {
+  const auto stop = [](double, const std::string&) { return false; };
+  EXPECT_TRUE(validated(quick_rows(), 2, false, stop).empty());
+}
+
+TEST(Validation, ARowThatCannotBeReadEndsIt) {
+  std::vector<ValidationRow> rows = quick_rows();
+  rows.back().quantity = "allreduce_us";
+  rows.back().set = {"cluster"};
+  EXPECT_THROW(validated(rows, 2), ConfigError);
+}
 
 TEST(Validation, RowsAreWellFormed) {
   std::map<std::string, int> ids;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "core/base/error.hpp"
 #include "core/plan/alpha_beta.hpp"
 #include "core/plan/node_rings.hpp"
 
@@ -296,6 +297,33 @@ TEST(CollectiveEngine, NothingBeatsItsBusiestLink) {
     // Each message may end half a picosecond early by rounding.
     RC_ASSERT(end.seconds() >= busiest - 0.5e-12 * static_cast<double>(count(plan).messages));
   }));
+}
+
+// A peer ends with exit 0 where receives were never matched, another where only the first of several chained flows ran.
+TEST(CollectiveEngine, WhatIsNotFinishedIsAnError) {
+  for (const AllreduceAlgorithm a :
+       {AllreduceAlgorithm::Ring, AllreduceAlgorithm::HalvingDoubling, AllreduceAlgorithm::Tree}) {
+    const ClusterSpec cluster = flat(8);
+    Fabric fabric(cluster, 8, Routing::Static, 1);
+    EngineSettings settings;
+    settings.library = plain();
+    for (int g = 0; g < 8; ++g) settings.gpu_of_rank.push_back(g);
+    EventQueue queue;
+    Network network(queue, fabric.links(), 0);
+    CollectiveEngine engine(queue, network, fabric, settings, 1);
+    const int id = engine.open(std::make_shared<const CollectivePlan>(plan_collective(request(a, 8, 100000))), 0);
+    for (int g = 0; g < 7; ++g) engine.enter(id, Rank(g));  // the last one never comes
+    while (!queue.empty()) {
+      const Event e = queue.pop();
+      std::uint64_t token = 0;
+      if (e.kind != 0)
+        engine.handle(e);
+      else if (network.finish(e, token))
+        engine.flow_ended(token);
+      engine.finished().clear();
+    }
+    EXPECT_THROW(engine.close_all(), InternalError);
+  }
 }
 
 TEST(CollectiveEngine, SameRunSameDigest) {

@@ -1,0 +1,45 @@
+#include "experiments/inputs/shared_files.hpp"
+
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include "core/model/zoo.hpp"
+
+namespace lockstep {
+
+const Node& SharedFiles::run(const std::filesystem::path& file) {
+  return runs_.of(file.string(), [&] { return parse_toml_file(file); });
+}
+
+ClusterSpec SharedFiles::cluster(const std::string& name, const AskedBy& asked, const LaidOver& over) {
+  if (over.values != nullptr) return read_cluster(name, paths_, asked, over);
+  return clusters_.of(name, [&] { return read_cluster(name, paths_, asked); });
+}
+
+LibrarySpec SharedFiles::library(const std::string& name, const AskedBy& asked, const LaidOver& over) {
+  if (over.values != nullptr) return read_library(name, paths_, asked, over);
+  return libraries_.of(name, [&] { return read_library(name, paths_, asked); });
+}
+
+GpuSpec SharedFiles::gpu(const std::string& name, const AskedBy& asked, const LaidOver& over) {
+  if (over.values != nullptr) return read_gpu(name, paths_, asked, over);
+  return gpus_.of(name, [&] { return read_gpu(name, paths_, asked); });
+}
+
+const CsvTable& SharedFiles::table(const std::filesystem::path& file) {
+  return tables_.of(file.string(), [&] { return read_csv(file); });
+}
+
+const std::vector<Fault>& SharedFiles::model_faults(const ModelSpec& model) {
+  return models_.of(fmt::format("{} {} {}", model.name, model.image_size, model.classes), [&]() -> std::vector<Fault> {
+    try {
+      build_model(model.name, model.image_size, model.classes);
+      return {};
+    } catch (const std::invalid_argument& e) {
+      return {{"run file", "model.name", e.what()}};
+    }
+  });
+}
+
+}  // namespace lockstep

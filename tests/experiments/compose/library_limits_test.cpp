@@ -1,0 +1,165 @@
+// What a library's GPUs allow whole ranks: in events, in estimates, switched off, and scaled by the model's error of collectives.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/plan/planner.hpp"
+#include "experiments/config_io/config_io.hpp"
+#include "experiments/effects.hpp"
+#include "experiments/interval.hpp"
+#include "sim/network/estimate.hpp"
+
+namespace lockstep {
+namespace {
+
+using A = AllreduceAlgorithm;
+
+const DataPaths kData{std::string(LOCKSTEP_SOURCE_DIR) + "/data"};
+
+/// A bare allreduce over `gpus` GPUs of a cluster.
+struct Job {
+  Job(const std::string& cluster, const std::string& library, int gpus, A algorithm = A::Ring,
+      const std::string& protocol = "auto") {
+    in.cluster = read_cluster(cluster, kData);
+    in.library = read_library(library, kData);
+    in.gpu = read_gpu(in.cluster.node.gpu, kData);
+    in.run.cluster.gpus = gpus;
+    in.run.allreduce.algorithm = algorithm;
+    in.run.allreduce.protocol = protocol;
+  }
+  sim::EstimateContext context() const {
+    return sim::estimate_context(in.cluster, in.library, gpus_per_node_used(in.run, in.cluster.node),
+                                 in.run.cluster.gpus, in.run.allreduce.gpudirect, in.gpu.compute_capability);
+  }
+  CollectivePlan plan(Bytes size) const {
+    const sim::EstimateContext c = context();
+    return plan_allreduce(
+        in.run, in.cluster.node, gpus_per_node_used(in.run, in.cluster.node), size.count() / 4, 4,
+        [&](const CollectivePlan& p) {
+          return sim::estimate(p, c, sim::choose_protocol(p, c, in.run.allreduce.protocol));
+        },
+        &in.library);
+  }
+  sim::CollectiveTime time(Bytes size) const {
+    return sim::simulate_collective({in.run, in.cluster, in.gpu, in.library, {}}, plan(size));
+  }
+  std::string chosen(Bytes size) const {
+    const int p = sim::choose_protocol(plan(size), context(), in.run.allreduce.protocol);
+    return in.library.protocols[static_cast<std::size_t>(p)].name;
+  }
+  int number_of(const std::string& protocol) const {
+    for (std::size_t p = 0; p < in.library.protocols.size(); ++p) {
+      if (in.library.protocols[p].name == protocol) return static_cast<int>(p);
+    }
+    throw std::out_of_range(protocol);
+  }
+  Inputs in;
+};
+
+Job without_limits(Job job) {
+  job.in.library.limits = false;
+  return job;
+}
+
+// nccl-2.8 on Ampere: 235 GB/s of payload over all channels; LL sends 8 bytes for 4 of payload.
+TEST(LibraryLimits, HoldOnlyWhileTheyAreOn) {
+  const LibrarySpec file = read_library("nccl-2.8", kData);
+  LibrarySpec off = file;
+  off.limits = false;
+  const LibrarySpec with = limited_to(file, 80, 1), without = limited_to(off, 80, 1);
+  for (std::size_t p = 0; p < file.protocols.size(); ++p) {
+    EXPECT_LT(with.protocols[p].total_cap, Bandwidth::unlimited()) << file.protocols[p].name;
+    EXPECT_EQ(without.protocols[p].total_cap, Bandwidth::unlimited()) << file.protocols[p].name;
+    EXPECT_EQ(without.protocols[p].ring_cap, file.protocols[p].ring_cap) << file.protocols[p].name;
+    if (file.protocols[p].name == "simple") {
+      EXPECT_NEAR(with.protocols[p].total_cap.bytes_per_second(), 235e9 / file.protocols[p].efficiency, 1);
+    }
+  }
+}
+
+// [effects] protocol = false: eight A100 are then joined by their cables alone. 1 GiB over n = 8 by rings:
+// 2 (n - 1) / n x 2^30 B over the cables of a GPU; hops without cost. 1 % covers the last pieces of unequal channels.
+TEST(LibraryLimits, TheProtocolEffectSwitchesThemOff) {
+  Job job("dgx-a100", "nccl-2.8", 8);
+  const Bytes size(1 << 30);
+  const auto busbw = [&](const Job& j) {
+    return 2.0 * 7 / 8 * double(size.count()) / j.time(size).time.seconds() / 1e9;
+  };
+  EXPECT_LT(busbw(job), 235);
+  job.in.run.effects.protocol = job.in.run.effects.link_latency = job.in.run.effects.coordination = false;
+  Job bare = job;
+  bare.in = without_switched_off(job.in);
+  EXPECT_FALSE(bare.in.library.limits);
+  const NvlinkSpec& cables = bare.in.cluster.node.nvlink;
+  EXPECT_NEAR(busbw(bare), cables.per_link.value.bytes_per_second() * cables.links_per_gpu / 1e9, 0.01 * busbw(bare));
+  EXPECT_GT(busbw(bare), 235);
+}
+
+// LL on eight V100 moves no more than 39 GB/s and no more than a quarter of what the library takes NVLink for: 6 rings x 21 GB/s x 0.25 =
+// 31.5 GB/s (nccl-2.8, [tuning]), whatever the cables allow. 64 MiB: the base + 14 messages + 2 x 7/8 x 2^26 B / 31.5 GB/s.
+TEST(LibraryLimits, TheEstimateKnowsThem) {
+  const Job job("dgx1-v100", "nccl-2.8", 8);
+  const CollectivePlan plan = job.plan(Bytes(1 << 26));
+  const int ll = job.number_of("ll");
+  const ProtocolSpec& p = job.in.library.protocols[static_cast<std::size_t>(ll)];
+  const Time hop = p.ring_nvlink + job.in.cluster.node.nvlink.latency.value;
+  const Time by_hand = p.ring_base + hop * 14 + Bytes(7 * (1 << 26) / 4) / Bandwidth::gigabytes_per_second(31.5);
+  EXPECT_NEAR(sim::estimate(plan, job.context(), ll) / by_hand, 1, 1e-6);
+  EXPECT_LT(sim::estimate(plan, without_limits(job).context(), ll), by_hand);
+}
+
+// "auto" without the library's rule judges by what the events will charge: where the limits make it choose otherwise, its choice is the
+// faster one in events too.
+TEST(LibraryLimits, AutoChoosesByThem) {
+  int differ = 0;
+  for (const char* library : {"nccl-2.6", "nccl-2.8", "nccl-2.27"}) {
+    for (int shift = 14; shift <= 24; ++shift) {
+      const Bytes size(std::int64_t{1} << shift);
+      const Job job("dgx1-v100", library, 8);
+      const std::string with = job.chosen(size), without = without_limits(job).chosen(size);
+      if (with == without) continue;
+      ++differ;
+      EXPECT_LT(Job("dgx1-v100", library, 8, A::Ring, with).time(size).time,
+                Job("dgx1-v100", library, 8, A::Ring, without).time(size).time)
+          << library << " " << size.count() << " bytes: " << with << " and " << without;
+    }
+  }
+  EXPECT_GT(differ, 0);
+}
+
+// The model's error of collectives is one of time as a whole: every collective takes exp(error) times as long, with the algorithm and the
+// protocol that it had. Events are linear in all times; each of at most some thousand hops in a row rounds to a picosecond.
+TEST(LibraryLimits, TheErrorOfCollectivesStretchesEveryOneOfThem) {
+  ModelError error;
+  error.collective = {-std::log(1.25), std::log(1.5), "s"};
+  const struct {
+    const char *cluster, *library;
+    int gpus;
+  } jobs[] = {{"dgx1-v100", "nccl-2.4", 8},  {"dgx1-v100", "nccl-2.6", 8}, {"dgx1-v100", "nccl-2.8", 6},
+              {"dgx-a100", "nccl-2.8", 16},  {"abci", "nccl-2.4", 16},     {"abci", "nccl-2.6", 8},
+              {"dgx-h100", "nccl-2.27", 16}, {"abci", "gloo-tcp", 8},      {"dgx1-v100", "plain", 8}};
+  for (const auto& j : jobs) {
+    for (const A algorithm : {A::Library, A::Ring, A::Tree}) {
+      const Job job(j.cluster, j.library, j.gpus, algorithm);
+      if (algorithm == A::Library && job.in.library.tuning.rule == TuningRule::None) continue;
+      for (const double to : {1.0, -1.0}) {
+        Job other = job;
+        const auto errors = model_errors(job.in, error);
+        ASSERT_EQ(errors.back().name, "model: time of collectives");
+        errors.back().set(other.in, to);
+        const double factor = to > 0 ? 1.5 : 1 / 1.25;
+        for (const std::int64_t bytes : {std::int64_t{4} << 10, std::int64_t{512} << 10, std::int64_t{24} << 20}) {
+          const sim::CollectiveTime a = job.time(Bytes(bytes)), b = other.time(Bytes(bytes));
+          const std::string what = std::string(j.cluster) + " " + j.library + " " + std::to_string(j.gpus) + ", " +
+                                   to_text(algorithm) + ", " + std::to_string(bytes) + " bytes";
+          EXPECT_EQ(a.protocol, b.protocol) << what;
+          EXPECT_EQ(a.messages, b.messages) << what;
+          EXPECT_NEAR(b.time / a.time / factor, 1, 1e-4) << what;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
