@@ -194,12 +194,28 @@ class Figures(unittest.TestCase):
         run = ls.load(DGX, SMALL)
         got = ls.simulate(run, trace=True)
         table = ls.sweep(run, over={"cluster.gpus": [1, 2, 4]}, per_gpu_batch=64)
-        for figure in (ls.figures.step_parts({"4 GPUs": got}), ls.figures.scaling(table), ls.figures.timeline(got)):
+        for figure in (ls.figures.step_parts({"4 GPUs": got}), ls.figures.scaling(table), ls.figures.timeline(got),
+                       ls.figures.lines(table, x="gpus", value="images_per_s", log=True), ls.figures.heat_map(table, x="gpus", y="global_batch")):
             axes = figure.axes[0]
             self.assertTrue(axes.get_ylabel() or axes.get_xlabel())
             self.assertTrue(axes.has_data())
         with self.assertRaisesRegex(ValueError, "not traced"):
             ls.figures.timeline(got, rank=3)
+
+    def test_lines_and_maps_show_the_rows(self):
+        table = pd.DataFrame({"a": ["x", "y", "x", "y", "x"], "b": [1, 1, 2, 2, 3], "step_ms": [10.0, 20.0, 30.0, None, None]})
+        one, two = ls.figures.lines(table, x="a", by="b", names={1: "one"}).axes[0].get_lines()
+        self.assertEqual((list(one.get_ydata()), one.get_label()), ([10, 20], "one"))
+        self.assertEqual((list(two.get_xdata()), list(two.get_ydata()), two.get_label()), ([0], [30], "2"))
+        axes = ls.figures.heat_map(table, x="a", y="b").axes[0]
+        self.assertEqual([t.get_text() for t in axes.texts], ["10", "20", "30", "-", "-", "-"])
+        with self.assertRaisesRegex(ValueError, "no column nope"):
+            ls.figures.lines(table, x="nope")
+        with self.assertRaisesRegex(ValueError, "no row"):
+            ls.figures.heat_map(table[table["step_ms"].isna()], x="a", y="b")
+        many = pd.DataFrame({"a": [1] * 7, "b": range(7), "step_ms": [1.0] * 7})
+        with self.assertRaisesRegex(ValueError, "7 lines"):
+            ls.figures.lines(many, x="a", by="b")
 
 
 if __name__ == "__main__":

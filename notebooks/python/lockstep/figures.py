@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Mapping
+
     import matplotlib.figure
     import pandas as pd
 
@@ -19,6 +21,10 @@ PARTS = [
     ("input", "input", "#d0d0d0", ""),
 ]
 PREDICTED, IDEAL = "#1f5fa8", "0.55"
+# Series, apart in colour and, by line and marker, in grey.
+SERIES = [("#1f3f6e", "o", "-"), ("#c8501e", "s", "--"), ("#4f86c0", "^", "-."), ("#e8a33d", "D", ":"), ("#7a7a7a", "v", "-"), ("#20804a", "P", "--")]
+LABELS = {"step_ms": "step time, ms", "exposed_ms": "exposed communication, ms", "straggler_ms": "waiting for the slowest, ms", "images_per_s": "images/s",
+          "time_to_train_s": "time to train, s", "gpu_hours": "GPU-hours", "efficiency": "efficiency against one GPU", "top1_percent": "top-1, %"}
 KINDS = {"forward": "#1f3f6e", "backward": "#4f86c0", "update": "#7a7a7a", "bucket": "#c8501e", "allreduce": "#c8501e", "load": "#d0d0d0"}
 
 
@@ -34,6 +40,17 @@ def _axes(width: float, height: float):
     figure, axes = plt.subplots(figsize=(width, height), constrained_layout=True)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _predicted(table: "pd.DataFrame", value: str, *others: str | None) -> "pd.DataFrame":
+    """The rows that have a `value`. ValueError: a column that is not there, no such row."""
+    missing = [name for name in (value, *others) if name is not None and name not in table]
+    if missing:
+        raise ValueError(f"no column {', '.join(missing)}; expected a table of lockstep.sweep")
+    table = table.dropna(subset=[value])
+    if table.empty:
+        raise ValueError("no row has a prediction")
+    return table
 
 
 def step_parts(predictions: "dict[str, Prediction]") -> "matplotlib.figure.Figure":
@@ -57,9 +74,7 @@ def step_parts(predictions: "dict[str, Prediction]") -> "matplotlib.figure.Figur
 
 def scaling(table: "pd.DataFrame") -> "matplotlib.figure.Figure":
     """Images/s against GPUs (log-log) of a sweep over cluster.gpus, or of Prediction.scaling, beside the ideal line from its first row."""
-    table = table.dropna(subset=["images_per_s"]).sort_values("gpus")
-    if table.empty:
-        raise ValueError("no row has a prediction")
+    table = _predicted(table, "images_per_s", "gpus").sort_values("gpus")
     figure, axes = _axes(5.6, 4.0)
     first = table.iloc[0]
     axes.plot(table["gpus"], first["images_per_s"] / first["gpus"] * table["gpus"], color=IDEAL, linestyle="--", linewidth=1.2,
@@ -74,6 +89,63 @@ def scaling(table: "pd.DataFrame") -> "matplotlib.figure.Figure":
     axes.set_ylabel("images/s")
     axes.grid(True, color="0.9")
     axes.legend(frameon=False)
+    return figure
+
+
+def lines(table: "pd.DataFrame", x: str, by: str | None = None, value: str = "step_ms", *, log: bool = False, xlabel: str | None = None,
+          names: "Mapping[str, str] | None" = None) -> "matplotlib.figure.Figure":
+    """`value` of a sweep's rows over the values of column `x`, at even distances in the order of the rows; one line per value of column `by`,
+    called as `names` says. `log`: a log scale of values. Rows without a prediction are left out. At most six lines: ValueError."""
+    table = _predicted(table, value, x, by)
+    places = {v: i for i, v in enumerate(dict.fromkeys(table[x]))}
+    groups = list(table.groupby(by, sort=False)) if by else [(None, table)]
+    if len(groups) > len(SERIES):
+        raise ValueError(f"{len(groups)} lines; expected at most {len(SERIES)}")
+    figure, axes = _axes(6.4, 3.8)
+    for (name, rows), (color, marker, style) in zip(groups, SERIES):
+        axes.plot([places[v] for v in rows[x]], rows[value], color=color, marker=marker, linestyle=style, linewidth=1.8, markersize=6,
+                  label=(names or {}).get(name, str(name)))
+    axes.set_xticks(range(len(places)), [str(v) for v in places])
+    if log:
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(_rate))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(xlabel or x)
+    axes.set_ylabel(LABELS.get(value, value))
+    axes.grid(True, color="0.9")
+    axes.set_axisbelow(True)
+    if by:
+        axes.legend(frameon=False)
+    return figure
+
+
+def heat_map(table: "pd.DataFrame", x: str, y: str, value: str = "step_ms", *, xlabel: str | None = None,
+             ylabel: str | None = None) -> "matplotlib.figure.Figure":
+    """A map of `value` over two columns, in the order of the rows, the first row of `y` below; its figure stands in every cell ("-": none).
+    Colours are on a log scale, dark for small values. Of equal cells the last row counts."""
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogLocator
+
+    cells = {(row[x], row[y]): row[value] for _, row in _predicted(table, value, x, y).iterrows()}
+    across, up = list(dict.fromkeys(table[x])), list(dict.fromkeys(table[y]))
+    grid = [[cells.get((i, j), float("nan")) for i in across] for j in up]
+    norm = LogNorm(min(cells.values()), max(max(cells.values()), 1.01 * min(cells.values())))
+    figure, axes = _axes(2.6 + 0.75 * len(across), 1.5 + 0.5 * len(up))
+    image = axes.imshow(grid, origin="lower", aspect="auto", cmap="cividis", norm=norm)
+    for j, row in enumerate(grid):
+        for i, v in enumerate(row):
+            axes.text(i, j, _rate(v) if v == v else "-", ha="center", va="center", color="white" if v == v and norm(v) < 0.55 else "black")
+    axes.set_xticks(range(len(across)), [str(v) for v in across])
+    axes.set_yticks(range(len(up)), [str(v) for v in up])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(xlabel or x)
+    axes.set_ylabel(ylabel or y)
+    bar = figure.colorbar(image, ax=axes, label=LABELS.get(value, value), format=_rate, ticks=LogLocator(base=10, subs=(1, 2, 5)))
+    bar.minorticks_off()
+    bar.outline.set_visible(False)
     return figure
 
 
