@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "core/base/error.hpp"
 #include "experiments/cli/command.hpp"
-#include "experiments/config_io/words.hpp"
 #include "experiments/output/report.hpp"
 #include "experiments/validation/validation.hpp"
 
@@ -18,18 +16,14 @@ struct Options {
 };
 
 int validate_all(const Context& context, const Options& options) {
-  const auto rows = read_validation(context.data);
+  const auto rows = rows_named(read_validation(context.data), options.only);
   std::vector<ValidationResult> results;
-  std::vector<std::string> ids;
   const Progress progress = progress_line(context);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    ids.push_back(rows[i].id);
-    if (rows[i].id.rfind(options.only, 0) != 0) continue;
     if (!progress(static_cast<double>(i) / static_cast<double>(rows.size()), rows[i].id)) return kInterrupted;
     results.push_back(
         validate_row(rows[i], context.data, context.data.parent_path() / "experiments", options.interval));
   }
-  if (results.empty()) throw ConfigError("--only", "", unknown_word(options.only, ids));
   if (!options.output.empty()) write_file(options.output, to_csv(results));
   std::fputs((options.json ? to_json(results) : to_text(results)).c_str(), stdout);
   for (const auto& r : results) {

@@ -153,6 +153,79 @@ class Sweeps(unittest.TestCase):
             ls.sweep(ls.load(DGX), over={"cluster.gpuz": [4, 8]})
 
 
+class Queries(unittest.TestCase):
+    def test_a_collective_as_the_program_prints_it(self):
+        got = ls.collective("dgx1-v100", gpus=8, sizes=[8, "1MiB", 2**22], library="nccl-2.4", stagger="5us")
+        code, out, _ = program("collective", "dgx1-v100", "--gpus", 8, "--sizes", "8,1MiB,4MiB", "--library", "nccl-2.4", "--stagger", "5us", "--json")
+        self.assertEqual(code, 0)
+        self.assertEqual(got.to_dict("records"), json.loads(out))
+        by_library = ls.collective("dgx1-v100", gpus=8, sizes="1MiB:1MiB", algorithm="library")
+        self.assertIn("protocol", by_library["estimates"][0][0])
+
+    def test_bus_bandwidth_follows_from_the_time(self):
+        # 2 (n - 1) / n bytes / time, with 8 GPUs: 1.75 bytes / time; bytes per microsecond are MB/s.
+        row = ls.collective("dgx1-v100", gpus=8, sizes="64MiB:64MiB", algorithm="ring").iloc[0]
+        self.assertAlmostEqual(row["busbw_GBps"], 1.75 * row["bytes"] / row["time_us"] / 1e3, places=6)
+
+    def test_wrong_questions_are_answered_as_by_the_program(self):
+        for ask, words in [
+            (lambda: ls.collective("dgx1-v100", sizes="8:x"), ("collective", "dgx1-v100", "--sizes", "8:x")),
+            (lambda: ls.collective("dgx1-v100", gpus=100000), ("collective", "dgx1-v100", "--gpus", 100000)),
+            (lambda: ls.collective("dgx1-v100", element_bytes=3), ("collective", "dgx1-v100", "--element-bytes", 3)),
+            (lambda: ls.collective("dgx1-v100", algorithm="rign"), ("collective", "dgx1-v100", "--algorithm", "rign")),
+            (lambda: ls.collective("dgx1-v1000"), ("collective", "dgx1-v1000")),
+            (lambda: ls.check("abcj"), ("check", "abcj")),
+            (lambda: ls.check("abci", kind="clutser"), ("check", "abci", "--kind", "clutser")),
+            (lambda: ls.choices("modles"), ("list", "modles")),
+            (lambda: ls.validate("dgx9"), ("validate", "--only", "dgx9")),
+        ]:
+            with self.subTest(words):
+                code, _, err = program(*words)
+                self.assertEqual(code, 2)
+                with self.assertRaises(ls.ConfigError) as raised:
+                    ask()
+                self.assertEqual(str(raised.exception).strip(), err.strip())
+
+    def test_plans(self):
+        got = ls.plan(ls.load(DGX, SMALL))
+        code, out, _ = program("plan", DGX, "--json", "--set", "cluster.gpus=4", "--set", "training.global_batch=256", "--set", "output.curve=[]")
+        expected = json.loads(out)
+        self.assertEqual((code, got.digest), (0, expected["digest"]))
+        self.assertEqual(list(got.buckets["bytes"]), [row["bytes"] for row in expected["buckets"]])
+        self.assertEqual(dict(got.candidates_us.iloc[0]), expected["buckets"][0]["candidates_us"])
+
+    def test_checks(self):
+        self.assertTrue(ls.check("dgx1-v100", kind="cluster").empty)
+        self.assertEqual(list(ls.check("nope.toml")["verdict"]), ["fault"])
+        found = ls.check("abci", kind="cluster")
+        self.assertEqual(list(found["verdict"]), ["accepted"])
+        self.assertEqual(found["rule"][0], "taper")
+        with tempfile.TemporaryDirectory() as folder:
+            wrong = pathlib.Path(folder) / "run.toml"
+            wrong.write_text(DGX.read_text().replace("global_batch", "global_bach"))
+            found = ls.check(wrong)
+        self.assertEqual(list(found["verdict"]), ["fault"])
+        self.assertIn("global_batch", found["message"][0])
+
+    def test_choices(self):
+        code, out, _ = program("list", "--json")
+        expected = json.loads(out)
+        got = ls.choices()
+        self.assertEqual([(r["kind"], r["name"]) for _, r in got.iterrows()], [(k, e["name"]) for k, entries in expected.items() for e in entries])
+
+    def test_validation(self):
+        got = ls.validate("dgx1_fp16", interval=True)
+        _, out, _ = program("validate", "--only", "dgx1_fp16", "--interval", "--json")
+        self.assertEqual(got.to_dict("records"), json.loads(out))
+
+    def test_what_progress_raises_stops_a_collective(self):
+        def stop(_):
+            raise LookupError("enough")
+
+        with self.assertRaisesRegex(LookupError, "enough"):
+            ls.collective("dgx1-v100", sizes="1KiB:1GiB", algorithm="ring", progress=stop)
+
+
 class Files(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -167,15 +240,17 @@ class Files(unittest.TestCase):
         self.assertEqual(list(ls.read_sweep(self.here / "s")["gpus"]), [1, 2])
 
     def test_logs(self):
-        (self.here / "log.jsonl").write_text('{"event": "start"}\n{"event": "steps", "step": 5, "loss": 2.0}\n'
+        (self.here / "log.jsonl").write_text('{"event": "start", "format": 1}\n{"event": "steps", "step": 5, "loss": 2.0}\n'
                                              '{"event": "steps", "step": 5, "loss": 1.5}\n')
         log = ls.read_log(self.here)
         self.assertEqual(list(log[log["event"] == "steps"]["loss"]), [1.5])
 
     def test_wrong_files(self):
         for name, text, read, expected in [
-            ("log.jsonl", '{"event": "start"}\n{"event": ', lambda d: ls.read_log(d), r"log\.jsonl:2:\d+"),
+            ("log.jsonl", '{"event": "start", "format": 1}\n{"event": ', lambda d: ls.read_log(d), r"log\.jsonl:2:\d+"),
             ("log.jsonl", '{"epoch": 1}\n', lambda d: ls.read_log(d), r'log\.jsonl:1: no "event"'),
+            ("log.jsonl", '{"event": "start", "format": 2}\n', lambda d: ls.read_log(d), r"log\.jsonl:1: format 2; expected 1"),
+            ("log.jsonl", '{"event": "start"}\n', lambda d: ls.read_log(d), r"log\.jsonl:1: format unknown; expected 1"),
             ("results.csv", "index,step_ms\n0,1\n", lambda d: ls.read_sweep(d), r"results\.csv:1: no column images_per_s, error"),
             ("results.csv", "index,step_ms,images_per_s,error\n0,1\n", lambda d: ls.read_sweep(d), r"results\.csv:2: 2 cells"),
             ("trace.json", "{", lambda d: ls.read_trace(d / "trace.json"), r"trace\.json:1:\d+"),
@@ -195,7 +270,8 @@ class Figures(unittest.TestCase):
         got = ls.simulate(run, trace=True)
         table = ls.sweep(run, over={"cluster.gpus": [1, 2, 4]}, per_gpu_batch=64)
         for figure in (ls.figures.step_parts({"4 GPUs": got}), ls.figures.scaling(table), ls.figures.timeline(got),
-                       ls.figures.lines(table, x="gpus", value="images_per_s", log=True), ls.figures.heat_map(table, x="gpus", y="global_batch")):
+                       ls.figures.lines(table, x="gpus", value="images_per_s", log=True), ls.figures.heat_map(table, x="gpus", y="global_batch"),
+                       ls.figures.bus_bandwidth({"8 GPUs": ls.collective("dgx1-v100", gpus=8, sizes="1KiB:16MiB")})):
             axes = figure.axes[0]
             self.assertTrue(axes.get_ylabel() or axes.get_xlabel())
             self.assertTrue(axes.has_data())

@@ -35,6 +35,13 @@ def _rate(value: float, _=None) -> str:
     return f"{value:.3g}"
 
 
+def _size(size: int) -> str:
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size >= unit:
+            return f"{size / unit:g} {name}"
+    return f"{size} B"
+
+
 def _axes(width: float, height: float):
     import matplotlib.pyplot as plt
     figure, axes = plt.subplots(figsize=(width, height), constrained_layout=True)
@@ -149,9 +156,63 @@ def heat_map(table: "pd.DataFrame", x: str, y: str, value: str = "step_ms", *, x
     return figure
 
 
-def timeline(prediction: "Prediction", rank: int | None = None) -> "matplotlib.figure.Figure":
-    """The lanes of one rank over time, in ms; needs simulate(trace=True). Default: the first traced rank."""
-    frame = prediction.timeline
+def bus_bandwidth(tables: "Mapping[str, pd.DataFrame]") -> "matplotlib.figure.Figure":
+    """Bus bandwidth against size of named tables of lockstep.collective, log-log. At most six: ValueError."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    if len(tables) > len(SERIES):
+        raise ValueError(f"{len(tables)} lines; expected at most {len(SERIES)}")
+    figure, axes = _axes(6.4, 3.8)
+    sizes = sorted({int(b) for table in tables.values() for b in table["bytes"] if b > 0})
+    for (name, table), (color, marker, style) in zip(tables.items(), SERIES):
+        table = table[table["bytes"] > 0]
+        axes.plot(table["bytes"], table["busbw_GBps"], color=color, marker=marker, linestyle=style, linewidth=1.8, markersize=5, label=name)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(sizes[:: -(-len(sizes) // 9)], [_size(b) for b in sizes[:: -(-len(sizes) // 9)]])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(_rate))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("size")
+    axes.set_ylabel("bus bandwidth, GB/s")
+    axes.grid(True, color="0.9")
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False)
+    return figure
+
+
+def training(log: "pd.DataFrame") -> "matplotlib.figure.Figure":
+    """Loss of the last step before each line of a log (read_log), and loss and top-1 at each evaluation, over epochs."""
+    steps, tests = (log[log["event"] == event].sort_values("step") for event in ("steps", "evaluation"))
+    if steps.empty:
+        raise ValueError("no steps in the log yet")
+    figure, loss = _axes(7.2, 3.8)
+    loss.plot(steps["epoch"], steps["loss"], color=SERIES[0][0], linewidth=1.3, label="loss of a training step")
+    if "loss" in tests and tests["loss"].notna().any():
+        loss.plot(tests["epoch"], tests["loss"], color=SERIES[1][0], marker="D", markersize=6, linestyle="none", label="loss on the test images")
+    lines, axes = loss.get_lines(), [loss]
+    loss.set_xlabel("epoch")
+    loss.set_ylabel("cross-entropy")
+    loss.set_ylim(bottom=0)
+    loss.grid(True, color="0.9")
+    if "top1_percent" in tests and tests["top1_percent"].notna().any():
+        top1 = loss.twinx()
+        top1.plot(tests["epoch"], tests["top1_percent"], color=SERIES[2][0], marker="o", linestyle="--", linewidth=1.8, label="top-1 on the test images (right)")
+        last = tests.dropna(subset=["top1_percent"]).iloc[-1]
+        top1.annotate(f"{last['top1_percent']:.1f} %", (last["epoch"], last["top1_percent"]), textcoords="offset points", xytext=(0, 8), ha="right")
+        top1.set_ylabel("top-1, %")
+        top1.set_ylim(0, 105)
+        top1.spines[["top", "left"]].set_visible(False)
+        axes.append(top1)
+        lines = [*lines, *top1.get_lines()]
+    axes[-1].legend(lines, [line.get_label() for line in lines], frameon=False, loc="center right")
+    return figure
+
+
+def timeline(prediction: "Prediction | pd.DataFrame", rank: int | None = None) -> "matplotlib.figure.Figure":
+    """The lanes of one rank over time, in ms, of a prediction (with simulate(trace=True)) or a frame of read_trace: its first step. Default: the first
+    traced rank."""
+    frame = getattr(prediction, "timeline", prediction)
     rank = int(frame["rank"].iloc[0]) if rank is None else rank
     frame = frame[(frame["rank"] == rank) & (frame["step"] == frame["step"].min())]
     if frame.empty:
