@@ -226,6 +226,68 @@ class Queries(unittest.TestCase):
             ls.collective("dgx1-v100", sizes="1KiB:1GiB", algorithm="ring", progress=stop)
 
 
+class RealRuns(unittest.TestCase):
+    TINY = {"model.name": "resnet8_w4", "model.image_size": 8, "data.kind": "synthetic", "data.path": "", "data.training_images": 256, "data.validation_images": 64,
+            "training.epochs": 2, "training.global_batch": 32, "training.log_every": 4, "real.threads": 1, "output.trace_ranks": [0]}
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.here = pathlib.Path(folder.name)
+        os.environ["LOCKSTEP_PROGRAM"] = PROGRAM
+        self.addCleanup(os.environ.pop, "LOCKSTEP_PROGRAM")
+        self.run_file = ls.load(SOURCE / "experiments/fashion_mnist/run.toml", self.TINY)
+
+    def train(self, *args, **options):
+        try:
+            return ls.train(*args, **options)
+        except ls.BackendError as e:
+            if "oneDNN" in str(e):
+                self.skipTest(str(e))
+            raise
+
+    def test_what_a_run_wrote_comes_back(self):
+        trained = self.train(self.run_file, self.here / "out")
+        self.assertEqual(trained.json["steps"], 2 * 256 // 32)
+        steps = trained.log[trained.log["event"] == "steps"]
+        self.assertEqual(list(steps["step"]), [4, 8, 12, 16])
+        self.assertIn("compute", set(trained.timeline["lane"]))
+        self.assertTrue(ls.figures.training(trained.log).axes[0].has_data())
+        self.assertTrue(ls.figures.timeline(trained.timeline).axes[0].has_data())
+        code, _, err = program("train", SOURCE / "experiments/fashion_mnist/run.toml", "--output", self.here / "out")
+        self.assertEqual(code, 2)
+        with self.assertRaises(ls.ConfigError) as raised:
+            ls.train(self.run_file, self.here / "out")
+        self.assertEqual(str(raised.exception), err.strip())
+        ls.train(self.run_file.with_values({"training.epochs": 1}), self.here / "out", force=True)
+        self.assertEqual(trained.json["steps"], 256 // 32)
+
+    def test_this_machine_as_values_of_a_run(self):
+        self.train(self.run_file, self.here / "probe")
+        here = self.run_file.with_values(ls.calibrate(self.run_file, self.here / "calibrated", steps=2))
+        self.assertGreater(ls.simulate(here).step_ms, 0)
+
+    def test_ctrl_c_ends_the_run_with_a_checkpoint(self):
+        self.train(self.run_file, self.here / "probe")
+        code = (f"import lockstep as ls\nrun = ls.load({str(self.run_file.file)!r}, {{**{self.TINY!r}, 'training.epochs': 100000, 'data.training_images': 32}})\n"
+                f"ls.train(run, {str(self.here / 'out')!r})\n")
+        child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+        log = self.here / "out" / "log.jsonl"
+        while not log.exists() or '"event":"steps"' not in log.read_text():
+            self.assertIsNone(child.poll(), "the run ended by itself")
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=120)
+        self.assertIn("KeyboardInterrupt", err)
+        self.assertEqual(ls.read_log(self.here / "out")["event"].iloc[-1], "end")
+        self.assertTrue(list((self.here / "out" / "checkpoints").iterdir()))
+
+    def test_a_program_that_is_not_there(self):
+        os.environ["LOCKSTEP_PROGRAM"] = str(self.here / "nope")
+        with self.assertRaisesRegex(ls.ConfigError, "nope: no such program"):
+            ls.train(self.run_file, self.here / "out")
+
+
 class Files(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()

@@ -220,11 +220,14 @@ def timeline(prediction: "Prediction | pd.DataFrame", rank: int | None = None) -
     lanes = [name for name in dict.fromkeys(frame["lane"])]
     figure, axes = _axes(9.0, 0.9 + 0.45 * len(lanes))
     start = frame["begin_ms"].min()
+    span = frame["end_ms"].max() - start
     for row, lane in enumerate(lanes):
         part = frame[frame["lane"] == lane]
         colors = [next((c for kind, c in KINDS.items() if name.startswith(kind)), "#9a9a9a") for name in part["name"]]
-        edge = {"edgecolor": "white", "linewidth": 0.5} if len(part) < 40 else {"linewidth": 0}
-        axes.broken_barh(list(zip(part["begin_ms"] - start, part["end_ms"] - part["begin_ms"])), (row - 0.36, 0.72), facecolors=colors, **edge)
+        lengths = part["end_ms"] - part["begin_ms"]
+        # What is too short to be seen keeps a line of its own colour.
+        edges = ["white" if len(part) < 40 and length > 0.004 * span else color for length, color in zip(lengths, colors)]
+        axes.broken_barh(list(zip(part["begin_ms"] - start, lengths)), (row - 0.36, 0.72), facecolors=colors, edgecolors=edges, linewidth=0.5)
     axes.set_yticks(range(len(lanes)), lanes)
     axes.invert_yaxis()
     axes.set_xlabel(f"ms after the start of the step, rank {rank}")

@@ -39,7 +39,10 @@ def program() -> pathlib.Path:
 def _execute(words: Sequence[str], launcher: Sequence[str]) -> str:
     """Standard output of the program. Raises what its exit code means, with its message; Ctrl-C is passed on and awaited."""
     command = [*launcher, str(program()), "--quiet", "--data", str(data_directory().resolve()), *words]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    except OSError:
+        raise ConfigError(f"{command[0]}: no such program; expected one that can be executed") from None
     try:
         out, err = child.communicate()
     except BaseException:
