@@ -16,7 +16,7 @@ import nbformat
 from PIL import Image
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-WIDTH, COLOURS, MOST_BYTES = 480, 128, 60_000
+WIDTH, MOST_BYTES = 480, 60_000
 
 
 def first_figure(notebook):
@@ -37,7 +37,7 @@ def write(executed):
         if figure.width > WIDTH:
             figure = figure.resize((WIDTH, round(figure.height * WIDTH / figure.width)), Image.LANCZOS)
         target = folder / f"{path.stem}.png"
-        figure.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
+        figure.save(target, optimize=True)
         size = target.stat().st_size
         if size > MOST_BYTES:
             sys.exit(f"{target}: {size} bytes; expected at most {MOST_BYTES}")
