@@ -4,6 +4,8 @@
     package_test.py PROGRAM SOURCE_DIR        with PYTHONPATH=BUILD/python
 Exit code 77 (skipped) where pandas or matplotlib are missing.
 """
+import doctest
+import importlib
 import json
 import os
 import pathlib
@@ -354,6 +356,18 @@ class Figures(unittest.TestCase):
         many = pd.DataFrame({"a": [1] * 7, "b": range(7), "step_ms": [1.0] * 7})
         with self.assertRaisesRegex(ValueError, "7 lines"):
             ls.figures.lines(many, x="a", by="b")
+
+
+class Documentation(unittest.TestCase):
+    def test_examples_are_true(self):
+        before = os.getcwd()
+        os.chdir(SOURCE)
+        self.addCleanup(os.chdir, before)
+        for name in ("prediction", "queries", "run", "sweeps"):
+            with self.subTest(name):
+                found = doctest.testmod(importlib.import_module(f"lockstep.{name}"))
+                self.assertGreater(found.attempted, 0)
+                self.assertEqual(found.failed, 0)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def plan(run: Run, *, simulate: bool = False, progress: Callable[[float], None] 
 
     >>> from lockstep import load
     >>> plan(load("experiments/dgx_ladders/run.toml")).candidates_us.sum().idxmin()
-    'ring'
+    'allreduce (ring x6)'
     """
     found = json.loads(_core.plan(str(run.file), run.sets, str(data_directory()), simulate, progress))
     rows: list[dict[str, Any]] = found["buckets"]
