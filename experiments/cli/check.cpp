@@ -1,11 +1,10 @@
 // `lockstep check`: faults first, then what is implausible, file by file.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "core/base/error.hpp"
 #include "core/base/units_text.hpp"
 #include "experiments/check/check_file.hpp"
+#include "experiments/check/report.hpp"
 #include "experiments/check/topology_svg.hpp"
 #include "experiments/cli/command.hpp"
 #include "experiments/config_io/words.hpp"
@@ -24,61 +23,6 @@ struct Options {
   std::string kind, svg;
   bool all = false, json = false, rules = false, links = false;
 };
-
-/// A path stays; a stem such as "abci" becomes every file of that name in the data folder, or that of `kind`.
-std::vector<std::filesystem::path> named_files(const std::string& name, const DataPaths& paths,
-                                               std::optional<FileKind> kind) {
-  std::error_code code;
-  const std::filesystem::path path = name;
-  std::vector<std::filesystem::path> out;
-  if (std::filesystem::is_regular_file(path, code) || path.has_parent_path() || path.extension() == ".toml")
-    return {path};
-  std::vector<std::string> known;
-  for (const auto& [of, folder] : {std::pair(FileKind::Cluster, "clusters"), std::pair(FileKind::Gpu, "gpus"),
-                                   std::pair(FileKind::Library, "libraries")}) {
-    if (kind && *kind != of) continue;
-    for (const std::string& stem : stems(paths, folder)) {
-      known.push_back(stem);
-      if (stem == name) out.push_back(paths.data / folder / (name + ".toml"));
-    }
-  }
-  if (!out.empty()) return out;
-  const std::string near = nearest(name, known);
-  throw ConfigError(name, "",
-                    fmt::format("no such file, and no file of that name in {}{}", paths.data.string(),
-                                near.empty() ? "" : fmt::format(" (did you mean \"{}\"?)", near)));
-}
-
-void print_text(const FileReport& report) {
-  if (report.faults.empty() && report.findings.empty()) {
-    fmt::print("{}: {} file, nothing wrong\n", report.file.string(), check::name_of(report.kind));
-    return;
-  }
-  for (const Fault& fault : report.faults) fmt::print("{}\n", fault.text());
-  for (const auto& finding : report.findings) {
-    const Fault& f = finding.fault;
-    fmt::print("{}: {}: {}: {} [{}]\n", f.where, finding.reason.empty() ? "implausible" : "accepted", f.key, f.message,
-               finding.rule);
-    if (!finding.reason.empty()) fmt::print("    because: {}\n", finding.reason);
-  }
-}
-
-nlohmann::ordered_json to_json(const FileReport& report) {
-  nlohmann::ordered_json j = {{"file", report.file.string()}, {"kind", check::name_of(report.kind)}};
-  j["faults"] = nlohmann::ordered_json::array();
-  j["implausible"] = nlohmann::ordered_json::array();
-  for (const Fault& f : report.faults)
-    j["faults"].push_back({{"where", f.where}, {"key", f.key}, {"message", f.message}});
-  for (const auto& finding : report.findings) {
-    const Fault& f = finding.fault;
-    j["implausible"].push_back({{"rule", finding.rule},
-                                {"where", f.where},
-                                {"key", f.key},
-                                {"message", f.message},
-                                {"accepted_because", finding.reason}});
-  }
-  return j;
-}
 
 int print_rules() {
   for (const std::string& kind : check::kind_names()) {
@@ -124,11 +68,7 @@ int check_files(const Context& context, const Options& options) {
   if (options.rules) return print_rules();
   const DataPaths paths{context.data};
   if (options.links) return print_links(options, paths);
-  std::optional<FileKind> kind;
-  if (!options.kind.empty()) {
-    kind = check::kind_named(options.kind);
-    if (!kind) throw ConfigError("--kind", "", unknown_word(options.kind, check::kind_names()));
-  }
+  const std::optional<FileKind> kind = check::asked_kind(options.kind);
   const bool draw = !options.svg.empty();
   if (draw && (options.all || options.files.size() != 1))
     throw ConfigError("--svg", "", "draws one cluster file; name exactly one");
@@ -137,7 +77,7 @@ int check_files(const Context& context, const Options& options) {
                       "\"" + options.svg + "\" would be overwritten by a drawing; expected a name such as cluster.svg");
   std::vector<std::filesystem::path> files;
   for (const std::string& name : options.files) {
-    const auto named = named_files(name, paths, draw && !kind ? FileKind::Cluster : kind);
+    const auto named = check::named_files(name, paths, draw && !kind ? FileKind::Cluster : kind);
     files.insert(files.end(), named.begin(), named.end());
   }
   if (options.all) {
@@ -164,11 +104,9 @@ int check_files(const Context& context, const Options& options) {
     accepted += r.findings.size() - r.open();
   }
   if (options.json) {
-    auto j = nlohmann::ordered_json::array();
-    for (const FileReport& r : reports) j.push_back(to_json(r));
-    fmt::print("{}\n", j.dump(2));
+    fmt::print("{}", check::to_json(reports));
   } else {
-    for (const FileReport& r : reports) print_text(r);
+    for (const FileReport& r : reports) fmt::print("{}", check::to_text(r));
     if (reports.size() > 1)
       fmt::print("{} files: {} faults, {} implausible, {} accepted by a comment\n", reports.size(), faults, open,
                  accepted);

@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "core/base/error.hpp"
 #include "experiments/cli/command.hpp"
-#include "experiments/config_io/words.hpp"
 #include "experiments/output/report.hpp"
 #include "experiments/validation/validation.hpp"
 
@@ -18,11 +16,7 @@ struct Options {
 };
 
 int validate_all(const Context& context, const Options& options) {
-  auto rows = read_validation(context.data);
-  std::vector<std::string> ids;
-  for (const ValidationRow& row : rows) ids.push_back(row.id);
-  std::erase_if(rows, [&](const ValidationRow& row) { return row.id.rfind(options.only, 0) != 0; });
-  if (rows.empty()) throw ConfigError("--only", "", unknown_word(options.only, ids));
+  const auto rows = rows_named(read_validation(context.data), options.only);
   const auto results = validate_rows(rows, context.data, context.data.parent_path() / "experiments", options.interval,
                                      usable_threads(), progress_line(context));
   if (results.empty()) return kInterrupted;

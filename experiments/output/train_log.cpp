@@ -56,6 +56,7 @@ std::string json_line(const LogRecord& r) {
          {"step", r.step},
          {"of", r.total_steps},
          {"epoch", r.epoch}};
+  if (r.kind == LogRecord::Kind::Start) j["format"] = kLogFormat;
   if (r.kind == LogRecord::Kind::Steps) j.update(steps_of(r));
   if (r.kind == LogRecord::Kind::Evaluation) {
     j["elapsed_s"] = r.evaluation.elapsed.seconds();

@@ -13,7 +13,10 @@
 
 namespace lockstep {
 
-/// One JSON object, without line break: "event" is start, steps, evaluation, checkpoint, warning or end; times in s and ms, rates in images/s,
+/// Of log.jsonl; stands in the start record. A key that changes its meaning or goes away makes it a new one.
+inline constexpr int kLogFormat = 1;
+
+/// One JSON object, without line break: "event" is start (with "format"), steps, evaluation, checkpoint, warning or end; times in s and ms, rates in images/s,
 /// top-1 in percent; what is unknown is left out.
 std::string json_line(const LogRecord& record);
 

@@ -8,17 +8,17 @@
 #include <limits>
 #include <map>
 #include <sstream>
+#include <utility>
 
 #include "core/base/error.hpp"
 #include "core/base/units_text.hpp"
-#include "core/plan/planner.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/config_io/csv.hpp"
 #include "experiments/config_io/words.hpp"
 #include "experiments/inputs/read_inputs.hpp"
 #include "experiments/interval.hpp"
+#include "experiments/queries/collective.hpp"
 #include "experiments/validation/model_error.hpp"
-#include "sim/network/estimate.hpp"
 
 namespace lockstep {
 
@@ -90,19 +90,10 @@ double collective_us(const ValidationRow& row, const std::vector<std::string>& s
   }
   if (value.count("launch")) in.library.launch = Sourced<Time>(parse_time(value["launch"]));
   if (change) change(in);
-  const int node_gpus = gpus_per_node_used(in.run, in.cluster.node);
   if (!in.cluster.node.gpu.empty()) in.gpu = read_gpu(in.cluster.node.gpu, paths);
   in.run.allreduce.gpudirect = get("gpudirect", "no") == "yes";
-  const sim::EstimateContext context = sim::estimate_context(in.cluster, in.library, node_gpus, in.run.cluster.gpus,
-                                                             in.run.allreduce.gpudirect, in.gpu.compute_capability);
-  const CollectivePlan plan = plan_allreduce(
-      in.run, in.cluster.node, node_gpus, std::stoll(get("bytes", "4")) / 4, 4,
-      [&](const CollectivePlan& p) {
-        return sim::estimate(p, context, sim::choose_protocol(p, context, in.run.allreduce.protocol));
-      },
-      &in.library);
   const Time stagger = value.count("stagger") ? parse_time(value["stagger"]) : Time::zero();
-  return sim::simulate_collective({in.run, in.cluster, in.gpu, in.library, {}}, plan, stagger).time.microseconds();
+  return BareAllreduce(std::move(in), 4, stagger).at(Bytes(std::stoll(get("bytes", "4")))).time.microseconds();
 }
 
 /// Rows of the complete tables.
@@ -202,6 +193,17 @@ std::vector<ValidationRow> read_validation(const std::filesystem::path& data) {
   }
   add_tables(data, rows);
   return rows;
+}
+
+std::vector<ValidationRow> rows_named(const std::vector<ValidationRow>& rows, const std::string& only) {
+  std::vector<ValidationRow> named;
+  std::vector<std::string> ids;
+  for (const ValidationRow& row : rows) {
+    ids.push_back(row.id);
+    if (row.id.rfind(only, 0) == 0) named.push_back(row);
+  }
+  if (named.empty()) throw ConfigError("--only", "", unknown_word(only, ids));
+  return named;
 }
 
 ValidationResult validate_row(const ValidationRow& row, const std::filesystem::path& data,

@@ -47,6 +47,9 @@ struct ValidationResult {
 /// Throws ConfigError with file and line.
 std::vector<ValidationRow> read_validation(const std::filesystem::path& data);
 
+/// Those whose id begins with `only`, in order. Throws ConfigError ("--only") if there is none.
+std::vector<ValidationRow> rows_named(const std::vector<ValidationRow>& rows, const std::string& only);
+
 /// `experiments`: the folder of the run files. `interval`: also the 90 % prediction interval (interval.hpp) of
 /// steps, collectives and ratios of either, on up to `threads` threads; not of times to train, whose epochs and set-up are inputs.
 ValidationResult validate_row(const ValidationRow& row, const std::filesystem::path& data,

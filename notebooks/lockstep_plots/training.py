@@ -22,6 +22,8 @@ def read(directory):
         sys.exit(f"{e.filename}: no such file; expected a result directory of `lockstep train`")
     except json.JSONDecodeError as e:
         sys.exit(f"{directory / 'log.jsonl'}: {e}")
+    if any(r["event"] == "start" and r.get("format") != 1 for r in records):
+        sys.exit(f"{directory / 'log.jsonl'}: written by another version of lockstep; expected format 1")
     steps = {r["step"]: r for r in records if r["event"] == "steps"}
     evaluations = {r["step"]: r for r in records if r["event"] == "evaluation"}
     if not steps:

@@ -12,14 +12,19 @@
 #include <pybind11/stl.h>
 
 #include "core/base/error.hpp"
+#include "experiments/check/report.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/inputs/read_inputs.hpp"
 #include "experiments/output/report.hpp"
 #include "experiments/parallel.hpp"
 #include "experiments/prediction/predict.hpp"
+#include "experiments/queries/collective.hpp"
+#include "experiments/queries/costed_plan.hpp"
+#include "experiments/queries/listing.hpp"
 #include "experiments/sweep/plan.hpp"
 #include "experiments/sweep/results.hpp"
 #include "experiments/sweep/runner.hpp"
+#include "experiments/validation/validation.hpp"
 
 namespace py = pybind11;
 
@@ -113,6 +118,60 @@ std::pair<std::vector<std::string>, std::vector<SweepRow>> sweep(const std::stri
   });
 }
 
+std::string collective(const AllreduceRequest& request, const std::string& data, const py::object& progress) {
+  return interruptibly(progress, [&](Watched& watched) {
+    const BareAllreduce allreduce = bare_allreduce(request, {data});
+    const auto sizes = sizes_of(request.sizes);
+    std::vector<AllreduceRow> rows;
+    for (const Bytes size : sizes) {
+      if (!watched.reached(static_cast<double>(rows.size()) / static_cast<double>(sizes.size()))) break;
+      rows.push_back(allreduce.at(size));
+    }
+    return to_json(rows, allreduce.inputs().library);
+  });
+}
+
+std::string plan(const std::string& file, const Sets& sets, const std::string& data, bool simulate,
+                 const py::object& progress) {
+  return interruptibly(progress, [&](Watched& watched) {
+    return to_json(
+        plan_and_cost(read_inputs(file, sets, {data}), simulate,
+                      [&watched](double fraction, const std::string&) { return watched.reached(fraction); }));
+  });
+}
+
+std::string check_files(const std::vector<std::string>& names, const std::string& kind_word, bool all,
+                        const std::string& data) {
+  const py::gil_scoped_release unlocked;
+  const DataPaths paths{data};
+  const auto kind = check::asked_kind(kind_word);
+  std::vector<check::FileReport> reports;
+  for (const std::string& name : names) {
+    for (const auto& file : check::named_files(name, paths, kind))
+      reports.push_back(check::check_file(file, paths, kind));
+  }
+  if (all) {
+    for (const auto& file : check::data_files(paths)) reports.push_back(check::check_file(file, paths, kind));
+  }
+  return check::to_json(reports);
+}
+
+std::string choices(const std::string& what, const std::string& data) {
+  const py::gil_scoped_release unlocked;
+  return to_json(list_choices(what, {data}));
+}
+
+std::string predicted_and_published(const std::string& only, bool interval, const std::string& data,
+                                    const std::string& experiments, std::size_t jobs, const py::object& progress) {
+  return interruptibly(progress, [&](Watched& watched) {
+    const auto rows = rows_named(read_validation(data), only);
+    const auto results =
+        validate_rows(rows, data, experiments, interval, jobs > 0 ? jobs : usable_threads(),
+                      [&](double fraction, const std::string&) { return watched.reached(fraction); });
+    return to_json(results);
+  });
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
@@ -126,4 +185,26 @@ PYBIND11_MODULE(_core, m) {
         py::arg("explain"), py::arg("trace"), py::arg("progress") = py::none());
   m.def("sweep", &sweep, py::arg("file"), py::arg("sets"), py::arg("data"), py::arg("overs"), py::arg("per_gpu_batch"),
         py::arg("zip"), py::arg("efficiency"), py::arg("jobs"), py::arg("progress") = py::none());
+  py::class_<AllreduceRequest>(m, "AllreduceRequest")
+      .def(py::init<>())
+      .def_readwrite("cluster", &AllreduceRequest::cluster)
+      .def_readwrite("library", &AllreduceRequest::library)
+      .def_readwrite("algorithm", &AllreduceRequest::algorithm)
+      .def_readwrite("across", &AllreduceRequest::across)
+      .def_readwrite("protocol", &AllreduceRequest::protocol)
+      .def_readwrite("placement", &AllreduceRequest::placement)
+      .def_readwrite("sizes", &AllreduceRequest::sizes)
+      .def_readwrite("gpus", &AllreduceRequest::gpus)
+      .def_readwrite("element_bytes", &AllreduceRequest::element_bytes)
+      .def_readwrite("channels", &AllreduceRequest::channels)
+      .def_readwrite("gpudirect", &AllreduceRequest::gpudirect)
+      .def_readwrite("stagger", &AllreduceRequest::stagger)
+      .def_readwrite("launch", &AllreduceRequest::launch);
+  m.def("collective", &collective, py::arg("request"), py::arg("data"), py::arg("progress") = py::none());
+  m.def("plan", &plan, py::arg("file"), py::arg("sets"), py::arg("data"), py::arg("simulate"),
+        py::arg("progress") = py::none());
+  m.def("check", &check_files, py::arg("names"), py::arg("kind"), py::arg("all"), py::arg("data"));
+  m.def("choices", &choices, py::arg("what"), py::arg("data"));
+  m.def("validate", &predicted_and_published, py::arg("only"), py::arg("interval"), py::arg("data"),
+        py::arg("experiments"), py::arg("jobs"), py::arg("progress") = py::none());
 }

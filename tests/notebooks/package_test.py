@@ -4,6 +4,8 @@
     package_test.py PROGRAM SOURCE_DIR        with PYTHONPATH=BUILD/python
 Exit code 77 (skipped) where pandas or matplotlib are missing.
 """
+import doctest
+import importlib
 import json
 import os
 import pathlib
@@ -153,6 +155,141 @@ class Sweeps(unittest.TestCase):
             ls.sweep(ls.load(DGX), over={"cluster.gpuz": [4, 8]})
 
 
+class Queries(unittest.TestCase):
+    def test_a_collective_as_the_program_prints_it(self):
+        got = ls.collective("dgx1-v100", gpus=8, sizes=[8, "1MiB", 2**22], library="nccl-2.4", stagger="5us")
+        code, out, _ = program("collective", "dgx1-v100", "--gpus", 8, "--sizes", "8,1MiB,4MiB", "--library", "nccl-2.4", "--stagger", "5us", "--json")
+        self.assertEqual(code, 0)
+        self.assertEqual(got.to_dict("records"), json.loads(out))
+        by_library = ls.collective("dgx1-v100", gpus=8, sizes="1MiB:1MiB", algorithm="library")
+        self.assertIn("protocol", by_library["estimates"][0][0])
+
+    def test_bus_bandwidth_follows_from_the_time(self):
+        # 2 (n - 1) / n bytes / time, with 8 GPUs: 1.75 bytes / time; bytes per microsecond are MB/s.
+        row = ls.collective("dgx1-v100", gpus=8, sizes="64MiB:64MiB", algorithm="ring").iloc[0]
+        self.assertAlmostEqual(row["busbw_GBps"], 1.75 * row["bytes"] / row["time_us"] / 1e3, places=6)
+
+    def test_wrong_questions_are_answered_as_by_the_program(self):
+        for ask, words in [
+            (lambda: ls.collective("dgx1-v100", sizes="8:x"), ("collective", "dgx1-v100", "--sizes", "8:x")),
+            (lambda: ls.collective("dgx1-v100", gpus=100000), ("collective", "dgx1-v100", "--gpus", 100000)),
+            (lambda: ls.collective("dgx1-v100", element_bytes=3), ("collective", "dgx1-v100", "--element-bytes", 3)),
+            (lambda: ls.collective("dgx1-v100", algorithm="rign"), ("collective", "dgx1-v100", "--algorithm", "rign")),
+            (lambda: ls.collective("dgx1-v1000"), ("collective", "dgx1-v1000")),
+            (lambda: ls.check("abcj"), ("check", "abcj")),
+            (lambda: ls.check("abci", kind="clutser"), ("check", "abci", "--kind", "clutser")),
+            (lambda: ls.choices("modles"), ("list", "modles")),
+            (lambda: ls.validate("dgx9"), ("validate", "--only", "dgx9")),
+        ]:
+            with self.subTest(words):
+                code, _, err = program(*words)
+                self.assertEqual(code, 2)
+                with self.assertRaises(ls.ConfigError) as raised:
+                    ask()
+                self.assertEqual(str(raised.exception).strip(), err.strip())
+
+    def test_plans(self):
+        got = ls.plan(ls.load(DGX, SMALL))
+        code, out, _ = program("plan", DGX, "--json", "--set", "cluster.gpus=4", "--set", "training.global_batch=256", "--set", "output.curve=[]")
+        expected = json.loads(out)
+        self.assertEqual((code, got.digest), (0, expected["digest"]))
+        self.assertEqual(list(got.buckets["bytes"]), [row["bytes"] for row in expected["buckets"]])
+        self.assertEqual(dict(got.candidates_us.iloc[0]), expected["buckets"][0]["candidates_us"])
+
+    def test_checks(self):
+        self.assertTrue(ls.check("dgx1-v100", kind="cluster").empty)
+        self.assertEqual(list(ls.check("nope.toml")["verdict"]), ["fault"])
+        found = ls.check("abci", kind="cluster")
+        self.assertEqual(list(found["verdict"]), ["accepted"])
+        self.assertEqual(found["rule"][0], "taper")
+        with tempfile.TemporaryDirectory() as folder:
+            wrong = pathlib.Path(folder) / "run.toml"
+            wrong.write_text(DGX.read_text().replace("global_batch", "global_bach"))
+            found = ls.check(wrong)
+        self.assertEqual(list(found["verdict"]), ["fault"])
+        self.assertIn("global_batch", found["message"][0])
+
+    def test_choices(self):
+        code, out, _ = program("list", "--json")
+        expected = json.loads(out)
+        got = ls.choices()
+        self.assertEqual([(r["kind"], r["name"]) for _, r in got.iterrows()], [(k, e["name"]) for k, entries in expected.items() for e in entries])
+
+    def test_validation(self):
+        got = ls.validate("dgx1_fp16", interval=True)
+        _, out, _ = program("validate", "--only", "dgx1_fp16", "--interval", "--json")
+        self.assertEqual(got.to_dict("records"), json.loads(out))
+
+    def test_what_progress_raises_stops_a_collective(self):
+        def stop(_):
+            raise LookupError("enough")
+
+        with self.assertRaisesRegex(LookupError, "enough"):
+            ls.collective("dgx1-v100", sizes="1KiB:1GiB", algorithm="ring", progress=stop)
+
+
+class RealRuns(unittest.TestCase):
+    TINY = {"model.name": "resnet8_w4", "model.image_size": 8, "data.kind": "synthetic", "data.path": "", "data.training_images": 256, "data.validation_images": 64,
+            "training.epochs": 2, "training.global_batch": 32, "training.log_every": 4, "real.threads": 1, "output.trace_ranks": [0]}
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.here = pathlib.Path(folder.name)
+        os.environ["LOCKSTEP_PROGRAM"] = PROGRAM
+        self.addCleanup(os.environ.pop, "LOCKSTEP_PROGRAM")
+        self.run_file = ls.load(SOURCE / "experiments/fashion_mnist/run.toml", self.TINY)
+
+    def train(self, *args, **options):
+        try:
+            return ls.train(*args, **options)
+        except ls.BackendError as e:
+            if "oneDNN" in str(e):
+                self.skipTest(str(e))
+            raise
+
+    def test_what_a_run_wrote_comes_back(self):
+        trained = self.train(self.run_file, self.here / "out")
+        self.assertEqual(trained.json["steps"], 2 * 256 // 32)
+        steps = trained.log[trained.log["event"] == "steps"]
+        self.assertEqual(list(steps["step"]), [4, 8, 12, 16])
+        self.assertIn("compute", set(trained.timeline["lane"]))
+        self.assertTrue(ls.figures.training(trained.log).axes[0].has_data())
+        self.assertTrue(ls.figures.timeline(trained.timeline).axes[0].has_data())
+        code, _, err = program("train", SOURCE / "experiments/fashion_mnist/run.toml", "--output", self.here / "out")
+        self.assertEqual(code, 2)
+        with self.assertRaises(ls.ConfigError) as raised:
+            ls.train(self.run_file, self.here / "out")
+        self.assertEqual(str(raised.exception), err.strip())
+        ls.train(self.run_file.with_values({"training.epochs": 1}), self.here / "out", force=True)
+        self.assertEqual(trained.json["steps"], 256 // 32)
+
+    def test_this_machine_as_values_of_a_run(self):
+        self.train(self.run_file, self.here / "probe")
+        here = self.run_file.with_values(ls.calibrate(self.run_file, self.here / "calibrated", steps=2))
+        self.assertGreater(ls.simulate(here).step_ms, 0)
+
+    def test_ctrl_c_ends_the_run_with_a_checkpoint(self):
+        self.train(self.run_file, self.here / "probe")
+        code = (f"import lockstep as ls\nrun = ls.load({str(self.run_file.file)!r}, {{**{self.TINY!r}, 'training.epochs': 100000, 'data.training_images': 32}})\n"
+                f"ls.train(run, {str(self.here / 'out')!r})\n")
+        child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+        log = self.here / "out" / "log.jsonl"
+        while not log.exists() or '"event":"steps"' not in log.read_text():
+            self.assertIsNone(child.poll(), "the run ended by itself")
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=120)
+        self.assertIn("KeyboardInterrupt", err)
+        self.assertEqual(ls.read_log(self.here / "out")["event"].iloc[-1], "end")
+        self.assertTrue(list((self.here / "out" / "checkpoints").iterdir()))
+
+    def test_a_program_that_is_not_there(self):
+        os.environ["LOCKSTEP_PROGRAM"] = str(self.here / "nope")
+        with self.assertRaisesRegex(ls.ConfigError, "nope: no such program"):
+            ls.train(self.run_file, self.here / "out")
+
+
 class Files(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -167,15 +304,17 @@ class Files(unittest.TestCase):
         self.assertEqual(list(ls.read_sweep(self.here / "s")["gpus"]), [1, 2])
 
     def test_logs(self):
-        (self.here / "log.jsonl").write_text('{"event": "start"}\n{"event": "steps", "step": 5, "loss": 2.0}\n'
+        (self.here / "log.jsonl").write_text('{"event": "start", "format": 1}\n{"event": "steps", "step": 5, "loss": 2.0}\n'
                                              '{"event": "steps", "step": 5, "loss": 1.5}\n')
         log = ls.read_log(self.here)
         self.assertEqual(list(log[log["event"] == "steps"]["loss"]), [1.5])
 
     def test_wrong_files(self):
         for name, text, read, expected in [
-            ("log.jsonl", '{"event": "start"}\n{"event": ', lambda d: ls.read_log(d), r"log\.jsonl:2:\d+"),
+            ("log.jsonl", '{"event": "start", "format": 1}\n{"event": ', lambda d: ls.read_log(d), r"log\.jsonl:2:\d+"),
             ("log.jsonl", '{"epoch": 1}\n', lambda d: ls.read_log(d), r'log\.jsonl:1: no "event"'),
+            ("log.jsonl", '{"event": "start", "format": 2}\n', lambda d: ls.read_log(d), r"log\.jsonl:1: format 2; expected 1"),
+            ("log.jsonl", '{"event": "start"}\n', lambda d: ls.read_log(d), r"log\.jsonl:1: format unknown; expected 1"),
             ("results.csv", "index,step_ms\n0,1\n", lambda d: ls.read_sweep(d), r"results\.csv:1: no column images_per_s, error"),
             ("results.csv", "index,step_ms,images_per_s,error\n0,1\n", lambda d: ls.read_sweep(d), r"results\.csv:2: 2 cells"),
             ("trace.json", "{", lambda d: ls.read_trace(d / "trace.json"), r"trace\.json:1:\d+"),
@@ -194,12 +333,41 @@ class Figures(unittest.TestCase):
         run = ls.load(DGX, SMALL)
         got = ls.simulate(run, trace=True)
         table = ls.sweep(run, over={"cluster.gpus": [1, 2, 4]}, per_gpu_batch=64)
-        for figure in (ls.figures.step_parts({"4 GPUs": got}), ls.figures.scaling(table), ls.figures.timeline(got)):
+        for figure in (ls.figures.step_parts({"4 GPUs": got}), ls.figures.scaling(table), ls.figures.timeline(got),
+                       ls.figures.lines(table, x="gpus", value="images_per_s", log=True), ls.figures.heat_map(table, x="gpus", y="global_batch"),
+                       ls.figures.bus_bandwidth({"8 GPUs": ls.collective("dgx1-v100", gpus=8, sizes="1KiB:16MiB")})):
             axes = figure.axes[0]
             self.assertTrue(axes.get_ylabel() or axes.get_xlabel())
             self.assertTrue(axes.has_data())
         with self.assertRaisesRegex(ValueError, "not traced"):
             ls.figures.timeline(got, rank=3)
+
+    def test_lines_and_maps_show_the_rows(self):
+        table = pd.DataFrame({"a": ["x", "y", "x", "y", "x"], "b": [1, 1, 2, 2, 3], "step_ms": [10.0, 20.0, 30.0, None, None]})
+        one, two = ls.figures.lines(table, x="a", by="b", names={1: "one"}).axes[0].get_lines()
+        self.assertEqual((list(one.get_ydata()), one.get_label()), ([10, 20], "one"))
+        self.assertEqual((list(two.get_xdata()), list(two.get_ydata()), two.get_label()), ([0], [30], "2"))
+        axes = ls.figures.heat_map(table, x="a", y="b").axes[0]
+        self.assertEqual([t.get_text() for t in axes.texts], ["10", "20", "30", "-", "-", "-"])
+        with self.assertRaisesRegex(ValueError, "no column nope"):
+            ls.figures.lines(table, x="nope")
+        with self.assertRaisesRegex(ValueError, "no row"):
+            ls.figures.heat_map(table[table["step_ms"].isna()], x="a", y="b")
+        many = pd.DataFrame({"a": [1] * 7, "b": range(7), "step_ms": [1.0] * 7})
+        with self.assertRaisesRegex(ValueError, "7 lines"):
+            ls.figures.lines(many, x="a", by="b")
+
+
+class Documentation(unittest.TestCase):
+    def test_examples_are_true(self):
+        before = os.getcwd()
+        os.chdir(SOURCE)
+        self.addCleanup(os.chdir, before)
+        for name in ("prediction", "queries", "run", "sweeps"):
+            with self.subTest(name):
+                found = doctest.testmod(importlib.import_module(f"lockstep.{name}"))
+                self.assertGreater(found.attempted, 0)
+                self.assertEqual(found.failed, 0)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@
     half = run.with_values({"cluster.gpus": 1024, "training.global_batch": 40960})
     print(ls.simulate(half).images_per_s)
     table = ls.sweep(run, over={"cluster.gpus": [256, 512, 1024, 2048]}, per_gpu_batch=40)     # a pandas DataFrame
+    ls.collective("dgx1-v100", gpus=8, sizes="1MiB:64MiB")                                     # and so are these
+    ls.check("my-cluster.toml"); ls.choices("models"); ls.validate("dgx1"); ls.plan(run).buckets
+    ls.read_log("results/fashion_mnist"); ls.read_trace("results/fashion_mnist/trace.json")
 
 A wrong value raises ConfigError with the message that the program prints. Work releases the interpreter's lock; Ctrl-C
 stops it after the simulation that is under way.
@@ -15,12 +18,14 @@ from ._core import BackendError, ConfigError, InternalError
 from . import figures
 from .files import read_log, read_sweep, read_trace
 from .prediction import Band, Prediction, simulate
+from .queries import Plan, check, choices, collective, plan, validate
+from .real import Training, calibrate, program, train
 from .run import Run, data_directory, load
 from .sweeps import sweep
 from ._core import version as _version
 
 __version__ = _version()
 __all__ = [
-    "BackendError", "Band", "ConfigError", "InternalError", "Prediction", "Run", "data_directory", "figures", "load", "read_log",
-    "read_sweep", "read_trace", "simulate", "sweep",
+    "BackendError", "Band", "ConfigError", "InternalError", "Plan", "Prediction", "Run", "Training", "calibrate", "check", "choices", "collective",
+    "data_directory", "figures", "load", "plan", "program", "read_log", "read_sweep", "read_trace", "simulate", "sweep", "train", "validate",
 ]

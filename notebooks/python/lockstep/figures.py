@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Mapping
+
     import matplotlib.figure
     import pandas as pd
 
@@ -19,6 +21,10 @@ PARTS = [
     ("input", "input", "#d0d0d0", ""),
 ]
 PREDICTED, IDEAL = "#1f5fa8", "0.55"
+# Series, apart in colour and, by line and marker, in grey.
+SERIES = [("#1f3f6e", "o", "-"), ("#c8501e", "s", "--"), ("#4f86c0", "^", "-."), ("#e8a33d", "D", ":"), ("#7a7a7a", "v", "-"), ("#20804a", "P", "--")]
+LABELS = {"step_ms": "step time, ms", "exposed_ms": "exposed communication, ms", "straggler_ms": "waiting for the slowest, ms", "images_per_s": "images/s",
+          "time_to_train_s": "time to train, s", "gpu_hours": "GPU-hours", "efficiency": "efficiency against one GPU", "top1_percent": "top-1, %"}
 KINDS = {"forward": "#1f3f6e", "backward": "#4f86c0", "update": "#7a7a7a", "bucket": "#c8501e", "allreduce": "#c8501e", "load": "#d0d0d0"}
 
 
@@ -29,11 +35,29 @@ def _rate(value: float, _=None) -> str:
     return f"{value:.3g}"
 
 
+def _size(size: int) -> str:
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size >= unit:
+            return f"{size / unit:g} {name}"
+    return f"{size} B"
+
+
 def _axes(width: float, height: float):
     import matplotlib.pyplot as plt
     figure, axes = plt.subplots(figsize=(width, height), constrained_layout=True)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _predicted(table: "pd.DataFrame", value: str, *others: str | None) -> "pd.DataFrame":
+    """The rows that have a `value`. ValueError: a column that is not there, no such row."""
+    missing = [name for name in (value, *others) if name is not None and name not in table]
+    if missing:
+        raise ValueError(f"no column {', '.join(missing)}; expected a table of lockstep.sweep")
+    table = table.dropna(subset=[value])
+    if table.empty:
+        raise ValueError("no row has a prediction")
+    return table
 
 
 def step_parts(predictions: "dict[str, Prediction]") -> "matplotlib.figure.Figure":
@@ -57,9 +81,7 @@ def step_parts(predictions: "dict[str, Prediction]") -> "matplotlib.figure.Figur
 
 def scaling(table: "pd.DataFrame") -> "matplotlib.figure.Figure":
     """Images/s against GPUs (log-log) of a sweep over cluster.gpus, or of Prediction.scaling, beside the ideal line from its first row."""
-    table = table.dropna(subset=["images_per_s"]).sort_values("gpus")
-    if table.empty:
-        raise ValueError("no row has a prediction")
+    table = _predicted(table, "images_per_s", "gpus").sort_values("gpus")
     figure, axes = _axes(5.6, 4.0)
     first = table.iloc[0]
     axes.plot(table["gpus"], first["images_per_s"] / first["gpus"] * table["gpus"], color=IDEAL, linestyle="--", linewidth=1.2,
@@ -77,9 +99,120 @@ def scaling(table: "pd.DataFrame") -> "matplotlib.figure.Figure":
     return figure
 
 
-def timeline(prediction: "Prediction", rank: int | None = None) -> "matplotlib.figure.Figure":
-    """The lanes of one rank over time, in ms; needs simulate(trace=True). Default: the first traced rank."""
-    frame = prediction.timeline
+def lines(table: "pd.DataFrame", x: str, by: str | None = None, value: str = "step_ms", *, log: bool = False, xlabel: str | None = None,
+          names: "Mapping[str, str] | None" = None) -> "matplotlib.figure.Figure":
+    """`value` of a sweep's rows over the values of column `x`, at even distances in the order of the rows; one line per value of column `by`,
+    called as `names` says. `log`: a log scale of values. Rows without a prediction are left out. At most six lines: ValueError."""
+    table = _predicted(table, value, x, by)
+    places = {v: i for i, v in enumerate(dict.fromkeys(table[x]))}
+    groups = list(table.groupby(by, sort=False)) if by else [(None, table)]
+    if len(groups) > len(SERIES):
+        raise ValueError(f"{len(groups)} lines; expected at most {len(SERIES)}")
+    figure, axes = _axes(6.4, 3.8)
+    for (name, rows), (color, marker, style) in zip(groups, SERIES):
+        axes.plot([places[v] for v in rows[x]], rows[value], color=color, marker=marker, linestyle=style, linewidth=1.8, markersize=6,
+                  label=(names or {}).get(name, str(name)))
+    axes.set_xticks(range(len(places)), [str(v) for v in places])
+    if log:
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(_rate))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(xlabel or x)
+    axes.set_ylabel(LABELS.get(value, value))
+    axes.grid(True, color="0.9")
+    axes.set_axisbelow(True)
+    if by:
+        axes.legend(frameon=False)
+    return figure
+
+
+def heat_map(table: "pd.DataFrame", x: str, y: str, value: str = "step_ms", *, xlabel: str | None = None,
+             ylabel: str | None = None) -> "matplotlib.figure.Figure":
+    """A map of `value` over two columns, in the order of the rows, the first row of `y` below; its figure stands in every cell ("-": none).
+    Colours are on a log scale, dark for small values. Of equal cells the last row counts."""
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogLocator
+
+    cells = {(row[x], row[y]): row[value] for _, row in _predicted(table, value, x, y).iterrows()}
+    across, up = list(dict.fromkeys(table[x])), list(dict.fromkeys(table[y]))
+    grid = [[cells.get((i, j), float("nan")) for i in across] for j in up]
+    norm = LogNorm(min(cells.values()), max(max(cells.values()), 1.01 * min(cells.values())))
+    figure, axes = _axes(2.6 + 0.75 * len(across), 1.5 + 0.5 * len(up))
+    image = axes.imshow(grid, origin="lower", aspect="auto", cmap="cividis", norm=norm)
+    for j, row in enumerate(grid):
+        for i, v in enumerate(row):
+            axes.text(i, j, _rate(v) if v == v else "-", ha="center", va="center", color="white" if v == v and norm(v) < 0.55 else "black")
+    axes.set_xticks(range(len(across)), [str(v) for v in across])
+    axes.set_yticks(range(len(up)), [str(v) for v in up])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(xlabel or x)
+    axes.set_ylabel(ylabel or y)
+    bar = figure.colorbar(image, ax=axes, label=LABELS.get(value, value), format=_rate, ticks=LogLocator(base=10, subs=(1, 2, 5)))
+    bar.minorticks_off()
+    bar.outline.set_visible(False)
+    return figure
+
+
+def bus_bandwidth(tables: "Mapping[str, pd.DataFrame]") -> "matplotlib.figure.Figure":
+    """Bus bandwidth against size of named tables of lockstep.collective, log-log. At most six: ValueError."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    if len(tables) > len(SERIES):
+        raise ValueError(f"{len(tables)} lines; expected at most {len(SERIES)}")
+    figure, axes = _axes(6.4, 3.8)
+    sizes = sorted({int(b) for table in tables.values() for b in table["bytes"] if b > 0})
+    for (name, table), (color, marker, style) in zip(tables.items(), SERIES):
+        table = table[table["bytes"] > 0]
+        axes.plot(table["bytes"], table["busbw_GBps"], color=color, marker=marker, linestyle=style, linewidth=1.8, markersize=5, label=name)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(sizes[:: -(-len(sizes) // 9)], [_size(b) for b in sizes[:: -(-len(sizes) // 9)]])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(_rate))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("size")
+    axes.set_ylabel("bus bandwidth, GB/s")
+    axes.grid(True, color="0.9")
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False)
+    return figure
+
+
+def training(log: "pd.DataFrame") -> "matplotlib.figure.Figure":
+    """Loss of the last step before each line of a log (read_log), and loss and top-1 at each evaluation, over epochs."""
+    steps, tests = (log[log["event"] == event].sort_values("step") for event in ("steps", "evaluation"))
+    if steps.empty:
+        raise ValueError("no steps in the log yet")
+    figure, loss = _axes(7.2, 3.8)
+    loss.plot(steps["epoch"], steps["loss"], color=SERIES[0][0], linewidth=1.3, label="loss of a training step")
+    if "loss" in tests and tests["loss"].notna().any():
+        loss.plot(tests["epoch"], tests["loss"], color=SERIES[1][0], marker="D", markersize=6, linestyle="none", label="loss on the test images")
+    lines, axes = loss.get_lines(), [loss]
+    loss.set_xlabel("epoch")
+    loss.set_ylabel("cross-entropy")
+    loss.set_ylim(bottom=0)
+    loss.grid(True, color="0.9")
+    if "top1_percent" in tests and tests["top1_percent"].notna().any():
+        top1 = loss.twinx()
+        top1.plot(tests["epoch"], tests["top1_percent"], color=SERIES[2][0], marker="o", linestyle="--", linewidth=1.8, label="top-1 on the test images (right)")
+        last = tests.dropna(subset=["top1_percent"]).iloc[-1]
+        top1.annotate(f"{last['top1_percent']:.1f} %", (last["epoch"], last["top1_percent"]), textcoords="offset points", xytext=(0, 8), ha="right")
+        top1.set_ylabel("top-1, %")
+        top1.set_ylim(0, 105)
+        top1.spines[["top", "left"]].set_visible(False)
+        axes.append(top1)
+        lines = [*lines, *top1.get_lines()]
+    axes[-1].legend(lines, [line.get_label() for line in lines], frameon=False, loc="center right")
+    return figure
+
+
+def timeline(prediction: "Prediction | pd.DataFrame", rank: int | None = None) -> "matplotlib.figure.Figure":
+    """The lanes of one rank over time, in ms, of a prediction (with simulate(trace=True)) or a frame of read_trace: its first step. Default: the first
+    traced rank."""
+    frame = getattr(prediction, "timeline", prediction)
     rank = int(frame["rank"].iloc[0]) if rank is None else rank
     frame = frame[(frame["rank"] == rank) & (frame["step"] == frame["step"].min())]
     if frame.empty:
@@ -87,11 +220,14 @@ def timeline(prediction: "Prediction", rank: int | None = None) -> "matplotlib.f
     lanes = [name for name in dict.fromkeys(frame["lane"])]
     figure, axes = _axes(9.0, 0.9 + 0.45 * len(lanes))
     start = frame["begin_ms"].min()
+    span = frame["end_ms"].max() - start
     for row, lane in enumerate(lanes):
         part = frame[frame["lane"] == lane]
         colors = [next((c for kind, c in KINDS.items() if name.startswith(kind)), "#9a9a9a") for name in part["name"]]
-        edge = {"edgecolor": "white", "linewidth": 0.5} if len(part) < 40 else {"linewidth": 0}
-        axes.broken_barh(list(zip(part["begin_ms"] - start, part["end_ms"] - part["begin_ms"])), (row - 0.36, 0.72), facecolors=colors, **edge)
+        lengths = part["end_ms"] - part["begin_ms"]
+        # What is too short to be seen keeps a line of its own colour.
+        edges = ["white" if len(part) < 40 and length > 0.004 * span else color for length, color in zip(lengths, colors)]
+        axes.broken_barh(list(zip(part["begin_ms"] - start, lengths)), (row - 0.36, 0.72), facecolors=colors, edgecolors=edges, linewidth=0.5)
     axes.set_yticks(range(len(lanes)), lanes)
     axes.invert_yaxis()
     axes.set_xlabel(f"ms after the start of the step, rank {rank}")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ._core import ConfigError
 
-_PHASES = "communication phases"
+LOG_FORMAT = 1  # kLogFormat of the program
 
 
 def _open(path: pathlib.Path, what: str) -> str:
@@ -50,7 +50,7 @@ def read_sweep(directory: str | os.PathLike) -> pd.DataFrame:
 
 def read_log(directory: str | os.PathLike) -> pd.DataFrame:
     """log.jsonl of `lockstep train`: one row per record ("event": start, steps, evaluation, checkpoint, warning, end). Of steps that were logged
-    twice (a resumed run) the later record counts."""
+    twice (a resumed run) the later record counts. ConfigError tells file and line, also of a log that a program of another format wrote."""
     path = pathlib.Path(directory) / "log.jsonl"
     records: dict[Any, Mapping[str, Any]] = {}
     for number, line in enumerate(_open(path, "a result directory of `lockstep train`").splitlines(), 1):
@@ -62,6 +62,8 @@ def read_log(directory: str | os.PathLike) -> pd.DataFrame:
             raise ConfigError(f"{path}:{number}:{e.colno}: {e.msg}; expected one JSON object per line") from None
         if not isinstance(record, dict) or "event" not in record:
             raise ConfigError(f"{path}:{number}: no \"event\"; expected a log of `lockstep train` {_version()}")
+        if record["event"] == "start" and record.get("format") != LOG_FORMAT:
+            raise ConfigError(f"{path}:{number}: format {record.get('format', 'unknown')}; expected {LOG_FORMAT}, as `lockstep train` {_version()} writes it")
         again = record["event"] in ("steps", "evaluation") and "step" in record
         records[(record["event"], record["step"]) if again else number] = record
     if not records:

@@ -72,5 +72,10 @@ class Run:
 
 
 def load(file: str | os.PathLike, values: Mapping[str, Any] | None = None) -> Run:
-    """Reads and checks a run file with every file that it names. ConfigError tells all faults at once."""
+    """Reads and checks a run file with every file that it names. ConfigError tells all faults at once.
+
+    >>> run = load("experiments/dgx_ladders/run.toml", {"cluster.gpus": 4, "training.global_batch": 256})
+    >>> run["cluster.gpus"], run.with_values({"cluster.gpus": 2})["cluster.gpus"]
+    (4, 2)
+    """
     return Run(pathlib.Path(file)).with_values(values or {})

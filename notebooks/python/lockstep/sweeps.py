@@ -26,7 +26,12 @@ def sweep(run: Run, over: Mapping[str, str | Iterable[Any]], *, per_gpu_batch: i
           progress: Callable[[float], None] | None = None) -> pd.DataFrame:
     """Predicts every combination of `over` (dotted path -> values, or a range as `lockstep sweep --help` explains it: "4..2048"), on `jobs`
     threads (0: all cores). One row per point, in order, with the columns of results.csv; a point that failed has its message in `error`.
-    What is swept goes before the run's own values. `per_gpu_batch` lets the global batch follow the GPUs. `zip` walks the axes together. Raises ConfigError where no point could run."""
+    What is swept goes before the run's own values. `per_gpu_batch` lets the global batch follow the GPUs. `zip` walks the axes together. Raises ConfigError where no point could run.
+
+    >>> from lockstep import load
+    >>> list(sweep(load("experiments/dgx_ladders/run.toml"), over={"cluster.gpus": "2..8"}, per_gpu_batch=64)["global_batch"])
+    [128, 256, 512]
+    """
     overs = [f"{path}={_values(values)}" for path, values in over.items()]
     if per_gpu_batch is None:
         batch = ""

@@ -67,6 +67,14 @@ TEST(TrainLog, TellsOfLossScalingWhereItIsUsed) {
   EXPECT_EQ(j["skipped_steps"], 2);
 }
 
+TEST(TrainLog, TheStartSaysWhichFormatFollows) {
+  LogRecord r;
+  r.kind = LogRecord::Kind::Start;
+  EXPECT_EQ(nlohmann::json::parse(json_line(r))["format"], kLogFormat);
+  r.kind = LogRecord::Kind::Steps;
+  EXPECT_FALSE(nlohmann::json::parse(json_line(r)).contains("format"));
+}
+
 TEST(Trace, IsChromeTraceJson) {
   Timeline t;
   t.events.push_back({Rank(3), Lane::Compute, 1, OpKind::Forward, "forward conv1", Time::microseconds(10),

@@ -1,0 +1,110 @@
+#include "experiments/queries/listing.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/base/error.hpp"
+#include "core/model/layer_cost.hpp"
+#include "core/model/zoo.hpp"
+#include "experiments/config_io/words.hpp"
+
+namespace lockstep {
+
+namespace {
+
+using Entries = std::vector<ListEntry>;
+
+Entries list_models() {
+  Entries out;
+  for (const ModelInfo& m : models()) {
+    const ModelGraph graph = build_model(m.name);
+    out.push_back({m.name, fmt::format("{}; {:.2f} M parameters in {} tensors, {:.2f} GMAC forward at {}", m.title,
+                                       static_cast<double>(graph.parameters()) * 1e-6, graph.tensors.size(),
+                                       forward_macs(graph) * 1e-9, m.image_size)});
+  }
+  return out;
+}
+
+Entries list_clusters(const DataPaths& paths) {
+  Entries out;
+  for (const auto& name : stems(paths, "clusters")) {
+    const ClusterSpec c = read_cluster(name, paths);
+    out.push_back({name, fmt::format("{}; {} GPUs of type {}", c.title, c.total_gpus(), c.node.gpu)});
+  }
+  return out;
+}
+
+Entries list_gpus(const DataPaths& paths) {
+  Entries out;
+  for (const auto& name : stems(paths, "gpus")) {
+    const GpuSpec g = read_gpu(name, paths);
+    std::string anchors;
+    for (const auto& a : g.anchors)
+      anchors += fmt::format("{}{} {} b{}", anchors.empty() ? "" : ", ", a.framework, word_of(a.precision), a.batch);
+    out.push_back({name, g.title + "; " + (anchors.empty() ? "unanchored: bare model" : "anchors: " + anchors)});
+  }
+  return out;
+}
+
+Entries list_libraries(const DataPaths& paths) {
+  Entries out;
+  for (const auto& name : stems(paths, "libraries")) {
+    const LibrarySpec l = read_library(name, paths);
+    std::string protocols;
+    for (const auto& p : l.protocols) protocols += (protocols.empty() ? "" : ", ") + p.name;
+    out.push_back({name, "protocols " + protocols + "; " + l.source});
+  }
+  return out;
+}
+
+Entries list_words() {
+  Entries out;
+  for (const Choice& c : choices()) {
+    for (const auto& [word, meaning] : c.options) out.push_back({c.key + " = " + word, meaning});
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<Listing> list_choices(const std::string& what, const DataPaths& paths) {
+  const std::vector<std::pair<std::string, std::function<Entries()>>> kinds = {
+      {"models", list_models},
+      {"clusters", [&] { return list_clusters(paths); }},
+      {"gpus", [&] { return list_gpus(paths); }},
+      {"libraries", [&] { return list_libraries(paths); }},
+      {"words", list_words}};
+  std::vector<Listing> out;
+  for (const auto& [kind, entries] : kinds) {
+    if (what == "all" || what == kind) out.push_back({kind, entries()});
+  }
+  if (out.empty())
+    throw ConfigError("list", "what", unknown_word(what, {"all", "models", "clusters", "gpus", "libraries", "words"}));
+  return out;
+}
+
+std::string to_text(const std::vector<Listing>& listings) {
+  std::string out;
+  for (const Listing& listing : listings) {
+    out += listing.kind + "\n";
+    std::size_t width = 0;
+    for (const ListEntry& e : listing.entries) width = std::max(width, e.name.size());
+    for (const ListEntry& e : listing.entries) out += fmt::format("  {:<{}}  {}\n", e.name, width, e.about);
+  }
+  return out;
+}
+
+std::string to_json(const std::vector<Listing>& listings) {
+  nlohmann::ordered_json out;
+  for (const Listing& listing : listings) {
+    auto& entries = out[listing.kind] = nlohmann::ordered_json::array();
+    for (const ListEntry& e : listing.entries) entries.push_back({{"name", e.name}, {"about", e.about}});
+  }
+  return out.dump(2) + "\n";
+}
+
+}  // namespace lockstep

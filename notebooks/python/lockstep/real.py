@@ -1,0 +1,104 @@
+"""Real runs: the program `lockstep` trains and measures; what it wrote comes back as frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+from typing import Any, Mapping, Sequence
+
+import pandas as pd
+
+from ._core import BackendError, ConfigError
+from .files import read_log, read_trace
+from .run import Run, data_directory
+
+_INPUT_WRONG, _INTERRUPTED = 2, 130  # exit codes of the program
+
+
+def program() -> pathlib.Path:
+    """The program `lockstep`: LOCKSTEP_PROGRAM, else the one of the build that this package lies in, else that on PATH. ConfigError if there is none."""
+    if "LOCKSTEP_PROGRAM" in os.environ:
+        return pathlib.Path(os.environ["LOCKSTEP_PROGRAM"])
+    try:
+        from ._where import PROGRAM  # written by CMake; not part of a wheel
+        if pathlib.Path(PROGRAM).is_file():
+            return pathlib.Path(PROGRAM)
+    except ImportError:
+        pass
+    found = shutil.which("lockstep")
+    if found is None:
+        raise ConfigError("LOCKSTEP_PROGRAM: no program lockstep on PATH; expected the path of one that was built, such as build/lockstep")
+    return pathlib.Path(found)
+
+
+def _execute(words: Sequence[str], launcher: Sequence[str]) -> str:
+    """Standard output of the program. Raises what its exit code means, with its message; Ctrl-C is passed on and awaited."""
+    command = [*launcher, str(program()), "--quiet", "--data", str(data_directory().resolve()), *words]
+    try:
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    except OSError:
+        raise ConfigError(f"{command[0]}: no such program; expected one that can be executed") from None
+    try:
+        out, err = child.communicate()
+    except BaseException:
+        child.send_signal(signal.SIGINT)
+        child.communicate()
+        raise
+    if child.returncode == 0:
+        return out
+    if child.returncode == _INTERRUPTED:
+        raise KeyboardInterrupt
+    message = err.strip() or f"{command[0]}: exit code {child.returncode}"
+    raise (ConfigError if child.returncode == _INPUT_WRONG else BackendError)(message)
+
+
+def _arguments(run: Run) -> list[str]:
+    return [str(run.file), *(word for text in run.sets for word in ("--set", text))]
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What a real run wrote into its directory."""
+
+    directory: pathlib.Path
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """See read_log()."""
+        return read_log(self.directory)
+
+    @property
+    def timeline(self) -> pd.DataFrame:
+        """Some steps behind the first, of output.trace_ranks; see read_trace()."""
+        return read_trace(self.directory / "trace.json")
+
+    @property
+    def json(self) -> Mapping[str, Any]:
+        """result.json: ranks, steps, step_ms, parts_ms, images_per_s, loss, top1_percent, stopped, ..."""
+        return json.loads((self.directory / "result.json").read_text())
+
+
+def train(run: Run, output: str | os.PathLike, *, launcher: Sequence[str] = (), resume: bool = False, force: bool = False) -> Training:
+    """Trains for real, as `lockstep train` does, into the directory `output`; returns when it has ended. `launcher`: words before the program, such as
+    ["mpirun", "-n", "2"]; their number of processes is the world size. `resume` goes on from the newest checkpoint, `force` overwrites. Ctrl-C lets the
+    run write a checkpoint. Raises ConfigError, BackendError."""
+    flags = [word for word, on in (("--resume", resume), ("--force", force)) if on]
+    _execute(["train", *_arguments(run), "--output", os.fspath(output), *flags], launcher)
+    return Training(pathlib.Path(output))
+
+
+def calibrate(run: Run, output: str | os.PathLike, *, steps: int = 50, launcher: Sequence[str] = (), force: bool = False) -> Mapping[str, str]:
+    """Measures this machine at the run's model and batch, as `lockstep calibrate` does, into the directory `output`. Returns the values that let
+    simulate() predict this machine: run.with_values(calibrate(run, ...)). With a launcher of two processes messages are measured too."""
+    flags = ["--force"] if force else []
+    _execute(["calibrate", *_arguments(run), "--steps", str(steps), "--output", os.fspath(output), *flags], launcher)
+    here = pathlib.Path(output).resolve()
+    values = {"cluster.gpu": str(here / "processor.toml")}
+    if (here / "host.toml").is_file():
+        values["cluster.file"] = str(here / "host.toml")
+    return values

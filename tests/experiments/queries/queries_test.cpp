@@ -1,0 +1,109 @@
+#include <gtest/gtest.h>
+
+#include "core/base/error.hpp"
+#include "experiments/inputs/read_inputs.hpp"
+#include "experiments/queries/collective.hpp"
+#include "experiments/queries/costed_plan.hpp"
+#include "experiments/queries/listing.hpp"
+
+namespace lockstep {
+namespace {
+
+const std::filesystem::path kRoot = LOCKSTEP_SOURCE_DIR;
+const DataPaths kData{kRoot / "data"};
+
+AllreduceRequest flat_ring(int gpus) {
+  AllreduceRequest r;
+  r.cluster = "flat";
+  r.library = "plain";
+  r.algorithm = "ring";
+  r.gpus = gpus;
+  return r;
+}
+
+std::string error_of(const AllreduceRequest& request) {
+  try {
+    bare_allreduce(request, kData).at(Bytes(8));
+  } catch (const ConfigError& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+TEST(Collective, RingOnIdealLinksTakesItsClosedForm) {
+  // 16 ranks, 12.5 GB/s, 1 us per message: T = 2 x 15 / 16 x S / 12.5e9 + 2 x 15 x 1 us. S = 10e6 B: 1500 us + 30 us.
+  const AllreduceRow row = bare_allreduce(flat_ring(16), kData).at(Bytes(10'000'000));
+  EXPECT_EQ(row.elements, 2'500'000);
+  EXPECT_NEAR(row.time.microseconds(), 1530, 0.01);
+  EXPECT_EQ(row.messages, 16 * 2 * 15);
+  EXPECT_NEAR(row.algbw.gigabytes_per_second(), 10'000'000 / 1530e-6 * 1e-9, 1e-3);
+  EXPECT_NEAR(row.busbw.gigabytes_per_second(), row.algbw.gigabytes_per_second() * 2 * 15 / 16, 1e-3);
+  EXPECT_TRUE(row.estimates.empty());
+}
+
+TEST(Collective, ElementsAreWhole) {
+  AllreduceRequest request = flat_ring(4);
+  request.element_bytes = 8;
+  const AllreduceRow row = bare_allreduce(request, kData).at(Bytes(43));
+  EXPECT_EQ(row.elements, 5);
+  EXPECT_EQ(row.bytes, Bytes(40));
+}
+
+TEST(Collective, OneGpuAndNothingToSendAreNoError) {
+  EXPECT_EQ(bare_allreduce(flat_ring(1), kData).at(Bytes(1024)).messages, 0);
+  EXPECT_EQ(bare_allreduce(flat_ring(4), kData).at(Bytes(0)).elements, 0);
+}
+
+TEST(Collective, SizesDoubleOrAreListed) {
+  EXPECT_EQ(sizes_of("8:64"), (std::vector<Bytes>{Bytes(8), Bytes(16), Bytes(32), Bytes(64)}));
+  EXPECT_EQ(sizes_of("3:20"), (std::vector<Bytes>{Bytes(3), Bytes(6), Bytes(12)}));
+  EXPECT_EQ(sizes_of("4MiB,7"), (std::vector<Bytes>{Bytes::mib(4), Bytes(7)}));
+  for (const char* wrong : {"", "8:", ":8", "0:8", "64:8", "8 parsecs", "8,,16"})
+    EXPECT_THROW(sizes_of(wrong), ConfigError) << wrong;
+}
+
+TEST(Collective, WrongQuestionsNameTheFlag) {
+  AllreduceRequest r = flat_ring(4);
+  r.gpus = 4096;
+  EXPECT_NE(error_of(r).find("--gpus"), std::string::npos) << error_of(r);
+  r = flat_ring(4);
+  r.element_bytes = 3;
+  EXPECT_NE(error_of(r).find("--element-bytes: 3: expected 1, 2, 4 or 8"), std::string::npos) << error_of(r);
+  r = flat_ring(4);
+  r.algorithm = "rign";
+  EXPECT_NE(error_of(r).find("--algorithm"), std::string::npos) << error_of(r);
+  r = flat_ring(4);
+  r.stagger = "5";
+  EXPECT_NE(error_of(r).find("--stagger"), std::string::npos) << error_of(r);
+}
+
+TEST(CostedPlan, HasTheBucketsOfTheProgramAndACostForEachCandidate) {
+  const Inputs inputs =
+      read_inputs(kRoot / "experiments/dgx_ladders/run.toml", {"cluster.gpus=4", "training.global_batch=256"}, kData);
+  const CostedPlan plan = plan_and_cost(inputs, false, {});
+  const auto& buckets = plan.program.buckets.buckets;
+  ASSERT_FALSE(buckets.empty());
+  EXPECT_EQ(plan.counts.size(), buckets.size());
+  EXPECT_EQ(plan.costs.size(), buckets.size());
+  ASSERT_FALSE(plan.candidates.empty());
+  for (const PlanCandidate& c : plan.candidates) EXPECT_EQ(c.costs.size(), buckets.size()) << c.algorithm;
+}
+
+TEST(CostedPlan, StopsWhereProgressSaysSo) {
+  const Inputs inputs = read_inputs(kRoot / "experiments/dgx_ladders/run.toml", {}, kData);
+  const CostedPlan plan = plan_and_cost(inputs, false, [](double, const std::string&) { return false; });
+  EXPECT_TRUE(plan.candidates.empty());
+  EXPECT_NE(to_json(plan).find("\"digest\""), std::string::npos);
+}
+
+TEST(Listing, OneKindOrAll) {
+  const auto all = list_choices("all", kData);
+  ASSERT_EQ(all.size(), 5u);
+  const auto models = list_choices("models", kData);
+  ASSERT_EQ(models.size(), 1u);
+  EXPECT_EQ(models[0].entries.size(), all[0].entries.size());
+  EXPECT_THROW(list_choices("modles", kData), ConfigError);
+}
+
+}  // namespace
+}  // namespace lockstep
