@@ -49,6 +49,7 @@ int simulate(const Context& context, const Options& options) {
     report.ladder = explain_step(report.inputs, report.prediction.step, part(0.1, 0.4));
   if (options.interval && !interrupted())
     report.interval = predict_interval(report.inputs, report.prediction.step, part(0.4, 1.0));
+  report.accuracy = run_accuracy(report.inputs.run, context.data);
   report.published = read_figures(context.data, report.inputs.run.output.published);
   report.wall = Time::seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
 

@@ -17,7 +17,7 @@ import unittest
 
 PROGRAM, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2])
 RUN = SOURCE / "experiments" / "dgx_ladders" / "run.toml"
-COMMANDS = ["simulate", "sweep", "plan", "collective", "validate", "list", "train", "calibrate", "compare", "check"]
+COMMANDS = ["simulate", "sweep", "plan", "collective", "validate", "list", "train", "calibrate", "compare", "check", "accuracy"]
 
 
 class CommandTest(unittest.TestCase):

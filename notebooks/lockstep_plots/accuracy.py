@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Plots accuracy against batch size: the directory that `lockstep accuracy --csv DIR` writes.
+
+Usage: python3 notebooks/lockstep_plots/accuracy.py DIR
+Writes DIR/accuracy.png and DIR/accuracy.svg. Markers are published results, lines are fitted forms with 95 % bands, dashes are
+extrapolation. The panel with times is drawn if DIR holds timed.csv (`lockstep accuracy --run FILE --csv DIR`).
+"""
+
+import csv
+import pathlib
+import sys
+import textwrap
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import style  # noqa: E402
+
+IMAGES = 1281167
+# colour, marker, hatch of the band: told apart in grey by marker and by lightness
+LOOK = {
+    "sgd_untuned": ("#c8501e", "s", "SGD Nesterov 0.9, linear rule, untuned\n(warm-up 5, steps at 30, 60, 80; 1 trial, 5 seeds)"),
+    "lars_tuned": ("#1f3f6e", "o", "LARS, tuned by several teams\n(schedules differ; trials not stated; 1 to 5 seeds)"),
+    "lars_2017": ("#5f9e6e", "^", "LARS of 2017, polynomial decay, 100 epochs\n(trials and seeds not stated)"),
+    "lars_epochs": ("#1f3f6e", "o", "LARS, polynomial decay, tuned per batch\n(trials not stated; 10 to 17 seeds)"),
+}
+NEEDED = {
+    "points.csv": ("quantity", "series", "fit", "label", "legend", "batch", "epochs", "value", "sigma"),
+    "fits.csv": ("series", "used", "form", "forms_tried", "fit_error", "leave_one_out", "error_unit", "constants"),
+    "curves.csv": ("series", "quantity", "batch", "value", "low", "high", "extrapolated"),
+    "timed.csv": ("batch", "gpus", "time_to_train_s", "top1_percent", "top1_low", "top1_high", "time_to_target_s"),
+}
+
+
+def read(folder, name, needed=True):
+    """Rows of a table as dicts; ends the program with a message if the table or a column is missing."""
+    path = folder / name
+    if not path.exists():
+        if not needed:
+            return []
+        sys.exit(f"{path}: no such file; write it with `lockstep accuracy --csv {folder}`")
+    with open(path, newline="") as f:
+        rows = list(csv.DictReader(f))
+    for column in NEEDED[name]:
+        if rows and column not in rows[0]:
+            sys.exit(f"{path}: no column {column}; expected a table of `lockstep accuracy --csv`")
+    return rows
+
+
+def number(row, key):
+    return float(row[key]) if row[key] else None
+
+
+def batch_axis(ax, low, high):
+    ticks = [2**k for k in range(5, 19) if low <= 2**k <= high]
+    ax.set_xscale("log", base=2)
+    ax.set_xlim(low, high)
+    ax.set_xticks(ticks, [f"{t // 1024}k" if t >= 1024 else str(t) for t in ticks])
+    ax.set_xlabel("global batch, images")
+    ax.grid(True, color="0.92")
+    ax.set_axisbelow(True)
+
+
+def line(ax, rows, look, convert=lambda batch, value: value, label=None):
+    """A fitted form with its band: whole within the points, dashed outside."""
+    colour = look[0]
+    for extrapolated in ("no", "yes"):
+        parts, part = [], []
+        for r in rows:
+            if r["extrapolated"] == extrapolated:
+                part.append(r)
+            elif part:
+                parts.append(part)
+                part = []
+        for part in parts + [part] if part else parts:
+            x = [float(r["batch"]) for r in part]
+            y, low, high = ([convert(b, float(r[k])) for b, r in zip(x, part)] for k in ("value", "low", "high"))
+            ax.plot(x, y, color=colour, linewidth=1.8, linestyle="-" if extrapolated == "no" else (0, (4, 3)), label=label)
+            ax.fill_between(x, low, high, color=colour, alpha=0.16 if extrapolated == "no" else 0.07, linewidth=0)
+            label = None
+
+
+def markers(ax, points, look, convert=lambda batch, value: value, label=None, filled=True):
+    """Published results with bars of two standard deviations where known."""
+    for p in points:
+        batch, value, sigma = float(p["batch"]), float(p["value"]), float(p["sigma"])
+        y = convert(batch, value)
+        bars = None if sigma == 0 else [[abs(y - convert(batch, value - 2 * sigma))], [abs(convert(batch, value + 2 * sigma) - y)]]
+        ax.errorbar(batch, y, yerr=bars, color=look[0], marker=look[1], markersize=6, markeredgecolor="white" if filled else look[0],
+                    markerfacecolor=look[0] if filled else "white", markeredgewidth=0.8, linestyle="none", capsize=2.5, label=label, zorder=3)
+        label = None
+
+
+def top1_panel(ax, points, curves):
+    for name in ("sgd_untuned", "lars_tuned", "lars_2017"):
+        rows = [r for r in curves if r["series"] == name]
+        if not rows:
+            continue
+        line(ax, rows, LOOK[name])
+        at = [p for p in points if p["fit"] == name and float(p["epochs"] or 90) in (90, 100)]
+        markers(ax, at, LOOK[name], label=LOOK[name][2])
+    batch_axis(ax, 96, 180000)
+    ax.set_ylim(60, 80)
+    ax.set_ylabel("top-1, %")
+    error = ax.secondary_yaxis("right", functions=(lambda a: 100 - a, lambda e: 100 - e))
+    error.set_ylabel("top-1 error, %")
+    error.spines["right"].set_visible(True)
+    ax.set_title("top-1 after a fixed 90 epochs (green: 100)", loc="left", fontsize=10)
+    ax.legend(fontsize=7, loc="lower left", framealpha=0.9)
+
+
+def steps_panel(ax, points, curves, fits):
+    rows = [r for r in curves if r["series"] == "lars_epochs"]
+    if not rows:
+        ax.set_visible(False)
+        return
+    def steps(batch, epochs):
+        return epochs * IMAGES / batch
+    line(ax, rows, LOOK["lars_epochs"], steps, label="E0 (1 + B/Bc), 95 % band")
+    markers(ax, [p for p in points if p["fit"] == "lars_epochs"], LOOK["lars_epochs"], steps,
+            label="MLPerf points: " + LOOK["lars_epochs"][2])
+    other = ("0.35", "D")
+    markers(ax, [p for p in points if p["series"] == "mlperf_systems"], other, steps, label="MLPerf systems, kept out of the fit", filled=False)
+    used = next(f for f in fits if f["series"] == "lars_epochs" and f["used"] == "yes")
+    constant = dict(c.split(" = ") for c in used["constants"].split(", "))
+    critical, e0 = float(constant["Bc"]), float(constant["E0"])
+    low, high = 700, 180000
+    first = min((p for p in points if p["fit"] == "lars_epochs"), key=lambda p: float(p["batch"]))
+    anchor = steps(float(first["batch"]), float(first["value"])) * float(first["batch"])
+    ax.plot([low, high], [anchor / low, anchor / high], color="0.3", linestyle=":", linewidth=1.3, label="perfect scaling from the smallest batch")
+    least = e0 * IMAGES / critical
+    ax.axhline(least, color="0.55", linestyle="-.", linewidth=1.1)
+    ax.annotate(f"Smin = {least:.0f} steps", (low, least), textcoords="offset points", xytext=(6, 4), fontsize=8)
+    ax.axvline(critical, color="0.55", linestyle="-.", linewidth=1.1)
+    ax.annotate(f"Bc = {critical:,.0f}", (critical, 25000), textcoords="offset points", xytext=(-4, 0), fontsize=8, ha="right")
+    batch_axis(ax, low, high)
+    ax.set_yscale("log", base=2)
+    ticks = [2**k for k in range(9, 17)]
+    ax.set_yticks(ticks, [f"{t:,}" for t in ticks])
+    ax.set_ylim(400, 50000)
+    ax.set_ylabel("steps to 75.9 %")
+    ax.set_title("steps to 75.9 % top-1", loc="left", fontsize=10)
+    ax.legend(fontsize=7, loc="upper right", framealpha=0.9)
+
+
+def drop_panel(ax, points):
+    """Against the smallest batch of the series: recipes differ by an offset that has nothing to do with the batch."""
+    for series, look, label in (
+        ("goyal2017_fig3_gradual_warmup", LOOK["sgd_untuned"], "SGD, linear rule, untuned (1 trial, 5 seeds)"),
+        ("lars2017_t4_maxaug", LOOK["lars_2017"], "LARS 2017, extended augmentation (trials, seeds not stated)"),
+        ("lars2017_t4_minaug", ("#9a9a9a", "v"), "LARS 2017, minimal augmentation (trials, seeds not stated)"),
+        ("torchlars_reproduction", ("#111111", "D"), "LARS, reproduction (trials, seeds not stated); from SGD at 256"),
+    ):
+        rows = sorted((p for p in points if p["series"] == series), key=lambda p: float(p["batch"]))
+        if not rows:
+            continue
+        base = float(rows[0]["value"])
+        markers(ax, rows, look, lambda b, v, base=base: v - base, label=label)
+    ax.axhline(0, color="0.4", linewidth=0.9)
+    batch_axis(ax, 96, 180000)
+    ax.set_ylim(-11.5, 1.2)
+    ax.set_ylabel("top-1 below own smallest batch, points")
+    ax.set_title("drop from the series' own smallest batch, 90 or 100 epochs", loc="left", fontsize=10)
+    ax.legend(fontsize=7, loc="lower left", framealpha=0.9)
+
+
+def timed_panel(ax, timed, points):
+    if not timed:
+        ax.set_visible(False)
+        return
+    rows = sorted(timed, key=lambda r: float(r["batch"]))
+    x = [float(r["batch"]) for r in rows]
+    have = [r for r in rows if r["top1_percent"]]
+    colour = LOOK["lars_tuned"]
+    line(ax, [{"batch": r["batch"], "value": r["top1_percent"], "low": r["top1_low"], "high": r["top1_high"],
+               "extrapolated": "no" if float(r["batch"]) <= 86016 else "yes"} for r in have], colour, label="top-1 after 90 epochs, predicted")
+    inside = [r for r in have if float(r["batch"]) <= 86016]
+    beyond = [r for r in have if float(r["batch"]) > 86016]
+    if inside and beyond:  # the dashes begin where the line ends
+        line(ax, [{"batch": r["batch"], "value": r["top1_percent"], "low": r["top1_low"], "high": r["top1_high"], "extrapolated": "yes"}
+                  for r in (inside[-1], beyond[0])], colour)
+    near = [p for p in points if p["fit"] == "lars_tuned" and min(x) <= float(p["batch"]) <= max(x)]
+    markers(ax, near, colour, label="published LARS results (seeds 1 to 5)")
+    ax.axhline(75.9, color="0.5", linewidth=1, linestyle="-.")
+    ax.annotate("75.9 %", (max(x), 75.9), textcoords="offset points", xytext=(-2, 3), fontsize=8, ha="right")
+    ax.set_ylim(70, 79)
+    ax.set_ylabel("top-1, %")
+    ax.set_xticks(x, [f"{int(b):,}" for b in x], rotation=30, fontsize=8)
+    ax.set_xlabel("global batch, images")
+    ax.grid(True, color="0.92")
+    right = ax.twinx()
+    right.spines["right"].set_visible(True)
+    right.plot(x, [float(r["time_to_train_s"]) for r in rows], color="#c8501e", linewidth=1.6, label="time of 90 epochs, simulated (right)")
+    right.plot(x, [number(r, "time_to_target_s") for r in rows], color="#c8501e", linewidth=1.6, linestyle=(0, (4, 3)),
+               label="time to 75.9 %, extrapolated over 65,536 (right)")
+    right.set_ylim(0, None)
+    right.set_ylabel("seconds")
+    a, b = ax.get_legend_handles_labels(), right.get_legend_handles_labels()
+    ax.legend(a[0] + b[0], a[1] + b[1], fontsize=7, loc="lower left", framealpha=0.9)
+    ax.set_title(f"top-1 and time on {rows[0]['gpus']} GPUs (one run file, batch changed)", loc="left", fontsize=10)
+
+
+def plot(folder):
+    folder = pathlib.Path(folder)
+    points, fits, curves = (read(folder, name) for name in ("points.csv", "fits.csv", "curves.csv"))
+    timed = read(folder, "timed.csv", needed=False)
+    fig, axes = style.figure(13.5, 10.5, nrows=2, ncols=2)
+    top1_panel(axes[0][0], points, curves)
+    steps_panel(axes[0][1], points, curves, fits)
+    drop_panel(axes[1][0], points)
+    timed_panel(axes[1][1], timed, points)
+    used = "; ".join(
+        f"{f['series']}: {f['form']}, fit {float(f['fit_error']):.2g}, left out {float(f['leave_one_out']):.2g} {f['error_unit']}, {f['forms_tried']} forms tried"
+        for f in fits if f["used"] == "yes")
+    note = (
+        "Markers: published, bars two standard deviations where known; lines: fitted forms with 95 % bands; dashes: extrapolation. Budget: fixed epochs (left), fixed target "
+        "(top right). LARS and SGD recipes differ in smoothing and decay too, so offsets at small batch are not the optimizer's. "
+        "Tuned SGD is not excluded: Nado et al. 2021 (arXiv:2102.06356) reach 75.9 % at batch 32,768 with Nesterov momentum. " + used)
+    fig.supxlabel("\n".join(textwrap.wrap(note, 190)), fontsize=7.5, x=0.01, ha="left")
+    style.save(fig, folder / "accuracy")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
+        sys.exit(__doc__)
+    plot(sys.argv[1])
