@@ -63,7 +63,7 @@ double first_loss(const NoisyQuadratic& problem) {
 }
 
 BatchScaling scaling(const NoisyQuadratic& problem, OptimizerKind kind, std::uint64_t seed) {
-  constexpr int kRates = 26;  // 2^0.5 down to 2^-12
+  constexpr int kRates = 26;  // 2 (where plain SGD stops converging at h = 1) down to 2^-11.5
   constexpr std::int64_t kMostSteps = 20000;
   QuadraticRun run;
   run.optimizer.kind = kind;
@@ -82,7 +82,7 @@ BatchScaling scaling(const NoisyQuadratic& problem, OptimizerKind kind, std::uin
     run.most_steps = kMostSteps;
     BatchScaling::Point best{batch, 0, 0, false};
     for (int i = 0; i < kRates; ++i) {
-      run.schedule.base_lr = std::exp2(0.5 - 0.5 * i);
+      run.schedule.base_lr = std::exp2(1 - 0.5 * i);
       const auto steps = steps_to_target(problem, run);
       if (!steps) continue;
       best = {batch, run.schedule.base_lr, *steps, i == 0 || i == kRates - 1};

@@ -199,11 +199,12 @@ std::string curves_csv(const std::vector<AccuracyModel>& models, double epochs) 
     for (int i = 0; i <= last; ++i)
       batches.push_back(std::min(2 * high, low / 2 * std::exp2(i / double(kPerDoubling))));
     std::sort(batches.begin(), batches.end());
+    const double length = of_epochs(m) ? epochs : std::clamp(epochs, m.used().low_epochs(), m.used().high_epochs());
     for (double b : batches) {
-      const auto p = m.predict(b, epochs);
+      const auto p = m.predict(b, length);
       if (!p) continue;
       out += fmt::format("{},{},{:.6g},{:g},{:.6g},{:.6g},{:.6g},{}\n", m.name, quantity(m), b,
-                         of_epochs(m) ? p->figure.value : epochs, p->figure.value, p->figure.low, p->figure.high,
+                         of_epochs(m) ? p->figure.value : length, p->figure.value, p->figure.low, p->figure.high,
                          p->extrapolated ? "yes" : "no");
     }
   }

@@ -30,7 +30,8 @@ std::string points_csv(const PublishedAccuracy& published, const std::vector<Acc
 std::string fits_csv(const std::vector<AccuracyModel>& models);
 /// A row per point of the form used: published, and what the fit to the other points says.
 std::string left_out_csv(const std::vector<AccuracyModel>& models);
-/// The form used at 16 batches per doubling over all that it may say: value, band, extrapolated.
+/// The form used at 16 batches per doubling over all that it may say: value, band, extrapolated. `epochs` outside the
+/// lengths of the points are replaced by the nearest of them.
 std::string curves_csv(const std::vector<AccuracyModel>& models, double epochs);
 std::string timed_csv(const std::vector<TimedPoint>& timed);
 

@@ -6,8 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/accuracy/noisy_quadratic.hpp"
 #include "core/base/error.hpp"
-#include "core/base/units_text.hpp"
 #include "experiments/accuracy/accuracy_models.hpp"
 #include "experiments/accuracy/accuracy_tables.hpp"
 #include "experiments/cli/command.hpp"
@@ -25,7 +25,7 @@ struct Options {
   double epochs = 90;
   RunOptions run;
   std::string csv;
-  bool json = false, force = false;
+  bool json = false, force = false, mechanism = false;
 };
 
 const std::vector<double> kDefaultBatches = {2048, 8192, 16384, 32768, 49152, 65536, 81920, 98304, 114688, 131072};
@@ -79,7 +79,48 @@ std::vector<TimedPoint> timed_points(const Context& context, const Options& o, c
   return out;
 }
 
+Json json_of(const BatchScaling& s) {
+  Json points = Json::array();
+  for (const auto& p : s.points)
+    points.push_back({{"batch", p.batch}, {"steps", p.steps}, {"rate", p.rate}, {"at_grid_edge", p.at_edge}});
+  return {{"critical_batch", s.critical_batch},
+          {"least_steps", s.least_steps},
+          {"trials_per_point", s.trials_per_point},
+          {"points", points}};
+}
+
+int mechanism(bool json) {
+  constexpr std::uint64_t kSeed = 42;
+  const Mechanism m = batch_mechanism(layered_quadratic(), kSeed);
+  if (json) {
+    fmt::print("{}\n", Json{{"sgd", json_of(m.sgd)}, {"lars", json_of(m.lars)}}.dump(2));
+    return kDone;
+  }
+  fmt::print(
+      "noisy quadratic model (Zhang et al. 2019, arXiv:1907.04164): steps to 1 % of the first loss, best of {} "
+      "constant "
+      "rates at every batch\nfour layers of eight parameters, curvatures scale / i, scales 1, 1/4, 1/16, 1/64; no "
+      "momentum, no decay; seed {}, mean of 4 runs\na demonstration of the mechanism, not a prediction for any "
+      "network\n\n{:>8}   {:<28}{}\n",
+      m.sgd.trials_per_point, kSeed, "batch", "SGD: steps (rate)", "LARS: steps (rate)");
+  const auto cell = [](const BatchScaling& s, double batch) -> std::string {
+    for (const auto& p : s.points) {
+      if (p.batch == batch)
+        return fmt::format("{} ({:.4f}{})", p.steps, p.rate, p.at_edge ? ", at the edge of the grid" : "");
+    }
+    return "not reached";
+  };
+  for (double batch = 1; batch <= 16384; batch *= 2)
+    fmt::print("{:>8.0f}   {:<28}{}\n", batch, cell(m.sgd, batch), cell(m.lars, batch));
+  for (const auto& [name, s] : {std::pair("SGD", &m.sgd), std::pair("LARS", &m.lars)})
+    fmt::print("\n{:<5} steps = {:.0f} (1 + {:.0f} / batch): critical batch {:.0f}", name, s->least_steps,
+               s->critical_batch, s->critical_batch);
+  fmt::print("\n");
+  return kDone;
+}
+
 int accuracy(const Context& context, const Options& o) {
+  if (o.mechanism) return mechanism(o.json);
   check(o);
   const PublishedAccuracy published = read_published_accuracy(context.data);
   std::vector<AccuracyModel> models;
@@ -127,6 +168,8 @@ CLI::App* add_accuracy(CLI::App& app, const Context& context, Run& run) {
   command->add_option("--set", options->run.sets, "Override a key of the run file: path=value (repeatable)");
   command->add_option("--csv", options->csv, "Directory for tables that the plot reads (empty or new; see --force)");
   command->add_flag("--force", options->force, "Overwrite the files of a filled directory");
+  command->add_flag("--mechanism", options->mechanism,
+                    "Instead: the noisy quadratic model, steps to a target against batch for SGD and LARS");
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
       "Examples:\n"
@@ -134,7 +177,8 @@ CLI::App* add_accuracy(CLI::App& app, const Context& context, Run& run) {
       "  lockstep accuracy --series lars_epochs,lars_tuned --batch 32768,65536,81920\n"
       "  lockstep accuracy --run experiments/fujitsu_abci_2048/run.toml --batch 49152,65536,81920,98304,131072 --csv "
       "results/accuracy\n"
-      "  python3 notebooks/lockstep_plots/accuracy.py results/accuracy");
+      "  python3 notebooks/lockstep_plots/accuracy.py results/accuracy\n"
+      "  lockstep accuracy --mechanism");
   command->callback([&context, options, &run] { run = [&context, options] { return accuracy(context, *options); }; });
   return command;
 }

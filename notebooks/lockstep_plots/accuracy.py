@@ -130,7 +130,7 @@ def steps_panel(ax, points, curves, fits):
     ax.axhline(least, color="0.55", linestyle="-.", linewidth=1.1)
     ax.annotate(f"Smin = {least:.0f} steps", (low, least), textcoords="offset points", xytext=(6, 4), fontsize=8)
     ax.axvline(critical, color="0.55", linestyle="-.", linewidth=1.1)
-    ax.annotate(f"Bc = {critical:,.0f}", (critical, 25000), textcoords="offset points", xytext=(-4, 0), fontsize=8, ha="right")
+    ax.annotate(f"Bc = {critical:,.0f}", (critical, 430), textcoords="offset points", xytext=(-4, 0), fontsize=8, ha="right")
     batch_axis(ax, low, high)
     ax.set_yscale("log", base=2)
     ticks = [2**k for k in range(9, 17)]
@@ -214,7 +214,7 @@ def plot(folder):
         "Markers: published, bars two standard deviations where known; lines: fitted forms with 95 % bands; dashes: extrapolation. Budget: fixed epochs (left), fixed target "
         "(top right). LARS and SGD recipes differ in smoothing and decay too, so offsets at small batch are not the optimizer's. "
         "Tuned SGD is not excluded: Nado et al. 2021 (arXiv:2102.06356) reach 75.9 % at batch 32,768 with Nesterov momentum. " + used)
-    fig.supxlabel("\n".join(textwrap.wrap(note, 190)), fontsize=7.5, x=0.01, ha="left")
+    fig.supxlabel("\n".join(textwrap.wrap(note, 235)), fontsize=7.5, x=0.01, ha="left")
     style.save(fig, folder / "accuracy")
 
 
