@@ -89,8 +89,8 @@ TEST(NoisyQuadraticSlow, LayerWiseRatesRaiseTheCriticalBatch) {
     const auto& second = s->points[1];
     const auto& last = s->points.back();
     const auto& before = s->points[s->points.size() - 2];
-    EXPECT_GT(static_cast<double>(front.steps) / second.steps, 1.5);
-    EXPECT_LT(static_cast<double>(before.steps) / last.steps, 1.2);
+    EXPECT_GT(static_cast<double>(front.steps) / static_cast<double>(second.steps), 1.5);
+    EXPECT_LT(static_cast<double>(before.steps) / static_cast<double>(last.steps), 1.2);
   }
   EXPECT_GT(m.lars.critical_batch, m.sgd.critical_batch);
   EXPECT_LT(m.lars.least_steps, m.sgd.least_steps);
