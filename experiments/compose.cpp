@@ -1,11 +1,11 @@
 #include "experiments/compose.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/model/zoo.hpp"
 #include "core/plan/planner.hpp"
 #include "core/run/metrics.hpp"
+#include "experiments/effects.hpp"
 #include "experiments/parallel.hpp"
 
 namespace lockstep {
@@ -38,15 +38,9 @@ StepPrediction steady_step(const Inputs& inputs, sim::SimWorld& world, const Ste
   p.messages = world.messages();
   p.events = world.events();
   p.digest = world.digest();
+  p.folding = world.folding();
   return p;
 }
-
-/// A parameter with a band, by name, with a way to set it.
-struct Banded {
-  std::string name;
-  bool noise = false;  ///< matters only with noise on
-  std::function<void(Inputs&, bool high)> set;
-};
 
 /// On all cores, with progress as a fraction; false once the user has stopped it.
 bool on_all_cores(std::size_t count, const std::string& what, const Progress& progress,
@@ -56,74 +50,38 @@ bool on_all_cores(std::size_t count, const std::string& what, const Progress& pr
   });
 }
 
-template <class T>
-void collect(std::vector<Banded>& out, const std::string& name, const Inputs& inputs,
-             std::function<Sourced<T>&(Inputs&)> field) {
-  Inputs copy = inputs;
-  const Sourced<T>& s = field(copy);
-  if (s.low == s.high) return;
-  const bool noise = name == "gpu.step_jitter" || name == "gpu.gpu_spread";
-  out.push_back({name, noise, [field](Inputs& i, bool high) {
-                   Sourced<T>& f = field(i);
-                   f.value = high ? f.high : f.low;
-                 }});
-}
+}  // namespace
 
-std::vector<Banded> banded_parameters(const Inputs& in) {
-  std::vector<Banded> out;
-  collect<Bandwidth>(
-      out, "nvlink.per_link", in, [](Inputs & i) -> auto& { return i.cluster.node.nvlink.per_link; });
-  collect<Time>(
-      out, "nvlink.latency", in, [](Inputs & i) -> auto& { return i.cluster.node.nvlink.latency; });
-  collect<Bandwidth>(
-      out, "pcie.x16", in, [](Inputs & i) -> auto& { return i.cluster.node.pcie.x16; });
-  collect<Time>(
-      out, "pcie.latency", in, [](Inputs & i) -> auto& { return i.cluster.node.pcie.latency; });
-  collect<Bandwidth>(
-      out, "nic.rate", in, [](Inputs & i) -> auto& { return i.cluster.node.nic.rate; });
-  collect<Time>(
-      out, "nic.latency", in, [](Inputs & i) -> auto& { return i.cluster.node.nic.latency; });
-  for (std::size_t t = 0; t < in.cluster.network.tiers.size(); ++t) {
-    const std::string tier = "network." + in.cluster.network.tiers[t].name;
-    collect<Bandwidth>(
-        out, tier + ".rate", in, [t](Inputs & i) -> auto& { return i.cluster.network.tiers[t].rate; });
-    collect<Time>(
-        out, tier + ".hop", in, [t](Inputs & i) -> auto& { return i.cluster.network.tiers[t].hop; });
-  }
-  collect<Time>(
-      out, "library.launch", in, [](Inputs & i) -> auto& { return i.library.launch; });
-  if (in.run.buckets.policy == BucketPolicy::Horovod) {
-    collect<Time>(
-        out, "library.negotiate", in, [](Inputs & i) -> auto& { return i.library.negotiate; });
-  }
-  collect<Bandwidth>(
-      out, "library.reduce", in, [](Inputs & i) -> auto& { return i.library.reduce; });
-  if (in.library.host_memory || !in.run.allreduce.gpudirect) {
-    collect<Bandwidth>(
-        out, "library.staging", in, [](Inputs & i) -> auto& { return i.library.staging; });
-    collect<Time>(
-        out, "library.staging_latency", in, [](Inputs & i) -> auto& { return i.library.staging_latency; });
-  }
-  collect<Bandwidth>(
-      out, "gpu.memory_achieved", in, [](Inputs & i) -> auto& { return i.gpu.memory_achieved; });
-  collect<Time>(
-      out, "gpu.kernel_gap", in, [](Inputs & i) -> auto& { return i.gpu.kernel_gap; });
-  collect<Time>(
-      out, "gpu.dispatch", in, [](Inputs & i) -> auto& { return i.gpu.dispatch; });
-  collect<double>(
-      out, "gpu.step_jitter", in, [](Inputs & i) -> auto& { return i.gpu.step_jitter; });
-  collect<double>(
-      out, "gpu.gpu_spread", in, [](Inputs & i) -> auto& { return i.gpu.gpu_spread; });
-  for (std::size_t a = 0; a < in.gpu.anchors.size(); ++a) {
-    const auto& anchor = in.gpu.anchors[a];
-    if (anchor.precision != in.run.training.precision) continue;
-    if (!in.run.cluster.framework.empty() && anchor.framework != in.run.cluster.framework) continue;
-    collect<double>(
-        out, "gpu.anchor " + anchor.framework,
-        in, [a](Inputs & i) -> auto& { return i.gpu.anchors[a].images_per_second; });
-    break;
-  }
-  return out;
+namespace {
+
+/// Links that the cluster does not have, and other jobs where there is nothing to share with them.
+std::vector<Fault> link_faults(const Inputs& inputs) {
+  std::vector<Fault> faults;
+  const SimulationSpec& s = inputs.run.simulation;
+  const ClusterSpec& cluster = inputs.cluster;
+  const auto fault = [&](const char* key, const std::string& message) { faults.push_back({"run file", key, message}); };
+  if (s.background > 0 && (cluster.network.kind != NetworkKind::FatTree || cluster.network.tiers.size() < 2))
+    fault("simulation.background", "cluster " + cluster.name +
+                                       " has no cables between switches that other jobs could use; expected 0, or a "
+                                       "cluster with a fat tree");
+  if (s.slow_links.empty() && s.failed_links.empty()) return faults;
+  const bool joined = cluster.network.kind != NetworkKind::None;
+  const sim::Fabric whole(cluster, joined ? cluster.nodes : 1, sim::Routing::Static, 0);
+  const auto check = [&](const char* key, const std::string& name) {
+    if (!sim::find_links(whole.links(), name).empty()) return;
+    std::vector<std::string> known;
+    for (std::size_t i = 0; i < whole.links().size(); i += 2) {
+      known.push_back(sim::cable_name(whole.links()[i]));
+      for (const char* way : {".up", ".down"}) known.push_back(known[known.size() - (way[1] == 'u' ? 1 : 2)] + way);
+    }
+    const std::string near = nearest(name, known);
+    fault(key, "cluster " + cluster.name + " has no link \"" + name + "\"" +
+                   (near.empty() ? "" : "; did you mean \"" + near + "\"?") +
+                   (near.empty() ? "; `lockstep check " + cluster.name + " --links` lists them" : ""));
+  };
+  for (const SlowLink& slow : s.slow_links) check("simulation.slow_links", slow.link);
+  for (const std::string& name : s.failed_links) check("simulation.failed_links", name);
+  return faults;
 }
 
 }  // namespace
@@ -151,6 +109,10 @@ std::vector<Fault> validate(const Inputs& inputs) {
       fault("allreduce.protocol", "library " + inputs.library.name + " has no protocol \"" + run.allreduce.protocol +
                                       "\"; expected auto, " + known);
   }
+  if (run.allreduce.algorithm == AllreduceAlgorithm::Library && inputs.library.tuning.rule == TuningRule::None)
+    fault("allreduce.algorithm", "library " + inputs.library.name +
+                                     " has no rule of choice ([tuning]); expected another "
+                                     "library, such as nccl-2.8, or another algorithm");
   bool precision_known = false, framework_known = run.cluster.framework.empty();
   for (const auto& a : inputs.gpu.anchors) {
     precision_known = precision_known || a.precision == run.training.precision;
@@ -165,6 +127,7 @@ std::vector<Fault> validate(const Inputs& inputs) {
     fault("cluster.framework", "GPU " + inputs.gpu.name + " has no anchor \"" + run.cluster.framework +
                                    "\" at this precision; expected one of " + known);
   }
+  for (Fault& f : link_faults(inputs)) faults.push_back(std::move(f));
   for (int n : run.output.curve) {
     if (n < 1 || n > inputs.cluster.total_gpus()) {
       fault("output.curve",
@@ -178,11 +141,13 @@ StepProgram make_program(const Inputs& inputs, const sim::SimWorld& world, std::
   auto graph = fused_graph(inputs.run);
   const std::int64_t per_rank = global_batch / inputs.run.cluster.gpus / accumulation_at(inputs.run, global_batch);
   const auto ready = world.ready_times(*graph, per_rank);
-  return plan_step(inputs.run, global_batch, inputs.cluster.node, std::move(graph), ready,
-                   [&](const CollectivePlan& plan) { return world.cost(plan); });
+  return plan_step(
+      inputs.run, global_batch, world.planning_node(), std::move(graph), ready,
+      [&](const CollectivePlan& plan) { return world.cost(plan); }, &inputs.library);
 }
 
-ProgramFactory program_factory(const Inputs& inputs) {
+ProgramFactory program_factory(const Inputs& described) {
+  const Inputs inputs = without_switched_off(described);
   auto world = std::make_shared<sim::SimWorld>(settings_of(inputs));
   world->prepare({fused_graph(inputs.run), inputs.run.training.seed});
   return [inputs, world](std::int64_t global_batch) { return make_program(inputs, *world, global_batch); };
@@ -197,13 +162,15 @@ Inputs at_world_size(Inputs inputs, int gpus) {
   return inputs;
 }
 
-StepPrediction predict_step(const Inputs& inputs) {
+StepPrediction predict_step(const Inputs& described) {
+  const Inputs inputs = without_switched_off(described);
   sim::SimWorld world(settings_of(inputs));
   world.prepare({fused_graph(inputs.run), inputs.run.training.seed});
   return steady_step(inputs, world, make_program(inputs, world, inputs.run.training.global_batch));
 }
 
-RunPrediction predict_run(const Inputs& inputs, const LoopHooks& hooks) {
+RunPrediction predict_run(const Inputs& described, const LoopHooks& hooks) {
+  const Inputs inputs = without_switched_off(described);
   RunPrediction p;
   sim::SimWorld world(settings_of(inputs));
   world.prepare({fused_graph(inputs.run), inputs.run.training.seed});
@@ -232,43 +199,6 @@ std::vector<CurvePoint> predict_curve(const Inputs& inputs, const std::vector<in
   });
   if (!whole) curve.clear();
   return curve;
-}
-
-Interval predict_interval(const Inputs& inputs, const StepPrediction& centre, const Progress& progress) {
-  // One noise-free step tells what a parameter does; the noise itself is varied with noise on.
-  Inputs quiet = inputs;
-  quiet.run.simulation.noise = false;
-  quiet.run.simulation.sampled_steps = 1;
-  quiet.run.output.trace_ranks.clear();
-  const Time still = predict_step(quiet).step;
-  const auto parameters = banded_parameters(inputs);
-  std::vector<Time> shifts(2 * parameters.size());
-  on_all_cores(shifts.size(), "prediction interval", progress, [&](std::size_t i) {
-    const Banded& parameter = parameters[i / 2];
-    if (parameter.noise && !inputs.run.simulation.noise) return;
-    Inputs changed = parameter.noise ? inputs : quiet;
-    parameter.set(changed, i % 2 == 1);
-    shifts[i] = predict_step(changed).step - (parameter.noise ? centre.step : still);
-  });
-
-  Interval interval;
-  double below = 0, above = 0;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const Sensitivity s{parameters[i].name, centre.step + shifts[2 * i], centre.step + shifts[2 * i + 1]};
-    const double low = std::min({0.0, shifts[2 * i].seconds(), shifts[2 * i + 1].seconds()});
-    const double high = std::max({0.0, shifts[2 * i].seconds(), shifts[2 * i + 1].seconds()});
-    below += low * low;
-    above += high * high;
-    interval.parameters.push_back(s);
-  }
-  interval.low = centre.step - Time::seconds(std::sqrt(below));
-  interval.high = centre.step + Time::seconds(std::sqrt(above));
-  const auto effect = [&](const Sensitivity& s) {
-    return std::max(std::abs((s.at_low - centre.step).seconds()), std::abs((s.at_high - centre.step).seconds()));
-  };
-  std::stable_sort(interval.parameters.begin(), interval.parameters.end(),
-                   [&](const Sensitivity& a, const Sensitivity& b) { return effect(a) > effect(b); });
-  return interval;
 }
 
 }  // namespace lockstep

@@ -39,6 +39,7 @@ struct StepPrediction {
   std::vector<sim::BucketReport> buckets;
   std::int64_t messages = 0, events = 0;
   std::uint64_t digest = 0;
+  std::string folding;  ///< which ranks were simulated, in words
 };
 
 /// Called now and then during long work with a fraction in [0, 1] and what is being done; false stops it.
@@ -74,18 +75,5 @@ struct CurvePoint {
   double efficiency = 0;
 };
 std::vector<CurvePoint> predict_curve(const Inputs& inputs, const std::vector<int>& gpus, const Progress& progress);
-
-/// What the steady step would be if one banded parameter were at the end of its band.
-struct Sensitivity {
-  std::string parameter;
-  Time at_low, at_high;
-};
-struct Interval {
-  Time low, high;                       ///< root of the sum of squares of the one-at-a-time deviations, each side apart
-  std::vector<Sensitivity> parameters;  ///< largest effect first
-};
-/// Re-simulates with each banded parameter (links, latencies, anchors, overheads, noise) at both ends, one noise-free step each (noise parameters: as the run
-/// samples them), on all cores. Each side is the root of the sum of squares of the shifts. Cost: 2 steps per parameter.
-Interval predict_interval(const Inputs& inputs, const StepPrediction& centre, const Progress& progress);
 
 }  // namespace lockstep

@@ -2,43 +2,26 @@
 
 #include <algorithm>
 
+#include "experiments/effects.hpp"
+
 namespace lockstep {
 
 namespace {
 
-void without_links_latency(Inputs& i) {
-  i.cluster.node.nvlink.latency.value = i.cluster.node.pcie.latency.value = i.cluster.node.nic.latency.value =
-      Time::zero();
-  for (TierSpec& tier : i.cluster.network.tiers) tier.hop.value = Time::zero();
-}
-
-void without_protocol(Inputs& i) {
-  for (ProtocolSpec& p : i.library.protocols) {
-    ProtocolSpec bare;
-    bare.name = p.name;
-    bare.at_most = p.at_most;
-    p = bare;
-  }
-}
-
-void without_staging(Inputs& i) {
-  i.library.host_memory = false;
-  i.run.allreduce.gpudirect = true;
-}
-
-void without_coordination(Inputs& i) {
-  i.library.launch.value = i.library.negotiate.value = Time::zero();
-  i.run.buckets.cycle = Time::nanoseconds(1);  // a bucket waits for the next multiple of it
-}
-
 void without_noise(Inputs& i) {
   i.run.simulation.noise = false;
-  i.run.simulation.sampled_steps = 1;
+  if (i.run.simulation.background == 0) i.run.simulation.sampled_steps = 1;  // other jobs are drawn per step
 }
 
-void without_input(Inputs& i) {
-  i.run.data.decode_rate = 0;
-  i.run.data.storage_rate = Bandwidth::bytes_per_second(0);
+/// Whether a switch changes anything for this run.
+bool has(const Inputs& in, const std::string& key) {
+  const bool several = in.run.cluster.gpus > 1;
+  if (key == "small_batch") return in.gpu.multiprocessors.value > 0;
+  if (key == "input") return in.run.data.decode_rate > 0 || in.run.data.storage_rate > Bandwidth::bytes_per_second(0);
+  if (key == "reduction") return several && in.library.reduce.value > Bandwidth::bytes_per_second(0);
+  if (key == "staging") return several && (in.library.host_memory || !in.run.allreduce.gpudirect);
+  if (key == "contention") return several && in.library.channels.value > 0;
+  return several;
 }
 
 }  // namespace
@@ -46,23 +29,18 @@ void without_input(Inputs& i) {
 std::vector<Effect> effects_of(const Inputs& in) {
   std::vector<Effect> out;
   const bool several = in.run.cluster.gpus > 1;
-  if (several) {
-    out.push_back({"bytes on links that are shared", [](Inputs& i) { i = at_world_size(i, 1); }});
-    out.push_back({"latency of links and switches", without_links_latency});
-    out.push_back({"protocol of " + in.library.name, without_protocol});
-    if (in.library.reduce.value > Bandwidth::bytes_per_second(0))
-      out.push_back(
-          {"adding what was received", [](Inputs& i) { i.library.reduce.value = Bandwidth::bytes_per_second(0); }});
-    if (in.library.host_memory || !in.run.allreduce.gpudirect)
-      out.push_back({"copies through host memory", without_staging});
-    out.push_back({"launch and coordination of buckets", without_coordination});
+  for (const EffectSwitch& s : effect_switches()) {
+    // The ladder starts on one GPU, whose own effects come before the wire.
+    if (several && std::string(s.key) == "link_latency")
+      out.push_back({"bytes on links that are shared", [](Inputs& i) { i = at_world_size(i, 1); }});
+    if (in.run.effects.*s.enabled && has(in, s.key))
+      out.push_back({std::string(s.key) == "protocol" ? "protocol of " + in.library.name : s.name,
+                     [enabled = s.enabled](Inputs& i) { i.run.effects.*enabled = false; }});
   }
-  if (!in.run.allreduce.overlap && several)
+  if (several && !in.run.allreduce.overlap)
     out.push_back({"communication after the backward pass", [](Inputs& i) { i.run.allreduce.overlap = true; }});
   if (in.run.optimizer.kind == OptimizerKind::Lars && in.run.optimizer.norms != NormKernels::Batched)
     out.push_back({"norms layer by layer", [](Inputs& i) { i.run.optimizer.norms = NormKernels::Batched; }});
-  if (in.run.data.decode_rate > 0 || in.run.data.storage_rate > Bandwidth::bytes_per_second(0))
-    out.push_back({"images that come too late", without_input});
   if (!in.run.simulation.slow_ranks.empty())
     out.push_back({"slow GPUs", [](Inputs& i) { i.run.simulation.slow_ranks.clear(); }});
   if (in.run.simulation.noise) out.push_back({"jitter and unequal GPUs", without_noise});

@@ -1,12 +1,18 @@
 #include "sim/sim_world.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <numeric>
 #include <unordered_map>
 
+#include "core/base/digest.hpp"
 #include "core/base/error.hpp"
 #include "core/base/rng.hpp"
 #include "sim/device/input.hpp"
+#include "sim/fold/collective_lengths.hpp"
+#include "sim/fold/exact.hpp"
+#include "sim/network/background.hpp"
 #include "sim/network/estimate.hpp"
 #include "sim/step_simulation.hpp"
 
@@ -53,6 +59,23 @@ int nodes_needed(const std::vector<int>& gpu_of_rank, int per_node) {
   return *std::max_element(gpu_of_rank.begin(), gpu_of_rank.end()) / per_node + 1;
 }
 
+std::vector<int> nodes_used(const std::vector<int>& gpu_of_rank, int per_node) {
+  std::vector<int> nodes;
+  for (const int gpu : gpu_of_rank) {
+    if (nodes.empty() || nodes.back() != gpu / per_node) nodes.push_back(gpu / per_node);
+  }
+  return nodes;
+}
+
+LinkChanges changes_of(const SimulationSpec& s) { return {s.slow_links, s.failed_links}; }
+
+/// The cluster as planners and estimates see it.
+ClusterSpec planned_cluster(ClusterSpec cluster, const std::vector<int>& gpu_of_rank, const SimulationSpec& s) {
+  if (!s.failed_links.empty())
+    cluster.node = surviving_node(cluster.node, nodes_used(gpu_of_rank, cluster.node.gpus), changes_of(s));
+  return cluster;
+}
+
 Routing routing_of(const SimulationSpec& s) { return s.routing == "ecmp" ? Routing::Ecmp : Routing::Static; }
 
 constexpr std::int64_t kTimelineSteps = 4;  // simulated steps whose records are kept
@@ -69,11 +92,14 @@ struct SimWorld::Impl {
   WorldSettings settings;
   int world;
   std::vector<int> gpu_of_rank;
+  ClusterSpec planned;
   Fabric fabric;
   GpuModel gpu;
   Noise noise;
   EngineSettings engine;
   StepSimulation simulation;
+  EstimateContext context_;
+  CollectiveLengths lengths;
   std::map<std::uint64_t, Prepared> prepared;
   std::map<std::pair<std::uint64_t, std::int64_t>, StepOutcome> repeated;              // noise-free outcomes
   std::map<std::pair<std::uint64_t, std::int64_t>, std::vector<StepOutcome>> sampled;  // noisy ones
@@ -85,17 +111,37 @@ struct SimWorld::Impl {
       : settings(std::move(s)),
         world(settings.run.cluster.gpus),
         gpu_of_rank(place(settings.run.cluster.placement, world, settings.cluster, settings.run.training.seed)),
+        planned(planned_cluster(settings.cluster, gpu_of_rank, settings.run.simulation)),
         fabric(settings.cluster, nodes_needed(gpu_of_rank, settings.cluster.node.gpus),
-               routing_of(settings.run.simulation), settings.run.training.seed),
-        gpu(settings.gpu, settings.run.training.precision, settings.run.cluster.framework),
+               routing_of(settings.run.simulation), settings.run.training.seed, changes_of(settings.run.simulation)),
+        gpu(settings.gpu, settings.run.training.precision, settings.run.cluster.framework,
+            settings.run.effects.small_batch),
         noise(settings.run.training.seed, world, spread(), jitter(), settings.run.simulation.slow_ranks),
-        engine{settings.library, gpu_of_rank, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
-        simulation(fabric, engine, world) {
+        engine{limited_to(settings.library, settings.gpu.compute_capability,
+                          static_cast<int>(nodes_used(gpu_of_rank, settings.cluster.node.gpus).size())),
+               gpu_of_rank, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
+        simulation(fabric, engine, world),
+        context_(estimate_context(planned, settings.library, std::min(world, settings.cluster.node.gpus), world,
+                                  settings.run.allreduce.gpudirect, settings.gpu.compute_capability)),
+        lengths(fabric, engine) {
     std::vector<char> traced(static_cast<std::size_t>(world), 0);
     for (int r : settings.run.output.trace_ranks) {
       if (r >= 0 && r < world) traced[static_cast<std::size_t>(r)] = 1;
     }
     simulation.trace(std::move(traced));
+  }
+
+  /// Why this run cannot be folded approximately; empty if it can.
+  std::string not_approximate() const {
+    const SimulationSpec& s = settings.run.simulation;
+    if (settings.run.allreduce.in_flight > 1) return "collectives in flight together (allreduce.in_flight above 1)";
+    if (!s.slow_links.empty() || !s.failed_links.empty()) return "single links that are slow or broken";
+    if (s.background > 0) return "traffic of other jobs";
+    return "";
+  }
+  /// Whether a rank stands for all: collectives are then timed one by one.
+  bool approximate() const {
+    return world > 1 && settings.run.simulation.fold == "approx" && not_approximate().empty();
   }
 
   double spread() const {
@@ -107,10 +153,7 @@ struct SimWorld::Impl {
     return settings.run.simulation.step_jitter >= 0 ? settings.run.simulation.step_jitter
                                                     : settings.gpu.step_jitter.value;
   }
-  EstimateContext context() const {
-    return {settings.cluster, settings.library, std::min(world, settings.cluster.node.gpus),
-            settings.run.allreduce.gpudirect};
-  }
+  const EstimateContext& context() const { return context_; }
 
   RankDurations durations(const StepProgram& program, std::int64_t images) const {
     const std::int64_t micro = std::max<std::int64_t>(1, (images + program.accumulation - 1) / program.accumulation);
@@ -147,6 +190,10 @@ struct SimWorld::Impl {
       choice.plan = std::make_shared<const CollectivePlan>(program.collectives[b]);
       choice.protocol = choose_protocol(*choice.plan, context(), settings.run.allreduce.protocol);
       choice.pack = world > 1 ? gpu.pack_time(bucket.bytes(), static_cast<int>(bucket.tensors.size())) : Time::zero();
+      if (approximate()) choice.known = lengths.of(*choice.plan, choice.protocol);
+      if (world > 1 && settings.run.effects.contention)
+        choice.load = kernel_load(*choice.plan, settings.library, settings.gpu,
+                                  estimate(*choice.plan, context(), choice.protocol));
       it->second.collectives.push_back(std::move(choice));
     }
     return it->second;
@@ -154,6 +201,7 @@ struct SimWorld::Impl {
 
   StepOutcome simulate(const StepProgram& program, std::uint64_t key, const StepArgs& args, std::vector<Time>* starts) {
     Prepared& p = prepare_program(program, key);
+    input_images = args.images;
     StepInput input;
     input.program = &program;
     input.collectives = p.collectives;
@@ -167,7 +215,15 @@ struct SimWorld::Impl {
     input.starts = starts;
     input.step = args.step;
     input.in_flight = settings.run.allreduce.in_flight;
-    StepOutcome outcome = simulation.run(input);
+    std::vector<Bandwidth> left;
+    if (settings.run.simulation.background > 0) {
+      left = left_by_other_jobs(fabric, settings.run.simulation.background,
+                                Rng(settings.run.training.seed, "other jobs", static_cast<std::uint64_t>(args.step)));
+      input.capacities = &left;
+      input.first_capacity = fabric.first_cable();
+    }
+    if (settings.run.effects.contention) input.gpu = &settings.gpu;
+    StepOutcome outcome = fold_and_run(input);
     if (kept_steps < kTimelineSteps) {
       ++kept_steps;
       records.insert(records.end(), outcome.records.begin(), outcome.records.end());
@@ -176,6 +232,71 @@ struct SimWorld::Impl {
     return outcome;
   }
   std::int64_t kept_steps = 0;
+
+  StepOutcome fold_and_run(StepInput& input) {
+    const std::string& mode = settings.run.simulation.fold;
+    const std::string all = "every rank is simulated";
+    if (world == 1 || mode == "none") {
+      folding = mode + ": " + all;
+      return simulation.run(input);
+    }
+    if (approximate()) return approximated(input);
+    const std::string instead = mode == "exact" ? mode : "approx does not know " + not_approximate() + "; exact";
+    if (settings.run.simulation.background > 0) {  // capacities that are drawn anew for every step
+      folding = instead + ": " + all;
+      return simulation.run(input);
+    }
+    input.fold = exact(input);
+    const std::string few = input.fold ? std::to_string(input.fold->simulated.size()) + " of " + std::to_string(world) +
+                                             " ranks are simulated"
+                                       : "no two ranks are alike, or finding out would cost too much; " + all;
+    folding = instead + ": " + few;
+    return simulation.run(input);
+  }
+
+  std::shared_ptr<const Fold> exact(const StepInput& input) {
+    std::vector<std::shared_ptr<const CollectivePlan>> plans;
+    for (const CollectiveChoice& choice : input.collectives) plans.push_back(choice.plan);
+    std::vector<std::uint64_t> colours;
+    for (std::size_t r = 0; r < static_cast<std::size_t>(world); ++r) {
+      Digest colour;
+      colour.add(static_cast<std::uint64_t>(images_of_rank(input_images, world, Rank(static_cast<int>(r)))));
+      colour.add(std::bit_cast<std::uint64_t>(input.factors[r]));
+      if (input.starts) colour.add(static_cast<std::uint64_t>((*input.starts)[r].picoseconds()));
+      colours.push_back(colour.value());
+    }
+    return exact_fold(fabric, engine, plans, std::move(colours));
+  }
+
+  /// One rank for all, as slow as the slowest is expected to be; the others' shorter work is waiting.
+  StepOutcome approximated(StepInput& input) {
+    auto fold = std::make_shared<Fold>();
+    fold->representative.assign(static_cast<std::size_t>(world), 0);
+    fold->simulated = {0};
+    input.fold = fold;
+    const double slowest = noise.expected_slowest(), mean = noise.mean();
+    const auto most =
+        std::max_element(input.durations.begin(), input.durations.end(), [](const auto* a, const auto* b) {
+          const auto length = [](const RankDurations* d) {
+            return std::accumulate(d->of_op.begin(), d->of_op.end(), Time::zero());
+          };
+          return a != b && length(a) < length(b);
+        });
+    input.durations.assign(input.durations.size(), *most);
+    input.factors.assign(input.factors.size(), slowest);
+    StepOutcome outcome = simulation.run(input);
+    for (Time* part : {&outcome.parts.forward, &outcome.parts.backward, &outcome.parts.update}) {
+      const Time own = *part * (mean / slowest);
+      outcome.parts.straggler += *part - own;
+      *part = own;
+    }
+    folding = "approx: nodes of each kind stand for all " + std::to_string(world) +
+              " ranks, the slowest for its expected maximum";
+    return outcome;
+  }
+
+  std::string folding;
+  std::int64_t input_images = 0;  ///< of the step being simulated
 };
 
 SimWorld::SimWorld(WorldSettings settings) : impl_(std::make_unique<Impl>(std::move(settings))) {}
@@ -201,7 +322,7 @@ void SimWorld::prepare(const RunPlan& plan) {
     const Bandwidth rate = inside && node.nvlink.present ? node.nvlink.per_link.value
                            : node.nic.count > 0          ? node.nic.rate.value
                                                          : node.pcie.x16.value;
-    const ProtocolSpec& p = i.settings.library.protocols.front();
+    const ProtocolSpec& p = i.engine.library.protocols.front();
     i.clock += size / rate + (inside ? p.tree_nvlink : p.tree_network) * std::ceil(std::log2(i.world));
   }
 }
@@ -210,7 +331,8 @@ StepResult SimWorld::run(const StepProgram& program, std::span<const StepArgs> s
   auto& i = *impl_;
   LOCKSTEP_EXPECTS(program.world_size == i.world);
   const std::uint64_t key = program.digest();
-  const bool noisy = !i.noise.silent() && i.noise.varies_by_step();
+  const bool noisy =
+      ((!i.noise.silent() && i.noise.varies_by_step()) || i.settings.run.simulation.background > 0) && !i.approximate();
   StepResult result;
   std::vector<Time> starts(static_cast<std::size_t>(i.world), Time::zero());
   Rng draw(i.settings.run.training.seed, "drawn steps",
@@ -292,6 +414,7 @@ Timeline SimWorld::timeline(std::span<const Rank> ranks, std::span<const std::in
 }
 
 const GpuModel& SimWorld::gpu() const { return impl_->gpu; }
+const NodeSpec& SimWorld::planning_node() const { return impl_->planned.node; }
 
 std::vector<Time> SimWorld::ready_times(const ModelGraph& fused, std::int64_t images_per_rank) const {
   const auto layers = impl_->gpu.layer_times(fused, std::max<std::int64_t>(1, images_per_rank));
@@ -312,6 +435,7 @@ Time SimWorld::cost(const CollectivePlan& plan) const {
 }
 
 std::vector<BucketReport> SimWorld::bucket_report() const { return impl_->simulation.buckets(); }
+std::string SimWorld::folding() const { return impl_->folding; }
 std::uint64_t SimWorld::digest() const { return impl_->simulation.digest(); }
 std::int64_t SimWorld::events() const { return impl_->simulation.events(); }
 std::int64_t SimWorld::messages() const { return impl_->simulation.messages(); }
@@ -320,15 +444,19 @@ CollectiveTime simulate_collective(const WorldSettings& settings, const Collecti
   const auto gpus =
       place(settings.run.cluster.placement, plan.grid.size(), settings.cluster, settings.run.training.seed);
   Fabric fabric(settings.cluster, nodes_needed(gpus, settings.cluster.node.gpus), routing_of(settings.run.simulation),
-                settings.run.training.seed);
-  const EstimateContext context{settings.cluster, settings.library,
+                settings.run.training.seed, changes_of(settings.run.simulation));
+  // A plan for one protocol keeps it, so that the job's view is not needed.
+  const EstimateContext context{settings.cluster,
+                                settings.library,
                                 std::min(plan.grid.size(), settings.cluster.node.gpus),
-                                settings.run.allreduce.gpudirect};
+                                settings.run.allreduce.gpudirect,
+                                {}};
   const int protocol = choose_protocol(plan, context, settings.run.allreduce.protocol);
+  const LibrarySpec library = limited_to(settings.library, settings.gpu.compute_capability,
+                                         static_cast<int>(nodes_used(gpus, settings.cluster.node.gpus).size()));
   CollectiveTime t;
   t.protocol = settings.library.protocols[static_cast<std::size_t>(protocol)].name;
-  t.time = bare_collective_time(fabric,
-                                {settings.library, gpus, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
+  t.time = bare_collective_time(fabric, {library, gpus, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
                                 plan, protocol, stagger, nullptr, &t.messages) +
            settings.library.launch.value;
   return t;

@@ -61,12 +61,16 @@ class SimWorld final : public World {
   Timeline timeline(std::span<const Rank> ranks, std::span<const std::int64_t> steps) const override;
 
   const GpuModel& gpu() const;
+  /// The node for which steps are planned: without NVLink pairs that have failed anywhere in this world.
+  const NodeSpec& planning_node() const;
   /// Gradient-ready times after the start of backward, per tensor: input of the Horovod-like bucket policy.
   std::vector<Time> ready_times(const ModelGraph& fused, std::int64_t images_per_rank) const;
   /// Cost of a collective by the closed-form estimate and the protocol that `run` asks for: the planner's table.
   Time cost(const CollectivePlan& plan) const;
   std::vector<BucketReport> bucket_report() const;  ///< of the last simulated step
-  std::uint64_t digest() const;                     ///< of every event simulated so far
+  /// Which ranks were simulated for the last step: "none: every rank is simulated", "exact: 4 of 2,048 ranks are simulated", ...
+  std::string folding() const;
+  std::uint64_t digest() const;  ///< of every event simulated so far
   std::int64_t events() const;
   std::int64_t messages() const;
 

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/plan/step_program.hpp"
 #include "core/run/timeline.hpp"
+#include "sim/contention.hpp"
 #include "sim/network/collective_engine.hpp"
 
 namespace lockstep::sim {
@@ -16,7 +18,10 @@ struct BucketReport;
 struct CollectiveChoice {
   std::shared_ptr<const CollectivePlan> plan;
   int protocol = 0;
-  Time pack;  ///< into the bucket buffer before, out of it after
+  Time pack;        ///< into the bucket buffer before, out of it after
+  KernelLoad load;  ///< what its kernels take from the computation beside it
+  /// How long it takes once a rank enters; then nothing is sent. All buckets of a step or none.
+  std::optional<Time> known;
 };
 
 /// Nominal lengths of one rank's operations.
@@ -32,7 +37,13 @@ struct StepInput {
   std::vector<double> factors;                  ///< by rank: compute time multiplier
   std::vector<Time>* starts = nullptr;          ///< by rank, updated to the ends; null = all start together
   std::int64_t step = 0;
-  int in_flight = 1;  ///< collectives that a rank may have under way at once
+  int in_flight = 1;             ///< collectives that a rank may have under way at once
+  const GpuSpec* gpu = nullptr;  ///< whose multiprocessors and memory the loads are shares of; null = no contention
+  /// Capacities of the links from `first_capacity` on, for this step and until told otherwise; null = unchanged.
+  const std::vector<Bandwidth>* capacities = nullptr;
+  std::size_t first_capacity = 0;
+  std::shared_ptr<const Fold>
+      fold;  ///< only the representatives are simulated, and stand for their classes; null = all ranks
 };
 
 struct StepOutcome {
@@ -41,7 +52,8 @@ struct StepOutcome {
   std::vector<TimelineEvent> records;  ///< of the traced ranks, times relative to the first step's start
 };
 
-/// Compute lanes are sums of durations; communication lanes are events: a bucket becomes ready on a rank, waits for its turn (the lane runs
+/// Compute lanes are piecewise linear (compute_lane.hpp): while a collective is under way on a rank, its forward and backward operations take longer by
+/// slowdown(), so that later buckets are ready later. Updates, packing and unpacking are not slowed down. Communication lanes are events: a bucket becomes ready on a rank, waits for its turn (the lane runs
 /// in program order), is packed, launched, and then moved message by message. Loading is pipelined: a step takes at least `input`.
 class StepSimulation {
  public:

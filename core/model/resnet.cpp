@@ -56,15 +56,16 @@ ModelGraph imagenet_resnet(int depth, bool v1, int image_size, int classes) {
   return std::move(g).finish(g.linear("fc", g.global_avg_pool("avgpool", x), classes));
 }
 
-ModelGraph cifar_resnet(int depth, int image_size, int classes) {
-  LOCKSTEP_EXPECTS(depth >= 8 && (depth - 2) % 6 == 0);
-  GraphBuilder g("resnet" + std::to_string(depth), {3, image_size, image_size});
-  LayerId x = g.relu("relu", g.batch_norm("bn1", g.conv("conv1", g.input(), 16, 3, 1, 1)));
+ModelGraph cifar_resnet(int depth, int image_size, int classes, int width) {
+  LOCKSTEP_EXPECTS(depth >= 8 && (depth - 2) % 6 == 0 && width >= 1);
+  GraphBuilder g("resnet" + std::to_string(depth) + (width == 16 ? "" : "_w" + std::to_string(width)),
+                 {3, image_size, image_size});
+  LayerId x = g.relu("relu", g.batch_norm("bn1", g.conv("conv1", g.input(), width, 3, 1, 1)));
   for (int stage = 0; stage < 3; ++stage) {
     for (int b = 0; b < (depth - 2) / 6; ++b) {
       const bool first = stage > 0 && b == 0;
-      x = basic_block(g, "layer" + std::to_string(stage + 1) + "." + std::to_string(b), x, 16 << stage, first ? 2 : 1,
-                      first);
+      x = basic_block(g, "layer" + std::to_string(stage + 1) + "." + std::to_string(b), x, width << stage,
+                      first ? 2 : 1, first);
     }
   }
   return std::move(g).finish(g.linear("fc", g.global_avg_pool("avgpool", x), classes));

@@ -19,6 +19,9 @@ ModelGraph imagenet_resnet(int depth, bool v1, int image_size, int classes);
 ///   depth      20       32       44       56       110
 ///   option B   272,474  466,906  661,338  855,770  1,730,714
 ///   option A   269,722  464,154  658,586  853,018  1,727,962
-ModelGraph cifar_resnet(int depth, int image_size, int classes);
+///
+/// `width` is the number of channels of the first stage, >= 1; the others have twice and four times as many. Depth 8 of
+/// width 8 has 8, 16, 32 channels in three blocks: 19,954 parameters with 10 classes.
+ModelGraph cifar_resnet(int depth, int image_size, int classes, int width = 16);
 
 }  // namespace lockstep

@@ -60,8 +60,39 @@ class DoorLoad {
   std::vector<int> in_, out_;
 };
 
+/// Turns two rings at once where no single turn helps any more; true if that made the load more even.
+bool turn_a_pair(std::vector<std::vector<int>>& rings, DoorLoad& load) {
+  const auto turned = [](std::vector<int> ring, std::size_t by) {
+    std::rotate(ring.begin(), ring.begin() + static_cast<std::ptrdiff_t>(by), ring.end());
+    return ring;
+  };
+  const int now = load.unevenness();
+  for (std::size_t a = 0; a < rings.size(); ++a) {
+    for (std::size_t b = a + 1; b < rings.size(); ++b) {
+      for (const std::size_t r : {a, b}) load.add(rings[r].front(), rings[r].back(), -1);
+      for (std::size_t i = 0; i < rings[a].size(); ++i) {
+        const auto first = turned(rings[a], i);
+        load.add(first.front(), first.back(), +1);
+        for (std::size_t j = 0; j < rings[b].size(); ++j) {
+          const auto second = turned(rings[b], j);
+          load.add(second.front(), second.back(), +1);
+          if (load.unevenness() < now) {
+            rings[a] = first;
+            rings[b] = second;
+            return true;
+          }
+          load.add(second.front(), second.back(), -1);
+        }
+        load.add(first.front(), first.back(), -1);
+      }
+      for (const std::size_t r : {a, b}) load.add(rings[r].front(), rings[r].back(), +1);
+    }
+  }
+  return false;
+}
+
 /// Opens each ring at one hop (rotates it to begin behind that hop): greedily, then improved one ring at a time until
-/// nothing helps.
+/// nothing helps, then two at a time.
 std::vector<std::vector<int>> opened(std::vector<std::vector<int>> rings) {
   DoorLoad load(static_cast<int>(rings.front().size()));
   constexpr int kSweeps = 8;  // settles in two or three
@@ -86,6 +117,8 @@ std::vector<std::vector<int>> opened(std::vector<std::vector<int>> rings) {
       load.add(ring.front(), ring.back(), +1);
     }
     if (sweep > 0 && !changed) break;
+  }
+  for (int turns = 0; turns < kSweeps && turn_a_pair(rings, load); ++turns) {
   }
   return rings;
 }
@@ -131,7 +164,9 @@ std::string Phase::name() const {
   switch (algorithm) {
     case PhaseAlgorithm::Ring: return text + " (ring x" + std::to_string(orders.channels()) + ")";
     case PhaseAlgorithm::HalvingDoubling: return text + " (halving-doubling)";
-    case PhaseAlgorithm::Tree: return text + " (double tree)";
+    case PhaseAlgorithm::Tree:
+      return text +
+             (orders.empty() ? " (double tree)" : " (double tree of nodes x" + std::to_string(orders.channels()) + ")");
   }
   return text;
 }
@@ -168,14 +203,15 @@ Schedule CollectivePlan::schedule(const Phase& phase, Rank rank) const {
   switch (phase.algorithm) {
     case PhaseAlgorithm::Ring: return ring_schedule(phase.op, buffer, n, phase.orders, phase.chunk);
     case PhaseAlgorithm::HalvingDoubling: return halving_doubling_schedule(buffer, n);
-    case PhaseAlgorithm::Tree: return tree_schedule(buffer, n, std::max<std::int64_t>(1, phase.chunk));
+    case PhaseAlgorithm::Tree: return tree_schedule(buffer, n, std::max<std::int64_t>(1, phase.chunk), phase.orders);
   }
   throw InternalError("unknown algorithm");
 }
 
 CollectivePlan plan_collective(const CollectiveRequest& r) {
   using A = AllreduceAlgorithm;
-  LOCKSTEP_EXPECTS(r.world_size >= 1 && r.node_gpus >= 1 && r.elements >= 0 && r.algorithm != A::Auto);
+  LOCKSTEP_EXPECTS(r.world_size >= 1 && r.node_gpus >= 1 && r.elements >= 0 && r.algorithm != A::Auto &&
+                   r.algorithm != A::Library);
   CollectivePlan plan;
   plan.algorithm = r.algorithm;
   plan.elements = r.elements;
@@ -192,9 +228,12 @@ CollectivePlan plan_collective(const CollectiveRequest& r) {
     if (world == 1) return plan;
     Phase phase;
     phase.algorithm = phase_algorithm(r.algorithm);
-    phase.chunk = r.chunk;
+    phase.chunk = r.algorithm == A::Ring ? r.ring_chunk : r.chunk;
     const auto rings = inside(local);
     if (r.algorithm == A::Ring && !rings.empty()) phase.orders = orders_over_nodes(rings, world);
+    if (r.algorithm == A::Tree && r.node_trees && !rings.empty() && world % local == 0) {
+      phase.orders = rings;
+    }
     plan.phases.push_back(std::move(phase));
     return plan;
   }
@@ -209,7 +248,7 @@ CollectivePlan plan_collective(const CollectiveRequest& r) {
     phase.op = op;
     phase.group = group;
     phase.algorithm = algorithm;
-    phase.chunk = r.chunk;
+    phase.chunk = algorithm == PhaseAlgorithm::Ring && op == CollectiveOp::Allreduce ? 0 : r.chunk;
     if (group == Group::Row) phase.orders = inside(x);
     if (group_size(plan, phase) > 1) plan.phases.push_back(std::move(phase));
   };
@@ -234,8 +273,9 @@ CollectiveCount count_group(const Phase& phase, int n, std::int64_t length) {
   const std::int64_t hops = n - 1;
   if (n == 1) return c;
   if (phase.algorithm == PhaseAlgorithm::Tree) {
-    for (int tree = 0; tree < 2; ++tree) {
-      const std::int64_t half = part({0, length}, tree, 2).length,
+    const std::int64_t trees = 2 * channels;
+    for (std::int64_t tree = 0; tree < trees; ++tree) {
+      const std::int64_t half = part({0, length}, tree, trees).length,
                          chunks = chunk_count(half, std::max<std::int64_t>(1, phase.chunk));
       c.messages += 2 * hops * chunks;
       c.elements_sent += 2 * hops * half;
@@ -261,7 +301,11 @@ CollectiveCount count_group(const Phase& phase, int n, std::int64_t length) {
     return c;
   }
   switch (phase.op) {
-    case CollectiveOp::Allreduce: c = {n * channels * 2 * hops, 2 * hops * length, hops * length, 2 * hops}; break;
+    case CollectiveOp::Allreduce: {
+      const std::int64_t loops = phase.chunk > 0 ? chunk_count(length, phase.chunk * n * channels) : 1;
+      c = {loops * n * channels * 2 * hops, 2 * hops * length, hops * length, loops * 2 * hops};
+      break;
+    }
     case CollectiveOp::ReduceScatter: c = {n * channels * hops, hops * length, hops * length, hops}; break;
     case CollectiveOp::AllGather: c = {n * channels * hops, hops * length, 0, hops}; break;
     case CollectiveOp::Reduce:

@@ -32,14 +32,16 @@ struct Phase {
   CollectiveOp op = CollectiveOp::Allreduce;
   Group group = Group::World;
   PhaseAlgorithm algorithm = PhaseAlgorithm::Ring;
-  RingOrders orders;         ///< ring channels as permutations of members; empty = member order
-  std::int64_t chunk = 0;    ///< elements, for trees and chains
+  RingOrders
+      orders;  ///< ring channels as permutations of members, or of a tree the chains inside a node; empty = member order
+  std::int64_t chunk = 0;    ///< elements; of a ring allreduce 0 = pieces of any length
   std::string name() const;  ///< "reduce-scatter in rows (ring x6)"
 };
 
 /// Phases run one after the other on each rank: a rank enters the next one when its own part of this one is complete.
 struct CollectivePlan {
   AllreduceAlgorithm algorithm = AllreduceAlgorithm::Ring;
+  int protocol = -1;  ///< of the library, where the plan was laid out for one (algorithm "library"); -1: any
   Grid grid;
   std::int64_t elements = 0;
   int element_bytes = 4;
@@ -58,15 +60,18 @@ struct CollectivePlan {
 /// Everything needed to lay out an allreduce. `node_gpus`: GPUs per node of the placement. `ring_orders`: rings inside
 /// a node (see node_rings()), used wherever a phase runs inside full nodes. `across`: algorithm between nodes.
 struct CollectiveRequest {
-  AllreduceAlgorithm algorithm = AllreduceAlgorithm::Ring;  ///< not Auto
+  AllreduceAlgorithm algorithm = AllreduceAlgorithm::Ring;  ///< not Auto, not Library
   AllreduceAlgorithm across = AllreduceAlgorithm::Ring;     ///< Ring, HalvingDoubling or Tree
   int world_size = 1;
   int node_gpus = 1;
   int torus_x = 0;  ///< 0 = node_gpus
   std::int64_t elements = 0;
   int element_bytes = 4;
-  std::int64_t chunk = 131072;  ///< elements
+  std::int64_t chunk = 131072;  ///< elements, of trees and chains
+  std::int64_t ring_chunk =
+      0;  ///< elements per channel of a ring allreduce: longer pieces go round in loops; 0 = no limit
   std::vector<std::vector<int>> ring_orders;
+  bool node_trees = false;  ///< a tree joins nodes and hangs the others of a node behind its head along `ring_orders`
 };
 
 /// Any world size >= 1 and any number of elements >= 0. Rows have gcd(node_gpus or torus_x, world_size) ranks, so that

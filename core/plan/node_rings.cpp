@@ -85,6 +85,51 @@ class CycleSearch {
   std::vector<std::vector<int>> found_, best_;
 };
 
+/// The path through all GPUs whose weakest pair has at least `least` cables; empty if there is none.
+class PathSearch {
+ public:
+  PathSearch(const std::vector<std::vector<int>>& cables, int least) : cables_(cables), least_(least) {}
+
+  std::vector<int> run() {
+    for (int first = 0; first < size(); ++first) {
+      path_ = {first};
+      if (extend()) return path_;
+    }
+    return {};
+  }
+
+ private:
+  int size() const { return static_cast<int>(cables_.size()); }
+  bool extend() {
+    if (static_cast<int>(path_.size()) == size()) return true;
+    if (++moves_ > kMoves) return false;
+    for (int next = 0; next < size(); ++next) {
+      if (std::find(path_.begin(), path_.end(), next) != path_.end()) continue;
+      if (cables_[static_cast<std::size_t>(path_.back())][static_cast<std::size_t>(next)] < least_) continue;
+      path_.push_back(next);
+      if (extend()) return true;
+      path_.pop_back();
+    }
+    return false;
+  }
+
+  const std::vector<std::vector<int>>& cables_;
+  int least_;
+  int moves_ = 0;
+  std::vector<int> path_;
+};
+
+std::vector<std::vector<int>> cables_among(const NodeSpec& node, int gpus) {
+  std::vector<std::vector<int>> cables(static_cast<std::size_t>(gpus),
+                                       std::vector<int>(static_cast<std::size_t>(gpus), 0));
+  for (const NvlinkPair& p : node.nvlink.pairs) {
+    if (p.a >= gpus || p.b >= gpus) continue;
+    cables[static_cast<std::size_t>(p.a)][static_cast<std::size_t>(p.b)] += p.links;
+    cables[static_cast<std::size_t>(p.b)][static_cast<std::size_t>(p.a)] += p.links;
+  }
+  return cables;
+}
+
 std::vector<int> pcie_order(const NodeSpec& node, int gpus) {
   std::vector<int> order;
   for (const auto& s : node.pcie.switches) {
@@ -122,13 +167,7 @@ std::vector<std::vector<int>> node_rings(const NodeSpec& node, int gpus, int at_
       std::rotate(rings.back().begin(), rings.back().begin() + i * gpus / count, rings.back().end());
     }
   } else if (gpus > 1 && node.nvlink.present) {
-    std::vector<std::vector<int>> cables(static_cast<std::size_t>(gpus),
-                                         std::vector<int>(static_cast<std::size_t>(gpus), 0));
-    for (const NvlinkPair& p : node.nvlink.pairs) {
-      if (p.a >= gpus || p.b >= gpus) continue;
-      cables[static_cast<std::size_t>(p.a)][static_cast<std::size_t>(p.b)] += p.links;
-      cables[static_cast<std::size_t>(p.b)][static_cast<std::size_t>(p.a)] += p.links;
-    }
+    const auto cables = cables_among(node, gpus);
     if (gpus == 2) {  // there and back over the same cable, one direction each
       for (int i = 0; i < std::min(cables[0][1], limit); ++i) rings.push_back(identity);
     } else {
@@ -136,6 +175,24 @@ std::vector<std::vector<int>> node_rings(const NodeSpec& node, int gpus, int at_
     }
   }
   if (rings.empty()) rings.push_back(pcie_order(node, gpus));
+  return rings;
+}
+
+std::vector<std::vector<int>> node_chains(const NodeSpec& node, int gpus, int at_most) {
+  auto rings = node_rings(node, gpus, at_most);
+  if (rings.size() > 1 || gpus == 1 || !node.nvlink.present || node.nvlink.through_switch) return rings;
+  const auto cables = cables_among(node, gpus);
+  bool closed = true;
+  for (std::size_t i = 0; i < rings[0].size(); ++i) {
+    const int a = rings[0][i], b = rings[0][(i + 1) % rings[0].size()];
+    closed = closed && cables[static_cast<std::size_t>(a)][static_cast<std::size_t>(b)] > 0;
+  }
+  if (closed) return rings;
+  int most = 0;
+  for (const auto& row : cables) most = std::max(most, *std::max_element(row.begin(), row.end()));
+  for (int least = most; least > 0; --least) {
+    if (auto path = PathSearch(cables, least).run(); !path.empty()) return {path};
+  }
   return rings;
 }
 

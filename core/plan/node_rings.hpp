@@ -15,4 +15,9 @@ namespace lockstep {
 /// it passes a million moves (the nodes of data/clusters stay far below), then the best set so far. Deterministic.
 std::vector<std::vector<int>> node_rings(const NodeSpec& node, int gpus, int at_most = 0);
 
+/// Orders for chains inside a node, which need no closing hop: the rings, where they run over NVLink; else one path over NVLink cables through
+/// all GPUs whose weakest pair has the most cables (the first in lexical order: five GPUs of a hybrid cube mesh have a path but no ring); else
+/// the ring over PCIe. Depth first, exhaustive up to a million moves. Deterministic.
+std::vector<std::vector<int>> node_chains(const NodeSpec& node, int gpus, int at_most = 0);
+
 }  // namespace lockstep

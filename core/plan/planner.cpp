@@ -1,6 +1,7 @@
 #include "core/plan/planner.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "core/base/error.hpp"
 #include "core/plan/node_rings.hpp"
@@ -18,12 +19,78 @@ std::vector<AllreduceAlgorithm> choices(AllreduceAlgorithm asked, std::vector<Al
   return all;
 }
 
+/// NCCL since 2.4: the chunk of a tree of simple messages halves until there is enough to fill its depth; taken for LL128 too, whose rule of 2.8 is
+/// alike (memory).
+std::int64_t tree_chunk(Bytes size, Bytes largest, int channels, int depth) {
+  std::int64_t chunk = largest.count();
+  const auto halve = [&](int per_level, std::int64_t floor) {
+    while (size.count() / (channels * chunk) < static_cast<std::int64_t>(depth) * per_level && chunk > floor)
+      chunk /= 2;
+  };
+  halve(8, Bytes::kib(128).count());
+  halve(4, Bytes::kib(64).count());
+  halve(1, Bytes::kib(32).count());
+  return chunk;
+}
+
+/// Turns each chain that can begin anywhere so that the heads take the NICs in turn, as the library's search gives every channel a NIC.
+std::vector<std::vector<int>> spread_heads(std::vector<std::vector<int>> chains, const NodeSpec& node) {
+  const int nics = std::max(1, node.nic.count);
+  if (chains.size() < 2) return chains;  // a single one may be a path, which cannot be turned
+  for (std::size_t c = 0; c < chains.size(); ++c) {
+    const auto beside = [&](int gpu) {
+      const auto g = static_cast<std::size_t>(gpu);
+      return g < node.nic.nic_of_gpu.size() ? node.nic.nic_of_gpu[g] : gpu * nics / node.gpus;
+    };
+    const auto head = std::find_if(chains[c].begin(), chains[c].end(),
+                                   [&](int gpu) { return beside(gpu) == static_cast<int>(c) % nics; });
+    if (head != chains[c].end()) std::rotate(chains[c].begin(), head, chains[c].end());
+  }
+  return chains;
+}
+
+/// Ring and tree of nodes for each protocol, as a library with channels and buffers of its own would run them.
+std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpec& node, const LibrarySpec& library,
+                                               CollectiveRequest request) {
+  const bool one_node = request.world_size <= request.node_gpus;
+  const int copies = library.tuning.copies;
+  const int nodes = (request.world_size + request.node_gpus - 1) / request.node_gpus;
+  int most = run.allreduce.channels;
+  if (!one_node && most == 0) most = std::max(1, node.nic.count);
+  const auto rings = node_rings(node, request.node_gpus, most);
+  const auto chains = spread_heads(node_chains(node, request.node_gpus, most), node);
+  const auto elements = [&](std::int64_t bytes) { return std::max<std::int64_t>(1, bytes / request.element_bytes); };
+
+  std::vector<CollectivePlan> plans;
+  for (const AllreduceAlgorithm algorithm : {AllreduceAlgorithm::Ring, AllreduceAlgorithm::Tree}) {
+    for (std::size_t p = 0; p < library.protocols.size(); ++p) {
+      const ProtocolSpec& protocol = library.protocols[p];
+      if (run.allreduce.protocol != "auto" && run.allreduce.protocol != protocol.name) continue;
+      request.algorithm = algorithm;
+      request.ring_orders = algorithm == AllreduceAlgorithm::Ring ? rings : chains;
+      request.node_trees = true;
+      // The copies of a ring share its cables and keep step, so they are simulated as one with a chunk as long as theirs together.
+      request.ring_chunk = protocol.chunk > Bytes(0) ? elements(protocol.chunk.count() * copies) : 0;
+      if (protocol.tree_chunk > Bytes(0)) {
+        const int channels = static_cast<int>(chains.size()) * copies;
+        const int depth = request.node_gpus - 1 + std::bit_width(static_cast<unsigned>(nodes));
+        const Bytes size(request.elements * request.element_bytes);
+        request.chunk = elements(protocol.name == "ll" ? protocol.tree_chunk.count()
+                                                       : tree_chunk(size, protocol.tree_chunk, channels, depth));
+      }
+      plans.push_back(plan_collective(request));
+      plans.back().protocol = static_cast<int>(p);
+    }
+  }
+  return plans;
+}
+
 }  // namespace
 
 int gpus_per_node_used(const RunSpec& run, const NodeSpec& node) { return std::min(run.cluster.gpus, node.gpus); }
 
 std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeSpec& node, int node_gpus,
-                                                 std::int64_t elements, int element_bytes) {
+                                                 std::int64_t elements, int element_bytes, const LibrarySpec* library) {
   using A = AllreduceAlgorithm;
   CollectiveRequest request;
   request.world_size = run.cluster.gpus;
@@ -32,6 +99,12 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
   request.elements = elements;
   request.element_bytes = element_bytes;
   request.chunk = std::max<std::int64_t>(1, run.allreduce.chunk.count() / element_bytes);
+  if (run.allreduce.algorithm == A::Library) {
+    if (!library || library->tuning.rule == TuningRule::None)
+      throw ConfigError(library ? library->name : "", "allreduce.algorithm",
+                        "\"library\" needs a library with a rule of choice ([tuning]), such as nccl-2.8");
+    return library_candidates(run, node, *library, std::move(request));
+  }
   request.ring_orders = node_rings(node, node_gpus, run.allreduce.channels);
 
   const bool one_node = request.world_size <= node_gpus;
@@ -51,10 +124,13 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
 }
 
 CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node_gpus, std::int64_t elements,
-                              int element_bytes, const CostTable& costs) {
-  std::vector<CollectivePlan> plans = allreduce_candidates(run, node, node_gpus, elements, element_bytes);
-  LOCKSTEP_EXPECTS(!plans.empty());
-  if (plans.size() == 1) return std::move(plans.front());
+                              int element_bytes, const CostTable& costs, const LibrarySpec* library) {
+  std::vector<CollectivePlan> plans = allreduce_candidates(run, node, node_gpus, elements, element_bytes, library);
+  const bool by_library = run.allreduce.algorithm == AllreduceAlgorithm::Library;
+  if (plans.empty())
+    throw ConfigError(library ? library->name : "", "allreduce.protocol",
+                      "\"" + run.allreduce.protocol + "\" is not a protocol of the library");
+  if (plans.size() == 1 && !by_library) return std::move(plans.front());
   std::size_t best = 0;
   Time best_cost = Time::never();
   for (std::size_t i = 0; i < plans.size(); ++i) {
@@ -64,16 +140,20 @@ CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node
       best_cost = cost;
     }
   }
+  if (by_library && best_cost == Time::never())
+    throw ConfigError(library->name, "allreduce.protocol",
+                      "the library does not use \"" + run.allreduce.protocol + "\" for this job");
   return std::move(plans[best]);
 }
 
 StepProgram plan_step(const RunSpec& run, std::int64_t global_batch, const NodeSpec& node,
-                      std::shared_ptr<const ModelGraph> fused, const std::vector<Time>& ready, const CostTable& costs) {
+                      std::shared_ptr<const ModelGraph> fused, const std::vector<Time>& ready, const CostTable& costs,
+                      const LibrarySpec* library) {
   BucketPlan buckets = plan_buckets(*fused, run.buckets, wire_precision(run), ready);
   std::vector<CollectivePlan> collectives;
   const int node_gpus = gpus_per_node_used(run, node);
   for (const Bucket& bucket : buckets.buckets) {
-    collectives.push_back(plan_allreduce(run, node, node_gpus, bucket.elements, bucket.element_bytes, costs));
+    collectives.push_back(plan_allreduce(run, node, node_gpus, bucket.elements, bucket.element_bytes, costs, library));
   }
   return build_step_program(std::move(fused), std::move(buckets), std::move(collectives),
                             accumulation_at(run, global_batch), run.allreduce.overlap, run.optimizer.update,
@@ -89,6 +169,7 @@ std::string to_text(AllreduceAlgorithm algorithm) {
     case AllreduceAlgorithm::Torus: return "torus";
     case AllreduceAlgorithm::Hierarchical: return "hierarchical";
     case AllreduceAlgorithm::ThreePhase: return "three_phase";
+    case AllreduceAlgorithm::Library: return "library";
   }
   return "?";
 }

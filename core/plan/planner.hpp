@@ -7,6 +7,7 @@
 
 #include "core/plan/step_program.hpp"
 #include "core/spec/cluster_spec.hpp"
+#include "core/spec/library_spec.hpp"
 #include "core/spec/run_spec.hpp"
 
 namespace lockstep {
@@ -16,17 +17,23 @@ using CostTable = std::function<Time(const CollectivePlan&)>;
 
 /// Lays out the allreduce of `elements` values as `run.allreduce` says. `Auto` algorithms take the cheapest candidate by `costs`
 /// (ties: the earlier in the list ring, halving_doubling, tree, hierarchical, torus, three_phase). Local ranks are packed `node_gpus` per node.
+/// `library`: needed by `Library` only; a cost of Time::never() rules a candidate out; ConfigError (key "allreduce.protocol") if all are.
 CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node_gpus, std::int64_t elements,
-                              int element_bytes, const CostTable& costs);
+                              int element_bytes, const CostTable& costs, const LibrarySpec* library = nullptr);
 
-/// All concrete candidates for a request, in the order in which ties are broken.
+/// All concrete candidates for a request, in the order in which ties are broken. `Library`: the ring and the tree of nodes for every protocol of
+/// `library` (or for `run.allreduce.protocol`), with no more channels over several nodes than there are NICs and with the protocol's chunks. A tree's
+/// chunk is halved for small sizes until every channel has eight, four, one chunks per level, not below 128, 64, 32 KiB (NCCL since 2.4).
+/// Throws ConfigError (key "allreduce.algorithm") for `Library` without a library that has a rule.
 std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeSpec& node, int node_gpus,
-                                                 std::int64_t elements, int element_bytes);
+                                                 std::int64_t elements, int element_bytes,
+                                                 const LibrarySpec* library = nullptr);
 
 /// The whole step program of `run` for steps of `global_batch` images on nodes like `node`. `ready`: time at which each tensor's gradient is complete after the start
 /// of backward (needed by the Horovod-like policy only; may be empty otherwise).
 StepProgram plan_step(const RunSpec& run, std::int64_t global_batch, const NodeSpec& node,
-                      std::shared_ptr<const ModelGraph> fused, const std::vector<Time>& ready, const CostTable& costs);
+                      std::shared_ptr<const ModelGraph> fused, const std::vector<Time>& ready, const CostTable& costs,
+                      const LibrarySpec* library = nullptr);
 
 /// GPUs of one node that the run uses: all of them, or fewer when the world is smaller than a node.
 int gpus_per_node_used(const RunSpec& run, const NodeSpec& node);

@@ -46,7 +46,7 @@ int RingSchedule::lanes(int) const { return orders.channels() * (is_chain(*this)
 
 std::int64_t RingSchedule::steps(int member, int lane) const {
   if (members == 1) return 0;
-  if (!is_chain(*this)) return op == CollectiveOp::Allreduce ? 2 * (members - 1) : members - 1;
+  if (!is_chain(*this)) return op == CollectiveOp::Allreduce ? loops * 2 * (members - 1) : members - 1;
   const int channel = lane / 2;
   const bool sends = lane % 2 == 1;
   if (behind_root(*this, channel, member) == (sends ? tail(*this) : head(*this))) return 0;
@@ -57,14 +57,17 @@ ScheduleStep RingSchedule::step(int member, int lane, std::int64_t index) const 
   if (is_chain(*this)) return chain_step(*this, member, lane, index);
   const int n = members, channels = orders.channels();
   const int at = orders.place_of(lane, member);
+  const std::int64_t once = 2 * (std::int64_t{n} - 1);
+  const std::int64_t in_loop = loops == 1 ? index : index % once;
+  const Span loop = loops == 1 ? buffer : part(buffer, index / once, loops);
   const auto piece = [&](int place) {
-    const Span segment = part(buffer, orders.member_at(lane, place < 0 ? place + n : place), n);
+    const Span segment = part(loop, orders.member_at(lane, place < 0 ? place + n : place), n);
     return channels == 1 ? segment : part(segment, lane, channels);
   };
   // A segment is reduced along the n - 1 hops that end at its owner, and gathered along the n - 1 hops that begin
   // there.
-  const bool reducing = op == CollectiveOp::ReduceScatter || (op == CollectiveOp::Allreduce && index < n - 1);
-  const auto hop = static_cast<int>(op == CollectiveOp::Allreduce && !reducing ? index - (n - 1) : index);
+  const bool reducing = op == CollectiveOp::ReduceScatter || (op == CollectiveOp::Allreduce && in_loop < n - 1);
+  const auto hop = static_cast<int>(op == CollectiveOp::Allreduce && !reducing ? in_loop - (n - 1) : in_loop);
   const int sent = reducing ? at - hop - 1 : at - hop;  // place whose segment leaves; > -n
   ScheduleStep s;
   s.send_to = orders.member_at(lane, at + 1 == n ? 0 : at + 1);

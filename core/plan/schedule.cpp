@@ -51,8 +51,11 @@ ScheduleStep Schedule::step(int member, int lane, std::int64_t index) const {
 Schedule ring_schedule(CollectiveOp op, Span buffer, int members, RingOrders orders, std::int64_t chunk) {
   LOCKSTEP_EXPECTS(members >= 1 && buffer.length >= 0);
   LOCKSTEP_EXPECTS(orders.empty() || static_cast<int>(orders[0].size()) == members);
+  const std::int64_t pieces = std::int64_t{members} * orders.channels();
+  const std::int64_t loops =
+      op == CollectiveOp::Allreduce && chunk > 0 ? chunk_count(buffer.length, chunk * pieces) : 1;
   return Schedule(RingSchedule{op, buffer, members, std::move(orders),
-                               chunk > 0 ? chunk : std::max<std::int64_t>(1, buffer.length)});
+                               chunk > 0 ? chunk : std::max<std::int64_t>(1, buffer.length), loops});
 }
 
 Schedule halving_doubling_schedule(Span buffer, int members) {
@@ -60,9 +63,10 @@ Schedule halving_doubling_schedule(Span buffer, int members) {
   return Schedule(HalvingDoublingSchedule{buffer, members});
 }
 
-Schedule tree_schedule(Span buffer, int members, std::int64_t chunk) {
+Schedule tree_schedule(Span buffer, int members, std::int64_t chunk, RingOrders orders) {
   LOCKSTEP_EXPECTS(members >= 1 && buffer.length >= 0 && chunk >= 1);
-  return Schedule(TreeSchedule{buffer, members, chunk});
+  LOCKSTEP_EXPECTS(orders.empty() || members % static_cast<int>(orders[0].size()) == 0);
+  return Schedule(TreeSchedule{buffer, members, chunk, std::move(orders)});
 }
 
 }  // namespace lockstep

@@ -80,6 +80,8 @@ class RingOrders {
 /// Ring over `orders.channels()` channels. Channel c visits members in orders[c], moving the c-th part of every
 /// member's segment, so that after ReduceScatter member m owns part(buffer, m, members) whatever the order. Allreduce:
 /// 2(n-1) steps per lane, one lane per channel; ReduceScatter and AllGather n-1. (Patarasuk & Yuan, JPDC 2009.)
+/// An Allreduce with `chunk` > 0 goes round in loops, part i of `loops` of the buffer in loop i, so that no piece is
+/// longer than a chunk, as NCCL's buffers demand; 0: one loop.
 /// Reduce (to member 0) and Broadcast (from member 0): pipelined chains along the ring, `chunk` elements at a time;
 /// channel c carries the c-th part of the buffer and has lane 2c for its receives and lane 2c + 1 for its sends.
 struct RingSchedule {
@@ -87,7 +89,8 @@ struct RingSchedule {
   Span buffer;
   int members = 1;
   RingOrders orders;
-  std::int64_t chunk = 1;  ///< elements, >= 1
+  std::int64_t chunk = 1;  ///< elements, >= 1; of an Allreduce >= 0
+  std::int64_t loops = 1;  ///< of an Allreduce, from chunk: see ring_schedule()
 
   int lanes(int member) const;
   std::int64_t steps(int member, int lane) const;
@@ -113,13 +116,31 @@ struct HalvingDoublingSchedule {
 /// nodes the odd members; tree 1 is shifted by one, so that no member has children in both. Lanes of tree t: 6t +
 /// TreeLane; those without a neighbour have no steps. Step k of every lane handles chunk k. A member adds its left
 /// child before its right child, always.
+/// With `orders`, which visit the g members of a node: the trees join nodes, and each node's members hang below its first in a chain, as in NCCL
+/// since 2.4. Order c carries trees 2c (nodes in order) and 2c + 1 (shifted by one); the buffer is cut into as many parts. A chain child is added
+/// last. Lanes of tree t: 8t + TreeLane.
 struct TreeSchedule {
-  enum TreeLane { kReduceLeft, kReduceRight, kSendUp, kReceiveDown, kSendLeft, kSendRight, kTreeLanes };
+  enum TreeLane {
+    kReduceLeft,
+    kReduceRight,
+    kSendUp,
+    kReceiveDown,
+    kSendLeft,
+    kSendRight,
+    kTreeLanes,
+    kReduceChain = kTreeLanes,
+    kSendChain,
+    kNodeTreeLanes
+  };
 
   Span buffer;
   int members = 1;
   std::int64_t chunk = 1;  ///< elements, >= 1
+  RingOrders orders;       ///< inside a node; empty: every member is a node
 
+  int node() const { return orders.empty() ? 1 : static_cast<int>(orders[0].size()); }
+  int trees() const { return 2 * orders.channels(); }
+  int lanes_per_tree() const { return orders.empty() ? kTreeLanes : kNodeTreeLanes; }
   int lanes(int) const;
   std::int64_t steps(int member, int lane) const;
   ScheduleStep step(int member, int lane, std::int64_t step) const;
@@ -144,11 +165,12 @@ class Schedule {
   Variant v_;
 };
 
-/// `orders` empty = one ring in member order. `chunk` (elements, 0 = everything at once) only matters for Reduce and
-/// Broadcast. members >= 1, buffer.length >= 0. One member has no steps.
+/// `orders` empty = one ring in member order. `chunk` (elements, 0 = everything at once) matters for Reduce, Broadcast
+/// and Allreduce, not for the halves of one. members >= 1, buffer.length >= 0. One member has no steps.
 Schedule ring_schedule(CollectiveOp op, Span buffer, int members, RingOrders orders = {}, std::int64_t chunk = 0);
 Schedule halving_doubling_schedule(Span buffer, int members);
-Schedule tree_schedule(Span buffer, int members, std::int64_t chunk);
+/// `orders`: see TreeSchedule; their length divides `members`.
+Schedule tree_schedule(Span buffer, int members, std::int64_t chunk, RingOrders orders = {});
 
 /// Chunks that a length is cut into: at least one, so that an empty buffer still synchronises.
 std::int64_t chunk_count(std::int64_t length, std::int64_t chunk);

@@ -11,7 +11,9 @@ namespace {
 /// Neighbours in an in-order binary tree over places 0 .. n - 1 whose even places are leaves; -1 = none.
 struct Neighbours {
   int parent = -1, left = -1, right = -1;
-  bool is_left = false;  ///< the left child of its parent
+  int chain = -1;         ///< child inside the node
+  bool is_left = false;   ///< the left child of its parent
+  bool is_chain = false;  ///< the chain child of its parent
 };
 
 /// Counted from 1, the place i = k b with k odd and b a power of two has the subtree of places between i - b and i + b,
@@ -33,34 +35,56 @@ Neighbours neighbours(int n, int place) {
 Neighbours tree_neighbours(int n, int tree, int member) {
   Neighbours at = neighbours(n, (member + tree) % n);
   const auto member_at = [&](int place) { return place < 0 ? -1 : (place - tree + n) % n; };
-  return {member_at(at.parent), member_at(at.left), member_at(at.right), at.is_left};
+  return {member_at(at.parent), member_at(at.left), member_at(at.right), -1, at.is_left, false};
+}
+
+/// In tree `tree` of the schedule: heads of nodes form the tree, the others of a node a chain behind the head.
+Neighbours neighbours_of(const TreeSchedule& s, int tree, int member) {
+  if (s.orders.empty()) return tree_neighbours(s.members, tree, member);
+  const int g = s.node(), channel = tree / 2, first = member / g * g;
+  const int place = s.orders.place_of(channel, member - first);
+  Neighbours at;
+  if (place == 0) {
+    at = tree_neighbours(s.members / g, tree % 2, member / g);
+    const auto head = [&](int node) { return node < 0 ? -1 : node * g + s.orders.member_at(channel, 0); };
+    at.parent = head(at.parent);
+    at.left = head(at.left);
+    at.right = head(at.right);
+  } else {
+    at.parent = first + s.orders.member_at(channel, place - 1);
+    at.is_chain = true;
+  }
+  if (place + 1 < g) at.chain = first + s.orders.member_at(channel, place + 1);
+  return at;
 }
 
 }  // namespace
 
-int TreeSchedule::lanes(int) const { return 2 * kTreeLanes; }
+int TreeSchedule::lanes(int) const { return trees() * lanes_per_tree(); }
 
 std::int64_t TreeSchedule::steps(int member, int lane) const {
   if (members == 1) return 0;
-  const int tree = lane / kTreeLanes;
-  const Neighbours at = tree_neighbours(members, tree, member);
+  const int tree = lane / lanes_per_tree();
+  const Neighbours at = neighbours_of(*this, tree, member);
   bool active = false;
-  switch (lane % kTreeLanes) {
+  switch (lane % lanes_per_tree()) {
     case kReduceLeft:
     case kSendLeft: active = at.left >= 0; break;
     case kReduceRight:
     case kSendRight: active = at.right >= 0; break;
+    case kReduceChain:
+    case kSendChain: active = at.chain >= 0; break;
     default: active = at.parent >= 0; break;
   }
-  return active ? chunk_count(part(buffer, tree, 2).length, chunk) : 0;
+  return active ? chunk_count(part(buffer, tree, trees()).length, chunk) : 0;
 }
 
 ScheduleStep TreeSchedule::step(int member, int lane, std::int64_t index) const {
-  const int tree = lane / kTreeLanes, first = tree * kTreeLanes;
-  const Neighbours at = tree_neighbours(members, tree, member);
-  const Span half = part(buffer, tree, 2);
-  const std::int64_t begin = std::min(index * chunk, half.length);
-  const Span span{half.begin + begin, std::min(chunk, half.length - begin)};
+  const int tree = lane / lanes_per_tree(), first = tree * lanes_per_tree();
+  const Neighbours at = neighbours_of(*this, tree, member);
+  const Span mine = part(buffer, tree, trees());
+  const std::int64_t begin = std::min(index * chunk, mine.length);
+  const Span span{mine.begin + begin, std::min(chunk, mine.length - begin)};
   ScheduleStep s;
   const auto receive = [&](int from, bool reduce) {
     s.receive_from = from;
@@ -77,15 +101,21 @@ ScheduleStep TreeSchedule::step(int member, int lane, std::int64_t index) const 
   const auto wait_for_children = [&] {
     if (at.left >= 0) wait_for(0, kReduceLeft);
     if (at.right >= 0) wait_for(1, kReduceRight);
+    if (at.chain >= 0) wait_for(2, kReduceChain);
   };
-  switch (lane % kTreeLanes) {
+  switch (lane % lanes_per_tree()) {
     case kReduceLeft: receive(at.left, true); break;
     case kReduceRight:  // always left before right, so that sums do not depend on arrival
       receive(at.right, true);
       if (at.left >= 0) wait_for(0, kReduceLeft);
       break;
+    case kReduceChain:
+      receive(at.chain, true);
+      if (at.left >= 0) wait_for(0, kReduceLeft);
+      if (at.right >= 0) wait_for(1, kReduceRight);
+      break;
     case kSendUp:
-      send(at.parent, at.is_left ? kReduceLeft : kReduceRight);
+      send(at.parent, at.is_chain ? kReduceChain : at.is_left ? kReduceLeft : kReduceRight);
       wait_for_children();
       break;
     case kReceiveDown:
@@ -94,7 +124,8 @@ ScheduleStep TreeSchedule::step(int member, int lane, std::int64_t index) const 
       break;
     case kSendLeft:
     case kSendRight:
-      send(lane % kTreeLanes == kSendLeft ? at.left : at.right, kReceiveDown);
+    case kSendChain:
+      send(lane == first + kSendLeft ? at.left : lane == first + kSendRight ? at.right : at.chain, kReceiveDown);
       if (at.parent >= 0)
         wait_for(0, kReceiveDown);
       else

@@ -214,6 +214,8 @@ TrainingResult train(const RunSpec& run, World& world, const ProgramFactory& pro
     result.images += r.images;
     result.stepping += r.elapsed;
     if (r.loss) result.loss = r.loss;
+    result.loss_scale = r.loss_scale;
+    result.skipped += r.skipped;
     Breakdown weighted = r.parts / (1.0 / static_cast<double>(std::max<std::int64_t>(1, r.steps)));
     result.parts += weighted;
     LogRecord record;

@@ -30,8 +30,10 @@ struct TrainingResult {
   std::int64_t steps = 0;
   std::int64_t images = 0;
   std::optional<Figure> loss, top1;
-  Breakdown parts;       ///< mean step of the whole run
-  bool stopped = false;  ///< by the observer
+  Breakdown parts;           ///< mean step of the whole run
+  double loss_scale = 0;     ///< at the end; 0: gradients are not scaled
+  std::int64_t skipped = 0;  ///< steps whose update loss scaling left out
+  bool stopped = false;      ///< by the observer
 };
 
 /// Makes the program for a global batch; called once per distinct batch and cached by the loop.

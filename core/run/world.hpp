@@ -6,12 +6,22 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/base/error.hpp"
 #include "core/plan/step_program.hpp"
 #include "core/run/timeline.hpp"
 
 namespace lockstep {
+
+/// The loss is no longer a finite number. Its fault says at which step and what may help.
+class Diverged final : public ConfigError {
+ public:
+  Diverged(std::int64_t at_step, std::string message)
+      : ConfigError("run", "schedule.base_lr", std::move(message)), step(at_step) {}
+  std::int64_t step;
+};
 
 /// What changes from step to step; computed by pure schedules, the same on every rank.
 struct StepArgs {
@@ -38,6 +48,8 @@ struct StepResult {
   std::int64_t images = 0;
   std::optional<Figure> loss;        ///< of the last step, averaged over the global batch
   Breakdown parts;                   ///< mean per step
+  double loss_scale = 0;             ///< of gradients in fp16, after the last of the steps; 0: they are not scaled
+  std::int64_t skipped = 0;          ///< steps whose update was left out, because a scaled gradient was not finite
   std::int64_t simulated_steps = 0;  ///< steps executed one by one; the others were repeated or drawn
   bool stopped = false;              ///< the observer asked for it, on any process; perhaps after the last of the steps
 };

@@ -49,7 +49,9 @@ struct GpuSpec {
   Sourced<Bytes> memory;
   Sourced<Bandwidth> memory_peak;
   Sourced<Bandwidth> memory_achieved;  ///< reads + writes of a copy
-  Sourced<Time> kernel_gap;            ///< least time from one kernel's start to the next one's
+  Sourced<int> multiprocessors;        ///< datasheet; 0 = a processor, or unknown: no waves (sim/device/wave_model.hpp)
+  Sourced<double> tail_waves;   ///< waves per kernel that compute nothing: the last one's empty half, start and drain
+  Sourced<Time> kernel_gap;     ///< least time from one kernel's start to the next one's
   Sourced<Time> dispatch;       ///< host time to issue one operation (a step is never faster than operations x this)
   Sourced<double> step_jitter;  ///< sigma of the step's compute time, relative
   Sourced<double> gpu_spread;   ///< sigma of the fixed speed between equal GPUs, relative

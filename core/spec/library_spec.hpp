@@ -6,32 +6,50 @@
 
 #include "core/base/units.hpp"
 #include "core/spec/sourced.hpp"
+#include "core/spec/tuning_spec.hpp"
 
 namespace lockstep {
 
 enum class PathClass { Local, Nvlink, Pcie, Network };  ///< slowest kind of hop that a message crosses
 
 struct ProtocolSpec {
-  std::string name;                             ///< simple, ll, ll128
-  double efficiency = 1;                        ///< payload bytes / wire bytes, in (0, 1]
-  Time ring_base, tree_base;                    ///< once per collective
-  Time ring_nvlink, ring_pcie, ring_network;    ///< added to every message of a ring, halving-doubling or exchange
-  Time tree_nvlink, tree_pcie, tree_network;    ///< added to every message of a tree
-  Bandwidth ring_cap = Bandwidth::unlimited();  ///< most that one rank can move per channel
+  std::string name;                           ///< simple, ll, ll128
+  double efficiency = 1;                      ///< payload bytes / wire bytes, in (0, 1]
+  Time ring_base, tree_base;                  ///< once per collective
+  Time ring_nvlink, ring_pcie, ring_network;  ///< added to every message of a ring, halving-doubling or exchange
+  Time tree_nvlink, tree_pcie, tree_network;  ///< added to every message of a tree
+  /// The tree's costs per message hold the transfer of a chunk, as NCCL's tables up to 2.8 do: events then charge a tree the ring's cost
+  /// per message and move the chunk themselves. The library's own choice takes the costs as they are.
+  bool tree_holds_chunk = false;
+  Bytes chunk = Bytes(0);       ///< of a ring, per channel: longer pieces go round in several loops; 0 = no limit
+  Bytes tree_chunk = Bytes(0);  ///< of a tree: the largest; small sizes halve it (plan_collective); 0 = the run's
+  Bandwidth ring_cap = Bandwidth::unlimited();  ///< most that one rank can move per channel, on the wire
   Bandwidth tree_cap = Bandwidth::unlimited();
-  Bytes at_most = Bytes(0);  ///< only for collectives of at most this many bytes; 0 = no limit
+  Bandwidth total_cap = Bandwidth::unlimited();  ///< over all channels of a rank; set by limited_to(), not by files
+  Bytes at_most = Bytes(0);                      ///< only for collectives of at most this many bytes; 0 = no limit
 };
 
 struct LibrarySpec {
   std::string name;  ///< file stem
   std::string source;
   std::vector<ProtocolSpec> protocols;  ///< at least one
-  Sourced<Time> launch;                 ///< from "bucket is full" to the first message, GPU or host launch included
-  Sourced<Time> negotiate;        ///< a coordination round over all ranks (Horovod without fixed groups); zero = none
-  Sourced<Bandwidth> reduce;      ///< rate at which received data is added; zero = hidden by the transfer
-  bool host_memory = false;       ///< messages start and end in host memory (Gloo over Ethernet)
+  TuningSpec tuning;                    ///< how it chooses among algorithms and protocols
+  /// Of NVLink's rate as the copy engine reaches it (cluster files), what the library's kernels reach. In (0, 1].
+  Sourced<double> nvlink_share{1.0};
+  Sourced<Time> launch;       ///< from "bucket is full" to the first message, GPU or host launch included
+  Sourced<Time> negotiate;    ///< a coordination round over all ranks (Horovod without fixed groups); zero = none
+  Sourced<Bandwidth> reduce;  ///< rate at which received data is added; zero = hidden by the transfer
+  Sourced<int>
+      channels;  ///< of a collective's kernel; the thread block of each keeps a multiprocessor; 0 = no kernel on a GPU
+  Sourced<double>
+      memory_per_byte;       ///< bytes that a GPU's memory reads and writes for each byte that the GPU sends; 0 = none
+  bool host_memory = false;  ///< messages start and end in host memory (Gloo over Ethernet)
   Sourced<Bandwidth> staging;     ///< GPU <-> host copy per node when staged; zero = not limiting beyond the links
   Sourced<Time> staging_latency;  ///< added to a message that is staged through the host
 };
+
+/// The library on GPUs of this capability and this many nodes: the architecture's limits for whole ranks become `total_cap` of its protocols, LL
+/// gets no more of an NVLink ring than the library reckons with (its threads, not the cables, limit it), and protocols whose tree costs hold a chunk get the ring's costs for trees. Only for events: the library's choice needs the file as it is.
+LibrarySpec limited_to(LibrarySpec library, int capability, int nodes);
 
 }  // namespace lockstep

@@ -151,8 +151,7 @@ std::vector<Fault> validate(const RunSpec& run) {
            "ordered sums go batch-norm group by group; expected training.norm_group, such as 32");
 
   const auto& m = run.simulation;
-  c.expect(m.fold == "none", "simulation.fold", "\"{}\" is not available; expected \"none\" (every rank is simulated)",
-           m.fold);
+  c.word(m.fold, "simulation.fold", {"none", "exact", "approx"});
   c.word(m.routing, "simulation.routing", {"static", "ecmp"});
   c.expect(m.sampled_steps >= 1, "simulation.sampled_steps", "{} steps; expected at least 1", m.sampled_steps);
   c.expect(m.step_jitter < 0.5, "simulation.step_jitter", "{} is out of range; expected a relative sigma below 0.5",
@@ -165,6 +164,17 @@ std::vector<Fault> validate(const RunSpec& run) {
     c.expect(slow.factor > 0, "simulation.slow_ranks", "factor {}; expected more than 0 (1.3 = 30 % slower)",
              slow.factor);
   }
+
+  for (const SlowLink& slow : m.slow_links) {
+    c.expect(!slow.link.empty(), "simulation.slow_links", "no link is named; expected one such as \"node3.nic0.up\"");
+    c.expect(slow.factor > 0 && slow.factor <= 1000, "simulation.slow_links",
+             "factor {} of {}; expected more than 0, such as 0.5 (for a dead link: simulation.failed_links)",
+             slow.factor, slow.link);
+  }
+  for (const std::string& link : m.failed_links)
+    c.expect(!link.empty(), "simulation.failed_links", "no link is named; expected one such as \"node3.nic0\"");
+  c.expect(m.background >= 0 && m.background <= 0.95, "simulation.background",
+           "{} is out of range; expected a share from 0 (no other jobs) to 0.95", m.background);
 
   const auto& d = run.data;
   c.word(d.kind, "data.kind", {"synthetic", "imagenet_folder", "cifar10", "idx"});
@@ -180,6 +190,9 @@ std::vector<Fault> validate(const RunSpec& run) {
              "{} epochs of {} images are about {:.3g} steps; expected at most {}", t.epochs, d.training_images, steps,
              kMostSteps);
   }
+  c.expect(d.shrink >= 1 && d.shrink <= 256, "data.shrink", "{} pixels; expected 1 (as stored) to 256", d.shrink);
+  c.expect(d.shrink <= 1 || d.kind == "idx" || d.kind == "cifar10", "data.shrink",
+           "images of kind {} cannot be averaged; expected kind idx or cifar10, or leave it out", d.kind);
   c.word(d.augmentation, "data.augmentation", {"auto", "none", "pad_crop_flip", "random_resized_crop"});
   c.word(d.broken, "data.broken", {"fail", "skip"});
   c.expect(d.jitter >= 0 && d.jitter <= 1, "data.jitter", "{}; expected 0 (off) to 1, usual is 0.4", d.jitter);
@@ -190,6 +203,9 @@ std::vector<Fault> validate(const RunSpec& run) {
            "{} threads; expected 1 to 4096, or 0 for the host's cores shared among its ranks", run.real.threads);
   c.expect(run.real.loss_scale >= 0 && run.real.loss_scale <= 16777216, "real.loss_scale",
            "{}; expected 0 (dynamic) or a factor of at most 16777216", run.real.loss_scale);
+  c.word(run.real.jpeg, "real.jpeg", {"auto", "host", "device"});
+  c.expect(run.real.jpeg != "device" || t.device == "cuda", "real.jpeg",
+           "\"device\" decodes on a GPU; expected training.device = \"cuda\" with it, or \"{}\"", "auto");
   c.expect(run.real.timeout > Time::zero(), "real.timeout", "expected more than 0, such as \"60s\"");
   c.expect(d.decode_rate >= 0, "data.decode_rate", "{} images/s; expected 0 (not limiting) or more", d.decode_rate);
   c.expect(d.image_bytes > Bytes(0) && d.image_bytes <= Bytes::gib(1), "data.image_bytes",

@@ -102,7 +102,7 @@ struct BucketsSpec {
   bool separate_fp32 = false;          ///< collect BN gradients in fp32 into one last bucket (Fujitsu)
 };
 
-enum class AllreduceAlgorithm { Auto, Ring, HalvingDoubling, Tree, Torus, Hierarchical, ThreePhase };
+enum class AllreduceAlgorithm { Auto, Ring, HalvingDoubling, Tree, Torus, Hierarchical, ThreePhase, Library };
 
 struct AllreduceSpec {
   AllreduceAlgorithm algorithm = AllreduceAlgorithm::Auto;
@@ -127,6 +127,20 @@ struct ClusterRef {
   std::string gpu;        ///< override of the cluster's GPU; empty = its own
   std::string framework;  ///< which single-GPU anchor of the GPU file to use; empty = its first for the precision
   std::string placement = "packed";  ///< packed, spread or random over the nodes
+  /// The run uses the anchor's own software. False: another release, so the prediction interval carries the spread
+  /// between releases; so it does when several anchors would do and `framework` names none.
+  bool same_software = true;
+};
+
+/// One value laid over a file that the run names.
+struct FileValue {
+  std::string key;    ///< dotted; an entry of a list by its number or name: "network.tiers.1.cables"
+  std::string value;  ///< TOML
+};
+
+/// What the run changes in the files that it names: [cluster_file], [gpu_file], [library_file].
+struct FileValues {
+  std::vector<FileValue> cluster, gpu, library;
 };
 
 struct SlowRank {
@@ -134,14 +148,40 @@ struct SlowRank {
   double factor = 1;  ///< compute time is multiplied by this, > 0
 };
 
+struct SlowLink {
+  std::string link;   ///< a name of sim/network/link_names.hpp, such as "node3.nic0.up"; may hold "*"
+  double factor = 1;  ///< share of its rate that is left, > 0
+};
+
 struct SimulationSpec {
-  std::string fold = "none";       ///< none: every rank is simulated
+  /// none: every rank is simulated; exact: one of each class of ranks that nothing tells apart, with the same result; approx: a few
+  /// nodes stand for all, the slowest rank for its expected maximum.
+  std::string fold = "none";
   std::int64_t sampled_steps = 4;  ///< steps simulated per program when noise is on
   bool noise = true;
   double step_jitter = -1;  ///< sigma of a rank's compute time per step, relative; < 0 takes the GPU file's
   double gpu_spread = -1;   ///< sigma of the fixed speed of a GPU, relative; < 0 takes the GPU file's
   std::vector<SlowRank> slow_ranks;
   std::string routing = "static";  ///< static (destination-mod-k) or ecmp
+  std::vector<SlowLink> slow_links;
+  /// Names as in slow_links. Routes go around them: other cables of the fat tree, another NIC of the node, PCIe for an
+  /// NVLink pair, and the rings in the nodes are found anew.
+  std::vector<std::string> failed_links;
+  double background = 0;  ///< share of the cables between switches that other jobs take on average, [0, 1)
+};
+
+/// What the simulator models beyond computation and bytes on links; false leaves the effect out (`simulate --explain` prints them one by one).
+/// Noise has its own switch, simulation.noise.
+struct EffectsSpec {
+  bool small_batch = true;  ///< waves over multiprocessors and the start of every kernel (sim/device/wave_model.hpp)
+  bool contention =
+      true;  ///< a collective's kernels take multiprocessors and memory bandwidth from the computation beside it
+  bool link_latency = true;  ///< latency of cables, adapters and switches
+  bool protocol = true;      ///< the library's costs per message and per byte
+  bool reduction = true;     ///< time to add what was received
+  bool staging = true;       ///< copies through host memory
+  bool coordination = true;  ///< launch, cycle and negotiation of buckets
+  bool input = true;         ///< images that come too late
 };
 
 struct DataSpec {
@@ -152,6 +192,9 @@ struct DataSpec {
   double decode_rate = 0;  ///< images/s that one node can decode and augment; 0 = not limiting
   Bandwidth storage_rate = Bandwidth::bytes_per_second(0);  ///< read rate of one node; 0 = not limiting
   Bytes image_bytes = Bytes(109576);                        ///< mean size of a stored image
+  /// Stored images are first averaged over squares of this side (idx and cifar10): 28 x 28 with 2 is 14 x 14. Each
+  /// mean is rounded to a whole level of 255; rows and columns that fill no square are left out.
+  int shrink = 1;
   std::string augmentation = "auto";  ///< of training images: auto (by kind), none, pad_crop_flip, random_resized_crop
   double jitter = 0;    ///< of random_resized_crop: brightness, contrast, saturation each times 1 +- up to this, 0 to 1
   double lighting = 0;  ///< of random_resized_crop: sigma of colour noise along ImageNet's principal axes (usual: 0.1)
@@ -165,6 +208,8 @@ struct RealSpec {
   bool deterministic = true;  ///< only algorithms whose results do not depend on the batch size
   double loss_scale = 0;      ///< factor of gradients in fp16 on a GPU: constant; 0 = dynamic
   bool cuda_graph = true;  ///< a GPU replays whole steps instead of launching kernel by kernel, where shapes allow it
+  /// Where JPEG images are decoded for a GPU: device (nvJPEG), host (libjpeg), or auto: on the device if the program has nvJPEG. Their pixels differ slightly.
+  std::string jpeg = "auto";
   Time timeout =
       Time::seconds(60);  ///< without any progress of a collective, the run ends and names who was waited for
 };
@@ -194,7 +239,9 @@ struct RunSpec {
   BucketsSpec buckets;
   AllreduceSpec allreduce;
   ClusterRef cluster;
+  FileValues files;
   SimulationSpec simulation;
+  EffectsSpec effects;
   DataSpec data;
   RealSpec real;
   SetupSpec setup;

@@ -24,14 +24,16 @@ const std::vector<KindRow>& kinds() {
   static const std::vector<KindRow> rows = {
       {FileKind::Run,
        "run",
-       {"model", "training", "optimizer", "schedule", "buckets", "allreduce", "cluster", "simulation", "data", "real",
-        "setup", "output"}},
+       {"model", "training", "optimizer", "schedule", "buckets", "allreduce", "cluster", "simulation", "effects",
+        "data", "real", "setup", "output", "cluster_file", "gpu_file", "library_file"}},
       {FileKind::Cluster, "cluster", {"nodes", "node", "network"}},
       {FileKind::Gpu,
        "gpu",
-       {"compute_capability", "fp32_peak", "half_peak", "memory", "memory_peak", "memory_achieved", "kernel_gap",
-        "anchor", "profile"}},
-      {FileKind::Library, "library", {"protocols", "launch", "negotiate", "reduce", "staging", "host_memory"}},
+       {"compute_capability", "fp32_peak", "half_peak", "memory", "memory_peak", "memory_achieved", "multiprocessors",
+        "tail_waves", "kernel_gap", "anchor", "profile"}},
+      {FileKind::Library,
+       "library",
+       {"protocols", "launch", "negotiate", "reduce", "staging", "host_memory", "channels"}},
   };
   return rows;
 }

@@ -4,11 +4,13 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.hpp"
+#include "core/base/units_text.hpp"
 #include "experiments/check/check_file.hpp"
 #include "experiments/check/topology_svg.hpp"
 #include "experiments/cli/command.hpp"
 #include "experiments/config_io/words.hpp"
 #include "experiments/output/report.hpp"
+#include "sim/network/fabric.hpp"
 
 namespace lockstep::cli {
 
@@ -20,7 +22,7 @@ using check::FileReport;
 struct Options {
   std::vector<std::string> files;
   std::string kind, svg;
-  bool all = false, json = false, rules = false;
+  bool all = false, json = false, rules = false, links = false;
 };
 
 /// A path stays; a stem such as "abci" becomes every file of that name in the data folder, or that of `kind`.
@@ -87,9 +89,41 @@ int print_rules() {
   return kDone;
 }
 
+/// What simulation.slow_links and failed_links may name.
+int print_links(const Options& options, const DataPaths& paths) {
+  if (options.files.size() != 1)
+    throw ConfigError("--links", "", "lists the links of one cluster file; name exactly one");
+  const ClusterSpec cluster = read_cluster(options.files[0], paths);
+  const int nodes = cluster.network.kind == NetworkKind::None ? 1 : cluster.nodes;
+  const sim::Fabric fabric(cluster, nodes, sim::Routing::Static, 0);
+  const auto& links = fabric.links();
+  const std::size_t per_node = fabric.first_cable() / static_cast<std::size_t>(nodes);
+  const auto line = [&](std::size_t i, const std::string& more) {
+    fmt::print("  {:<24} {:>10}  {:>8}{}\n", sim::cable_name(links[i]), to_text(links[i].capacity),
+               to_text(links[i].latency), more);
+  };
+  fmt::print("{}: a cable by its name (both directions), one direction with .up or .down, any text with *\n",
+             cluster.name);
+  fmt::print("inside a node ({})\n", nodes == 1 ? "node0 alone" : fmt::format("node0 to node{} alike", nodes - 1));
+  for (std::size_t i = 0; i < per_node; i += 2) line(i, "");
+  if (fabric.first_cable() == links.size()) return kDone;
+  fmt::print("between switches\n");
+  const auto tier_of = [&](std::size_t i) {  // "leaf" of "leaf12>fbb3.4"
+    return links[i].name.substr(0, links[i].name.find_first_of("0123456789"));
+  };
+  for (std::size_t i = fabric.first_cable(); i < links.size();) {
+    std::size_t end = i;
+    while (end < links.size() && tier_of(end - end % 2) == tier_of(i)) end += 2;
+    line(i, fmt::format("   to {}: {} cables", sim::cable_name(links[end - 2]), (end - i) / 2));
+    i = end;
+  }
+  return kDone;
+}
+
 int check_files(const Context& context, const Options& options) {
   if (options.rules) return print_rules();
   const DataPaths paths{context.data};
+  if (options.links) return print_links(options, paths);
   std::optional<FileKind> kind;
   if (!options.kind.empty()) {
     kind = check::kind_named(options.kind);
@@ -164,12 +198,15 @@ CLI::App* add_check(CLI::App& app, const Context& context, Run& run) {
   command->add_option("--kind", options->kind, "run, cluster, gpu or library (default: told from the file's keys)");
   command->add_flag("--all", options->all, "Every cluster, GPU and library file of the data directory");
   command->add_option("--svg", options->svg, "Draw the topology of the one cluster file into this file");
+  command->add_flag("--links", options->links,
+                    "List the links of the one cluster file by the names that simulation.failed_links takes");
   command->add_flag("--rules", options->rules, "List what is expected of each kind of file");
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
       "Examples:\n"
       "  lockstep check RUN.toml my-cluster.toml\n"
       "  lockstep check abci --svg abci.svg\n"
+      "  lockstep check abci --links\n"
       "  lockstep check --all\n"
       "A comment \"# check RULE: reason\" in a file accepts what that rule finds there.\n"
       "Exit codes: 0 nothing found, 1 something implausible, 2 faults, 130 interrupted.");

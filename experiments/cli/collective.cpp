@@ -20,7 +20,8 @@ struct Options {
                        placement = "packed";
   int gpus = 0, element_bytes = 4, channels = 0;
   bool gpudirect = false, json = false;
-  std::string stagger = "0us";
+  std::string stagger = "0us", launch;
+  int others = 2;
 };
 
 [[noreturn]] void wrong(const std::string& flag, const std::string& message) { throw ConfigError(flag, "", message); }
@@ -58,11 +59,19 @@ AllreduceAlgorithm algorithm_of(const std::string& word, const std::string& flag
   return *value;
 }
 
+/// Channels of the widest phase, copies that the library opens included.
+int channels_of(const CollectivePlan& plan, const TuningSpec& tuning) {
+  int channels = 1;
+  for (const Phase& phase : plan.phases) channels = std::max(channels, phase.orders.channels());
+  return channels * tuning.copies <= tuning.most_channels ? channels * tuning.copies : channels;
+}
+
 int collective(const Context& context, const Options& options) {
   Inputs inputs;
   const DataPaths paths{context.data};
   inputs.cluster = read_cluster(options.cluster, paths);
   inputs.library = read_library(options.library, paths);
+  if (!inputs.cluster.node.gpu.empty()) inputs.gpu = read_gpu(inputs.cluster.node.gpu, paths);
   inputs.run.cluster.gpus = options.gpus > 0 ? options.gpus : inputs.cluster.total_gpus();
   if (options.gpus < 0 || inputs.run.cluster.gpus > inputs.cluster.total_gpus()) {
     wrong("--gpus", fmt::format("{}: expected 1 to {}, the GPUs of {}", options.gpus, inputs.cluster.total_gpus(),
@@ -78,32 +87,43 @@ int collective(const Context& context, const Options& options) {
   inputs.run.cluster.placement = options.placement;
   const int world = inputs.run.cluster.gpus;
   const int node_gpus = gpus_per_node_used(inputs.run, inputs.cluster.node);
-  const sim::WorldSettings settings{inputs.run, inputs.cluster, {}, inputs.library, {}};
-
-  Time stagger;
-  try {
-    stagger = parse_time(options.stagger);
-  } catch (const std::invalid_argument& e) {
-    wrong("--stagger", e.what());
-  }
+  const auto time_of = [](const std::string& flag, const std::string& text) {
+    try {
+      return parse_time(text);
+    } catch (const std::invalid_argument& e) {
+      wrong(flag, e.what());
+    }
+  };
+  const Time stagger = time_of("--stagger", options.stagger);
+  if (!options.launch.empty()) inputs.library.launch = Sourced<Time>(time_of("--launch", options.launch));
+  const sim::WorldSettings settings{inputs.run, inputs.cluster, inputs.gpu, inputs.library, {}};
+  const sim::EstimateContext estimate = sim::estimate_context(inputs.cluster, inputs.library, node_gpus, world,
+                                                              options.gpudirect, inputs.gpu.compute_capability);
+  const bool by_library = allreduce.algorithm == AllreduceAlgorithm::Library;
 
   const auto sizes = sizes_of(options.sizes);
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   if (!options.json) {
     fmt::print("# allreduce on {} GPUs of {} with {}, {} bytes per element (out of place, launch included)\n", world,
                inputs.cluster.name, inputs.library.name, options.element_bytes);
-    fmt::print("# {:>12} {:>12}  {:<17} {:<9} {:>11} {:>9} {:>9} {:>11}\n", "size (B)", "count", "algorithm",
-               "protocol", "time (us)", "algbw", "busbw", "messages");
+    fmt::print("# {:>12} {:>12}  {:<17} {:<9} {:>8} {:>11} {:>9} {:>9} {:>11}{}\n", "size (B)", "count", "algorithm",
+               "protocol", "channels", "time (us)", "algbw", "busbw", "messages",
+               by_library ? "  the library's own estimates, which decide" : "");
   }
   const Progress progress = progress_line(context);
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     if (!progress(static_cast<double>(i) / static_cast<double>(sizes.size()), to_text(sizes[i]))) return kInterrupted;
     const std::int64_t elements = sizes[i].count() / options.element_bytes;
-    const sim::EstimateContext estimate{inputs.cluster, inputs.library, node_gpus, options.gpudirect};
     const CollectivePlan plan = plan_allreduce(
-        inputs.run, inputs.cluster.node, node_gpus, elements, options.element_bytes, [&](const CollectivePlan& p) {
+        inputs.run, inputs.cluster.node, node_gpus, elements, options.element_bytes,
+        [&](const CollectivePlan& p) {
           return sim::estimate(p, estimate, sim::choose_protocol(p, estimate, options.protocol));
-        });
+        },
+        &inputs.library);
+    const auto estimates =
+        by_library ? library_estimates(inputs.library, estimate.view, plan.bytes()) : std::vector<LibraryEstimate>{};
+    const int chosen = library_choice(estimates, plan.algorithm, plan.protocol);
+    const int channels = channels_of(plan, by_library ? inputs.library.tuning : TuningSpec{});
     const sim::CollectiveTime t = sim::simulate_collective(settings, plan, stagger);
     const Bandwidth algbw = t.time > Time::zero() ? plan.bytes() / t.time : Bandwidth::bytes_per_second(0);
     const Bandwidth busbw =
@@ -114,14 +134,26 @@ int collective(const Context& context, const Options& options) {
                       {"elements", elements},
                       {"algorithm", name},
                       {"protocol", t.protocol},
+                      {"channels", channels},
                       {"time_us", t.time.microseconds()},
                       {"algbw_GBps", algbw.gigabytes_per_second()},
                       {"busbw_GBps", busbw.gigabytes_per_second()},
                       {"messages", t.messages}});
+      for (const LibraryEstimate& e : estimates) {
+        const std::string& protocol = inputs.library.protocols[static_cast<std::size_t>(e.protocol)].name;
+        rows.back()["estimates"].push_back({{"algorithm", to_text(e.algorithm)},
+                                            {"protocol", protocol},
+                                            {"allowed", e.allowed},
+                                            {"reason", e.reason},
+                                            {"latency_us", e.latency.microseconds()},
+                                            {"algbw_GBps", e.bandwidth.gigabytes_per_second()},
+                                            {"time_us", e.time.microseconds()}});
+      }
     } else {
-      fmt::print("  {:>12} {:>12}  {:<17} {:<9} {:>11.2f} {:>9.2f} {:>9.2f} {:>11}\n", plan.bytes().count(), elements,
-                 name, t.protocol, t.time.microseconds(), algbw.gigabytes_per_second(), busbw.gigabytes_per_second(),
-                 t.messages);
+      fmt::print("  {:>12} {:>12}  {:<17} {:<9} {:>8} {:>11.2f} {:>9.2f} {:>9.2f} {:>11}{}\n", plan.bytes().count(),
+                 elements, name, t.protocol, channels, t.time.microseconds(), algbw.gigabytes_per_second(),
+                 busbw.gigabytes_per_second(), t.messages,
+                 by_library ? "  " + to_text(inputs.library, estimates, chosen, options.others) : "");
     }
   }
   if (options.json) fmt::print("{}\n", rows.dump(2));
@@ -138,7 +170,9 @@ CLI::App* add_collective(CLI::App& app, const Context& context, Run& run) {
   command->add_option("--gpus", o->gpus, "World size (default: the whole cluster)");
   command->add_option("--sizes", o->sizes, "FIRST:LAST doubling, or a list A,B,C")->capture_default_str();
   command
-      ->add_option("--algorithm", o->algorithm, "auto, ring, halving_doubling, tree, torus, hierarchical, three_phase")
+      ->add_option("--algorithm", o->algorithm,
+                   "auto, ring, halving_doubling, tree, torus, hierarchical, three_phase; library: as the library "
+                   "itself chooses, with its reasons")
       ->capture_default_str();
   command
       ->add_option("--across", o->across,
@@ -151,13 +185,19 @@ CLI::App* add_collective(CLI::App& app, const Context& context, Run& run) {
   command->add_option("--channels", o->channels, "Rings inside a node (default: as many as the topology gives)");
   command
       ->add_option("--stagger", o->stagger,
-                   "Launch on the GPUs of a node one after the other, this far apart (one process: 5us)")
+                   "Launch on the GPUs of a node one after the other, this far apart (one process: 3.8us)")
+      ->capture_default_str();
+  command->add_option("--launch", o->launch,
+                      "From the call to the first message (default: the library's; queued behind others: 3.8us)");
+  command->add_option("--others", o->others, "With --algorithm library: how many rejected candidates to print")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--element-bytes", o->element_bytes, "Bytes per element")->capture_default_str();
   command->add_flag("--gpudirect", o->gpudirect, "The NIC reaches GPU memory across the host bridge");
   command->add_flag("--json", o->json, "Print JSON");
   command->footer(
       "Examples:\n  lockstep collective dgx1-v100 --sizes 8:128MiB\n"
+      "  lockstep collective dgx1-v100 --gpus 16 --algorithm library --library nccl-2.8\n"
       "  lockstep collective abci --gpus 2048 --sizes 1MiB,25MiB --algorithm hierarchical --across tree --library "
       "nccl-2.4");
   command->callback([&context, o, &run] { run = [&context, o] { return collective(context, *o); }; });

@@ -5,6 +5,7 @@
 #include "core/base/units_text.hpp"
 #include "core/plan/planner.hpp"
 #include "experiments/cli/command.hpp"
+#include "experiments/effects.hpp"
 
 namespace lockstep::cli {
 
@@ -23,7 +24,7 @@ std::string phases_text(const CollectivePlan& plan) {
 }
 
 int plan(const Context& context, const Options& options) {
-  const Inputs inputs = load(context, options.run);
+  const Inputs inputs = without_switched_off(load(context, options.run));
   const sim::WorldSettings settings{inputs.run, inputs.cluster, inputs.gpu, inputs.library, {}};
   const sim::SimWorld world(settings);
   const StepProgram program = make_program(inputs, world, inputs.run.training.global_batch);

@@ -7,6 +7,7 @@
 #include "experiments/cli/command.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/output/report.hpp"
+#include "experiments/prediction/predict.hpp"
 
 namespace lockstep::cli {
 
@@ -28,29 +29,14 @@ void write_results(const SimulationReport& report, const std::filesystem::path& 
 
 int simulate(const Context& context, const Options& options) {
   const auto begin = std::chrono::steady_clock::now();
-  SimulationReport report;
-  report.inputs = load(context, options.run);
-  report.run_file = options.run.file;
-  if (!options.output.empty()) report.inputs.run.output.directory = options.output;
-  const std::filesystem::path directory = report.inputs.run.output.directory;
+  Inputs inputs = load(context, options.run);
+  if (!options.output.empty()) inputs.run.output.directory = options.output;
+  const std::filesystem::path directory = inputs.run.output.directory;
   if (!directory.empty()) claim_directory(directory, options.force);
 
-  const Progress progress = progress_line(context);
-  LoopHooks hooks;
-  hooks.observer = [&](std::int64_t, Time) { return progress(0.05, "simulating the run"); };
-  report.prediction = predict_run(report.inputs, hooks);
+  SimulationReport report = predict_report(std::move(inputs), options.run.file, {context.data},
+                                           {options.curve, options.interval, options.explain}, progress_line(context));
   for (const auto& warning : report.prediction.warnings) fmt::print(stderr, "warning: {}\n", warning);
-  const auto part = [&](double from, double to) {
-    return [&progress, from, to](double f, const std::string& what) { return progress(from + f * (to - from), what); };
-  };
-  if (options.curve && !interrupted())
-    report.curve = predict_curve(report.inputs, report.inputs.run.output.curve, part(0.1, 0.4));
-  if (options.explain && !interrupted())
-    report.ladder = explain_step(report.inputs, report.prediction.step, part(0.1, 0.4));
-  if (options.interval && !interrupted())
-    report.interval = predict_interval(report.inputs, report.prediction.step, part(0.4, 1.0));
-  report.accuracy = run_accuracy(report.inputs.run, context.data);
-  report.published = read_figures(context.data, report.inputs.run.output.published);
   report.wall = Time::seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
 
   if (interrupted()) {

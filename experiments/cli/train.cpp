@@ -11,6 +11,7 @@
 #include "core/run/metrics.hpp"
 #include "experiments/cli/command.hpp"
 #include "experiments/cli/job.hpp"
+#include "experiments/cli/trials.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/output/report.hpp"
 #include "experiments/output/train_log.hpp"
@@ -26,6 +27,8 @@ struct Options {
   RunOptions run;
   std::string output;
   bool force = false, resume = false, json = false;
+  std::string trials;
+  std::size_t jobs = 0;
 };
 
 /// What people see while a run goes on: one line on stderr that is written over, and a line on stdout per evaluation.
@@ -91,6 +94,9 @@ std::string page(const TrainingReport& r) {
                      b.exposed.milliseconds(), b.straggler.milliseconds(), b.update.milliseconds()));
   }
   if (t.loss) line("loss of the last step", fmt::format("{:.4f}", t.loss->value));
+  if (t.loss_scale > 0)
+    line("loss scale", fmt::format("{:g} at the end; {} of {} steps skipped for gradients that were not finite",
+                                   t.loss_scale, t.skipped, t.steps));
   if (t.top1) line("test accuracy", fmt::format("{:.2f} %", t.top1->value));
   return out;
 }
@@ -124,17 +130,37 @@ CLI::App* add_train(CLI::App& app, const Context& context, Run& run) {
       "--output", options->output,
       "Result directory for log, checkpoints, trace (default: output.directory, or results/NAME_train)");
   command->add_flag("--force", options->force, "Overwrite a filled result directory, its checkpoints too");
-  command->add_flag("--resume", options->resume, "Go on from the newest checkpoint of the result directory");
-  command->add_flag("--json", options->json, "Print JSON instead of lines and a page");
+  command->add_flag("--resume", options->resume,
+                    "Go on from the newest checkpoint of the result directory, or keep its finished trials");
+  CLI::Option* json = command->add_flag("--json", options->json, "Print JSON instead of lines and a page");
+  CLI::Option* sweep = command->add_option(
+      "--sweep", options->trials,
+      "File of trials (TRIALS.toml): runs many variants of RUN on this machine, one row of trials.csv each");
+  sweep->excludes(json);
+  command
+      ->add_option("--jobs,-j", options->jobs, "With --sweep: trials at a time, one thread each (default: the cores)")
+      ->check(CLI::Range(1, 4096))
+      ->needs(sweep);
   command->footer(
       "Examples:\n"
       "  lockstep train experiments/fashion_mnist/run.toml\n"
       "  lockstep train RUN.toml --set training.epochs=2 --output results/quick\n"
       "  mpirun -n 4 lockstep train experiments/fashion_mnist/run.toml --resume\n"
       "  srun -n 16 -K1 --mpi=pmix lockstep train RUN.toml\n"
+      "  lockstep train experiments/accuracy_vs_batch/run.toml --sweep experiments/accuracy_vs_batch/quick.toml\n"
       "Ctrl-C writes a checkpoint and ends; the second one ends at once.");
   command->callback([&context, options, &run] {
-    run = [&context, options] { return on_this_rank([&] { return train_on_this_rank(context, *options); }); };
+    run = [&context, options] {
+      if (!options->trials.empty()) {
+        return train_trials(context, {.run = options->run,
+                                      .trials = options->trials,
+                                      .output = options->output,
+                                      .force = options->force,
+                                      .resume = options->resume,
+                                      .jobs = options->jobs});
+      }
+      return on_this_rank([&] { return train_on_this_rank(context, *options); });
+    };
   });
   return command;
 }

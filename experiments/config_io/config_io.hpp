@@ -10,6 +10,7 @@
 #include "core/spec/gpu_spec.hpp"
 #include "core/spec/library_spec.hpp"
 #include "core/spec/run_spec.hpp"
+#include "experiments/config_io/overlay.hpp"
 
 namespace lockstep {
 
@@ -31,7 +32,8 @@ struct AskedBy {
 /// [data] [setup] [output] with the field names of RunSpec; choices are the words of words.hpp; times, sizes and rates
 /// are text with a unit
 /// ("25MiB"). `schedule.batches` is [[epoch, batch], ...], `simulation.slow_ranks` is [{ rank = 7, factor = 1.3 },
-/// ...].
+/// ...]. `simulation.slow_links` likewise, with { link, factor }. [cluster_file], [gpu_file] and [library_file] hold
+/// any keys of those files: see LaidOver.
 RunSpec read_run(const std::filesystem::path& path, const std::vector<std::string>& overrides = {});
 
 /// The place of a dotted key of a run file: "run.toml:12:5", "--set ...", or that of the nearest enclosing table.
@@ -43,11 +45,14 @@ std::string place_of(const std::filesystem::path& path, const std::vector<std::s
 std::string write_run(const RunSpec& run);
 
 /// Each takes a path (it contains '/' or ends in ".toml") or the stem of a file in its folder of `paths.data`.
-/// Throws ConfigError: no such file (with the nearest stem), or all faults of the file.
-ClusterSpec read_cluster(const std::string& name, const DataPaths& paths, const AskedBy& asked = {});
+/// Throws ConfigError: no such file (with the nearest stem), or all faults of the file. `over` is laid over the file
+/// first; of a cluster file, `nvlink`, `pcie` and `nic` stand there for `node.nvlink`, `node.pcie` and `node.nic` too.
+ClusterSpec read_cluster(const std::string& name, const DataPaths& paths, const AskedBy& asked = {},
+                         const LaidOver& over = {});
 /// Includes the convolution table that the file names, relative to the file.
-GpuSpec read_gpu(const std::string& name, const DataPaths& paths, const AskedBy& asked = {});
-LibrarySpec read_library(const std::string& name, const DataPaths& paths, const AskedBy& asked = {});
+GpuSpec read_gpu(const std::string& name, const DataPaths& paths, const AskedBy& asked = {}, const LaidOver& over = {});
+LibrarySpec read_library(const std::string& name, const DataPaths& paths, const AskedBy& asked = {},
+                         const LaidOver& over = {});
 
 /// The stems of the files in one folder of the data ("clusters", "gpus", "libraries"), sorted.
 std::vector<std::string> stems(const DataPaths& paths, const std::string& folder);

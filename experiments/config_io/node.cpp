@@ -6,6 +6,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -124,6 +125,26 @@ std::vector<std::string> split(const std::string& path) {
   return parts;
 }
 
+/// The parts of an override's path: `a[1].b` is a.1.b.
+std::vector<std::string> path_parts(const std::string& path) {
+  std::string plain;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (path[i] == '[' && !plain.empty())
+      plain += '.';
+    else if (path[i] != ']' || (i + 1 < path.size() && path[i + 1] != '.' && path[i + 1] != '['))
+      plain += path[i];
+  }
+  return split(plain);
+}
+
+/// The entry of a list that a part of a path names by its number; null if there is none.
+Node* entry(Node& list, const std::string& part) {
+  std::size_t index = 0;
+  const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), index);
+  const bool good = error == std::errc() && end == part.data() + part.size() && index < list.items.size();
+  return good ? &list.items[index] : nullptr;
+}
+
 }  // namespace
 
 const Node* Node::find(const std::string& key) const {
@@ -169,7 +190,7 @@ void apply_overrides(Node& root, const std::vector<std::string>& overrides) {
     const std::string where = "--set " + text;
     const std::size_t equals = text.find('=');
     const std::string path = text.substr(0, equals);
-    const std::vector<std::string> parts = split(path);
+    const std::vector<std::string> parts = path_parts(path);
     if (equals == std::string::npos || std::find(parts.begin(), parts.end(), "") != parts.end()) {
       faults.push_back({where, "", "expected path=value, such as training.epochs=30"});
       continue;
@@ -177,6 +198,18 @@ void apply_overrides(Node& root, const std::vector<std::string>& overrides) {
     Node* at = &root;
     std::string walked;
     for (std::size_t i = 0; i < parts.size() && at != nullptr; ++i) {
+      if (at->kind == Node::Kind::Array) {
+        if (Node* next = entry(*at, parts[i])) {
+          walked += "[" + parts[i] + "]";
+          at = next;
+          continue;
+        }
+        faults.push_back(
+            {where, walked,
+             fmt::format("has no entry {}; it is a list of {}, numbered from 0", parts[i], at->items.size())});
+        at = nullptr;
+        break;
+      }
       if (at->kind != Node::Kind::Table) {
         faults.push_back({where, walked, "is not a table, so nothing below it can be set; found " + at->shown()});
         at = nullptr;

@@ -20,6 +20,7 @@ struct Node {
   std::vector<Node> items;        ///< Table and Array
   std::string where;              ///< "run.toml:12:5" (its key; in an array the element) or "--set training.epochs=abc"
   int line = 0, column = 0;       ///< for ordering faults; overrides come after every line
+  bool laid_over = false;         ///< it stands in another file than the one that it is read with (overlay.hpp)
 
   const Node* find(const std::string& key) const;
   /// For messages: `"abc"`, `12`, `a table`.
@@ -31,8 +32,9 @@ struct Node {
 Node parse_toml_file(const std::filesystem::path& path);
 
 /// Lays `path=value` texts over a table, in order: the last one wins, missing tables are made, a table as value
-/// replaces a table. A value is read as TOML if it is TOML, else taken as text. Throws ConfigError with every text that
-/// is no `path=value` or goes through something that is not a table.
+/// replaces a table, entries of a list go by number (`a.1` or `a[1]`). A value is read as TOML if it is TOML, else taken
+/// as text. Throws ConfigError with every text that is no `path=value` or goes through something that is neither table
+/// nor list.
 void apply_overrides(Node& root, const std::vector<std::string>& overrides);
 
 /// The value of a dotted key ("network.tiers[0].rate"); the nearest enclosing one, at last the file itself, if it is

@@ -63,11 +63,35 @@ void read_network(ConfigTable t, NetworkSpec& network) {
   }
 }
 
+/// `nic.rate` says `node.nic.rate`: those tables are nowhere else.
+Node with_node_tables(const Node& over) {
+  Node out = over, node;
+  node.where = over.where;
+  const auto of_node = [](const std::string& key) { return key == "nvlink" || key == "pcie" || key == "nic"; };
+  out.keys.clear();
+  out.items.clear();
+  for (std::size_t i = 0; i < over.keys.size(); ++i) {
+    Node& to = of_node(over.keys[i]) ? node : out;
+    to.keys.push_back(over.keys[i]);
+    to.items.push_back(over.items[i]);
+  }
+  if (node.keys.empty()) return out;
+  for (std::size_t i = 0; i < out.keys.size(); ++i) {
+    if (out.keys[i] != "node" || out.items[i].kind != Node::Kind::Table) continue;
+    lay_over(out.items[i], node);
+    return out;
+  }
+  out.keys.emplace_back("node");
+  out.items.push_back(std::move(node));
+  return out;
+}
+
 }  // namespace
 
-ClusterSpec read_cluster(const std::string& name, const DataPaths& paths, const AskedBy& asked) {
+ClusterSpec read_cluster(const std::string& name, const DataPaths& paths, const AskedBy& asked, const LaidOver& over) {
   const std::filesystem::path path = find_file(name, paths, "clusters", "cluster", asked);
-  Reader reader(path);
+  const Node values = over.values == nullptr ? Node{} : with_node_tables(*over.values);
+  Reader reader(path, {&values, over.name});
   ClusterSpec cluster;
   cluster.name = path.stem().string();
   ConfigTable root = reader.root();

@@ -112,9 +112,9 @@ std::vector<ProfileRow> read_profile(const std::filesystem::path& path) {
 
 }  // namespace
 
-GpuSpec read_gpu(const std::string& name, const DataPaths& paths, const AskedBy& asked) {
+GpuSpec read_gpu(const std::string& name, const DataPaths& paths, const AskedBy& asked, const LaidOver& over) {
   const std::filesystem::path path = find_file(name, paths, "gpus", "GPU", asked);
-  Reader reader(path);
+  Reader reader(path, over);
   GpuSpec gpu;
   gpu.name = path.stem().string();
   ConfigTable root = reader.root();
@@ -125,6 +125,11 @@ GpuSpec read_gpu(const std::string& name, const DataPaths& paths, const AskedBy&
   read_positive(root, "memory", gpu.memory, "\"16GiB\"");
   read_positive(root, "memory_peak", gpu.memory_peak, "\"900GBps\"");
   read_positive(root, "memory_achieved", gpu.memory_achieved, "\"790GBps\"");
+  root.read("multiprocessors", gpu.multiprocessors);
+  if (gpu.multiprocessors.low < 0) root.fault("multiprocessors", "is negative; expected a count, 0 for a processor");
+  root.read("tail_waves", gpu.tail_waves);
+  if (!(gpu.tail_waves.low >= 0 && gpu.tail_waves.high <= 10))
+    root.fault("tail_waves", "is out of range; expected waves per kernel, 0 to 10");
   root.read("kernel_gap", gpu.kernel_gap);
   root.read("dispatch", gpu.dispatch);
   read_share(root, "step_jitter", gpu.step_jitter);

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "experiments/config_io/config_io.hpp"
+#include "experiments/config_io/overlay.hpp"
 #include "experiments/config_io/run_fields.hpp"
 
 namespace lockstep {
@@ -18,6 +19,18 @@ class RunVisitor {
   template <class Field>
   void operator()(const char* key, Field& field) {
     section_->read(key, field);
+  }
+  void values(const char* name, std::vector<FileValue>& field) { field = file_values(root_.table_of_values(name)); }
+  void operator()(const char* key, std::vector<SlowLink>& field) {
+    if (!section_->has(key)) return;
+    field.clear();
+    for (ConfigTable slow : section_->tables(key)) {
+      SlowLink& item = field.emplace_back();
+      slow.require("link", "the link that is slow, such as \"node3.nic0.up\"");
+      slow.require("factor", "the share of its rate that is left, such as 0.5");
+      slow.read("link", item.link);
+      slow.read("factor", item.factor);
+    }
   }
   void operator()(const char* key, std::vector<SlowRank>& field) {
     if (!section_->has(key)) return;

@@ -27,10 +27,16 @@ Reader::Reader(const std::filesystem::path& path, const std::vector<std::string>
   apply_overrides(file_, overrides);
 }
 
+Reader::Reader(const std::filesystem::path& path, const LaidOver& over)
+    : file_(parse_toml_file(path)), over_name_(over.name) {
+  if (over.values == nullptr) return;
+  for (Fault& fault : lay_over(file_, *over.values)) found_.push_back({kOtherFiles, 0, std::move(fault), true});
+}
+
 ConfigTable Reader::root() { return {*this, &file_, ""}; }
 
 void Reader::fault(const Node& at, std::string key, std::string message) {
-  found_.push_back({at.line, at.column, {at.where, std::move(key), std::move(message)}});
+  found_.push_back({at.line, at.column, {at.where, std::move(key), std::move(message)}, at.laid_over});
 }
 
 bool Reader::explained(const std::string& key) const {
@@ -44,7 +50,7 @@ void Reader::add(std::vector<Fault> faults) {
     if (explained(fault.key)) continue;
     const Node& at = node_at(file_, fault.key);
     fault.where = at.where;
-    more.push_back({at.line, at.column, std::move(fault)});
+    more.push_back({at.line, at.column, std::move(fault), at.laid_over});
   }
   found_.insert(found_.end(), more.begin(), more.end());
 }
@@ -71,7 +77,10 @@ void Reader::finish() {
     return std::tie(a.line, a.column, a.fault.key) < std::tie(b.line, b.column, b.fault.key);
   });
   std::vector<Fault> faults;
-  for (Found& found : found_) faults.push_back(std::move(found.fault));
+  for (Found& found : found_) {
+    if (found.laid_over && !found.fault.key.empty()) found.fault.key = over_name_ + "." + found.fault.key;
+    faults.push_back(std::move(found.fault));
+  }
   throw ConfigError(std::move(faults));
 }
 
@@ -168,9 +177,13 @@ void ConfigTable::read(const std::string& key, double& out) {
 void ConfigTable::read(const std::string& key, std::string& out) {
   const Node* node = ask(key);
   if (node == nullptr) return;
-  // `--set output.directory=2024` means the text although 2024 is a TOML number.
+  // `--set output.directory=2024` means the text although 2024 is a TOML number; so it does when an effective run file
+  // lays it over another file.
+  const bool scalar = node->kind == Node::Kind::Integer || node->kind == Node::Kind::Real;
   if (!node->text.empty() || node->kind == Node::Kind::Text)
     out = node->text;
+  else if (node->laid_over && scalar)
+    out = node->shown();
   else
     reader_->fault(*node, full(key), "expected text in quotes, found " + node->shown());
 }
@@ -241,6 +254,18 @@ void ConfigTable::read(const std::string& key, std::vector<double>& out) {
             [&](const Node& node, const std::string& at, double& item) { return number(node, at, item); });
 }
 
+void ConfigTable::read(const std::string& key, std::vector<std::string>& out) {
+  read_list(key, out, "of texts such as [\"a\", \"b\"]",
+            [&](const Node& node, const std::string& at, std::string& item) {
+              if (node.kind != Node::Kind::Text) {
+                reader_->fault(node, at, "expected text in quotes, found " + node.shown());
+                return false;
+              }
+              item = node.text;
+              return true;
+            });
+}
+
 void ConfigTable::read(const std::string& key, std::vector<std::vector<int>>& out) {
   read_list(key, out, "of lists such as [[0, 1], [2, 3]]",
             [&](const Node& node, const std::string& at, std::vector<int>& row) {
@@ -274,6 +299,13 @@ void ConfigTable::read(const std::string& key, std::vector<std::pair<double, std
                            std::numeric_limits<std::int64_t>::max(), item.second) &&
                      first;
             });
+}
+
+const Node* ConfigTable::table_of_values(const std::string& key) {
+  const Node* node = ask(key);
+  if (node == nullptr || node->kind == Node::Kind::Table) return node;
+  reader_->fault(*node, full(key), fmt::format("expected a table [{}], found {}", full(key), node->shown()));
+  return nullptr;
 }
 
 ConfigTable ConfigTable::table(const std::string& key) {

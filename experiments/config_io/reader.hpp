@@ -13,6 +13,7 @@
 #include "core/base/units.hpp"
 #include "core/spec/sourced.hpp"
 #include "experiments/config_io/node.hpp"
+#include "experiments/config_io/overlay.hpp"
 #include "experiments/config_io/words.hpp"
 
 namespace lockstep {
@@ -24,10 +25,15 @@ class Reader {
  public:
   /// Throws ConfigError if the file cannot be read, is not TOML, or an override has no place.
   explicit Reader(const std::filesystem::path& path, const std::vector<std::string>& overrides = {});
+  /// The file with `over` laid over it (overlay.hpp). Faults of what was laid over keep their place in the run file and
+  /// name the key with `over.name` before it.
+  Reader(const std::filesystem::path& path, const LaidOver& over);
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
   ConfigTable root();
+  /// A top-level value of the file; null if it is not there.
+  const Node* find(const std::string& key) const { return file_.find(key); }
   /// `at` gives the place.
   void fault(const Node& at, std::string key, std::string message);
   /// Faults of a core validate(): gives each its place. Those that only repeat or follow from a fault already found are
@@ -59,12 +65,14 @@ class Reader {
   struct Found {
     int line, column;
     Fault fault;
+    bool laid_over = false;
   };
   struct Asked {
     std::string path;
     std::set<std::string> keys;
   };
   Node file_;
+  std::string over_name_;
   std::vector<Found> found_;
   std::map<const Node*, Asked> asked_;  // never iterated for output other than through sorted faults
   std::set<std::string> meant_;         // keys that an unknown key was probably meant to be
@@ -75,6 +83,8 @@ class Reader {
 class ConfigTable {
  public:
   bool present() const { return node_ != nullptr; }
+  /// "run.toml:12:1", for faults that are found later; empty if it is absent.
+  std::string place() const { return node_ == nullptr ? "" : node_->where; }
   bool has(const std::string& key);
   /// A fault at the table if the key is missing. `example` completes "missing; expected ...".
   void require(const std::string& key, const std::string& example);
@@ -93,6 +103,7 @@ class ConfigTable {
   void read(const std::string& key, FlopRate& out);
   void read(const std::string& key, std::vector<int>& out);
   void read(const std::string& key, std::vector<double>& out);
+  void read(const std::string& key, std::vector<std::string>& out);
   void read(const std::string& key, std::vector<std::vector<int>>& out);
   /// [[epoch, batch], ...]
   void read(const std::string& key, std::vector<std::pair<double, std::int64_t>>& out);
@@ -131,6 +142,8 @@ class ConfigTable {
     if (out.high < value) t.fault("high", "is below the value; expected low <= value <= high");
   }
 
+  /// A sub-table whose keys are free: none of them is reported as unknown. Null if the key is absent or no table.
+  const Node* table_of_values(const std::string& key);
   /// A sub-table; absent if the key is.
   ConfigTable table(const std::string& key);
   /// [[key]] or a list of inline tables.

@@ -5,8 +5,8 @@
 
 namespace lockstep {
 
-/// Calls visit.section("model"), then visit("name", run.model.name), ... in the order of the file. `Run` is RunSpec or
-/// const RunSpec.
+/// Calls visit.section("model"), then visit("name", run.model.name), ... in the order of the file; visit.values(section,
+/// list) for a section without fixed keys. `Run` is RunSpec or const RunSpec.
 template <class Run, class Visitor>
 void visit_run(Run& run, Visitor&& visit) {
   visit.section("model");
@@ -88,6 +88,10 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("gpu", run.cluster.gpu);
   visit("framework", run.cluster.framework);
   visit("placement", run.cluster.placement);
+  visit("same_software", run.cluster.same_software);
+  visit.values("cluster_file", run.files.cluster);
+  visit.values("gpu_file", run.files.gpu);
+  visit.values("library_file", run.files.library);
 
   visit.section("simulation");
   visit("fold", run.simulation.fold);
@@ -97,6 +101,19 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("gpu_spread", run.simulation.gpu_spread);
   visit("slow_ranks", run.simulation.slow_ranks);
   visit("routing", run.simulation.routing);
+  visit("slow_links", run.simulation.slow_links);
+  visit("failed_links", run.simulation.failed_links);
+  visit("background", run.simulation.background);
+
+  visit.section("effects");
+  visit("small_batch", run.effects.small_batch);
+  visit("contention", run.effects.contention);
+  visit("link_latency", run.effects.link_latency);
+  visit("protocol", run.effects.protocol);
+  visit("reduction", run.effects.reduction);
+  visit("staging", run.effects.staging);
+  visit("coordination", run.effects.coordination);
+  visit("input", run.effects.input);
 
   visit.section("data");
   visit("kind", run.data.kind);
@@ -106,6 +123,7 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("decode_rate", run.data.decode_rate);
   visit("storage_rate", run.data.storage_rate);
   visit("image_bytes", run.data.image_bytes);
+  visit("shrink", run.data.shrink);
   visit("augmentation", run.data.augmentation);
   visit("jitter", run.data.jitter);
   visit("lighting", run.data.lighting);
@@ -117,6 +135,7 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("deterministic", run.real.deterministic);
   visit("loss_scale", run.real.loss_scale);
   visit("cuda_graph", run.real.cuda_graph);
+  visit("jpeg", run.real.jpeg);
   visit("timeout", run.real.timeout);
 
   visit.section("setup");

@@ -59,11 +59,17 @@ constexpr Word<AllreduceAlgorithm> kAlgorithms[] = {
     {AllreduceAlgorithm::Tree, "tree", "double binary tree"},
     {AllreduceAlgorithm::Torus, "torus", "reduce-scatter in rows, allreduce in columns, all-gather in rows"},
     {AllreduceAlgorithm::Hierarchical, "hierarchical", "as torus, with the GPUs of a node as a row"},
-    {AllreduceAlgorithm::ThreePhase, "three_phase", "reduce in the node, allreduce of leaders, broadcast in the node"}};
+    {AllreduceAlgorithm::ThreePhase, "three_phase", "reduce in the node, allreduce of leaders, broadcast in the node"},
+    {AllreduceAlgorithm::Library, "library", "ring or tree and the protocol as the library's own rule says"}};
 
 constexpr Word<NetworkKind> kNetworks[] = {{NetworkKind::None, "none", "a single node"},
                                            {NetworkKind::Star, "star", "one ideal switch"},
                                            {NetworkKind::FatTree, "fat_tree", "tiers of switches"}};
+
+constexpr Word<TuningRule> kTuningRules[] = {
+    {TuningRule::None, "none", "the library leaves the choice to its user"},
+    {TuningRule::Thresholds, "thresholds", "trees below a size, LL below another (NCCL 2.4)"},
+    {TuningRule::Estimates, "estimates", "the least of latency + bytes / bandwidth (NCCL 2.6 and later)"}};
 
 constexpr Word<Confidence> kConfidences[] = {
     {Confidence::Read, "read", "the primary source was read, or it was measured for this project"},
@@ -88,6 +94,7 @@ std::span<const Word<DecayKind>> words(DecayKind) { return kDecays; }
 std::span<const Word<BucketPolicy>> words(BucketPolicy) { return kBuckets; }
 std::span<const Word<AllreduceAlgorithm>> words(AllreduceAlgorithm) { return kAlgorithms; }
 std::span<const Word<NetworkKind>> words(NetworkKind) { return kNetworks; }
+std::span<const Word<TuningRule>> words(TuningRule) { return kTuningRules; }
 std::span<const Word<Confidence>> words(Confidence) { return kConfidences; }
 
 std::string unknown_word(const std::string& word, const std::vector<std::string>& known) {
@@ -133,7 +140,10 @@ std::vector<Choice> choices() {
                  {{"packed", "ranks fill node after node"},
                   {"spread", "nodes over the whole cluster"},
                   {"random", "random nodes, seeded"}}});
-  out.push_back({"simulation.fold", {{"none", "every rank is simulated"}}});
+  out.push_back({"simulation.fold",
+                 {{"none", "every rank is simulated"},
+                  {"exact", "one of each class of ranks that nothing tells apart; the same result"},
+                  {"approx", "a few nodes stand for all, the slowest rank for its expected maximum; fast"}}});
   out.push_back(
       {"simulation.routing", {{"static", "destination modulo k"}, {"ecmp", "hash of source and destination"}}});
   out.push_back({"data.kind",
@@ -146,6 +156,10 @@ std::vector<Choice> choices() {
                   {"none", "only normalised"},
                   {"pad_crop_flip", "pad by 4, crop, flip: the CIFAR recipe"},
                   {"random_resized_crop", "area 0.08 to 1, aspect 3/4 to 4/3, flip: the ImageNet recipe"}}});
+  out.push_back({"real.jpeg",
+                 {{"auto", "by nvJPEG on a GPU if the program has it, else by libjpeg"},
+                  {"host", "by libjpeg"},
+                  {"device", "by nvJPEG"}}});
   out.push_back({"data.broken", {{"fail", "stop and name it"}, {"skip", "name, count and replace it"}}});
   return out;
 }

@@ -11,6 +11,7 @@
 #include "core/spec/cluster_spec.hpp"
 #include "core/spec/run_spec.hpp"
 #include "core/spec/sourced.hpp"
+#include "core/spec/tuning_spec.hpp"
 
 namespace lockstep {
 
@@ -31,6 +32,7 @@ std::span<const Word<DecayKind>> words(DecayKind);
 std::span<const Word<BucketPolicy>> words(BucketPolicy);
 std::span<const Word<AllreduceAlgorithm>> words(AllreduceAlgorithm);
 std::span<const Word<NetworkKind>> words(NetworkKind);
+std::span<const Word<TuningRule>> words(TuningRule);
 std::span<const Word<Confidence>> words(Confidence);
 
 /// The word of a value.

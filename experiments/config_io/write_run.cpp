@@ -2,6 +2,7 @@
 
 #include "core/base/units_text.hpp"
 #include "experiments/config_io/config_io.hpp"
+#include "experiments/config_io/overlay.hpp"
 #include "experiments/config_io/run_fields.hpp"
 #include "experiments/config_io/words.hpp"
 
@@ -20,19 +21,9 @@ std::string text_of(Bytes v) { return '"' + to_exact_text(v) + '"'; }
 std::string text_of(Bandwidth v) { return '"' + to_exact_text(v) + '"'; }
 template <class E>
 requires std::is_enum_v<E> std::string text_of(E v) { return '"' + word_of(v) + '"'; }
-/// A TOML basic string.
-std::string text_of(const std::string& v) {
-  std::string out = "\"";
-  for (const char c : v) {
-    const auto code = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\')
-      out += std::string("\\") + c;
-    else if (code < 0x20 || code == 0x7f)
-      out += fmt::format("\\u{:04x}", code);
-    else
-      out += c;
-  }
-  return out + '"';
+std::string text_of(const std::string& v) { return toml_text(v); }
+std::string text_of(const SlowLink& v) {
+  return fmt::format("{{ link = {}, factor = {} }}", toml_text(v.link), v.factor);
 }
 std::string text_of(const SlowRank& v) { return fmt::format("{{ rank = {}, factor = {} }}", v.rank, v.factor); }
 std::string text_of(const std::pair<double, std::int64_t>& v) { return fmt::format("[{}, {}]", v.first, v.second); }
@@ -46,6 +37,10 @@ std::string text_of(const std::vector<T>& v) {
 struct Writer {
   std::string out;
   void section(const char* name) { out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", name); }
+  void values(const char* name, const std::vector<FileValue>& list) {
+    if (!list.empty()) section(name);
+    for (const FileValue& v : list) out += fmt::format("{} = {}\n", v.key, v.value);
+  }
   template <class Field>
   void operator()(const char* key, const Field& field) {
     out += fmt::format("{} = {}\n", key, text_of(field));

@@ -5,6 +5,7 @@
 #include "core/base/error.hpp"
 #include "core/model/zoo.hpp"
 #include "experiments/config_io/read_run.hpp"
+#include "experiments/inputs/changed_gpu.hpp"
 #include "experiments/inputs/top1.hpp"
 
 namespace lockstep {
@@ -40,13 +41,22 @@ Inputs read_inputs(const std::filesystem::path& run_file, const std::vector<std:
     complete = complete && good;
     return good;
   };
-  const bool has_cluster =
-      file("cluster.file", [&](const AskedBy& by) { inputs.cluster = read_cluster(run.cluster.file, paths, by); });
-  file("allreduce.library",
-       [&](const AskedBy& by) { inputs.library = read_library(run.allreduce.library, paths, by); });
+  const auto over = [&](const char* section) {
+    const Node* values = reader.find(section);
+    return LaidOver{values != nullptr && values->kind == Node::Kind::Table ? values : nullptr, section};
+  };
+  const bool has_cluster = file("cluster.file", [&](const AskedBy& by) {
+    inputs.cluster = read_cluster(run.cluster.file, paths, by, over("cluster_file"));
+  });
+  file("allreduce.library", [&](const AskedBy& by) {
+    inputs.library = read_library(run.allreduce.library, paths, by, over("library_file"));
+  });
   if (has_cluster || !run.cluster.gpu.empty()) {
     const std::string& gpu = run.cluster.gpu.empty() ? inputs.cluster.node.gpu : run.cluster.gpu;
-    file("cluster.gpu", [&](const AskedBy& by) { inputs.gpu = read_gpu(gpu, paths, by); });
+    file("cluster.gpu", [&](const AskedBy& by) {
+      inputs.gpu = read_gpu(gpu, paths, by, over("gpu_file"));
+      if (!run.files.gpu.empty()) inputs.gpu = with_moved_anchors(read_gpu(gpu, paths, by), inputs.gpu);
+    });
   }
   if (complete) reader.add(validate(inputs));
   reader.finish();

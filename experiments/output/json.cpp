@@ -33,6 +33,7 @@ std::string to_json(const SimulationReport& r) {
   j["global_batch"] = step.global_batch;
   j["seed"] = r.inputs.run.training.seed;
   j["fold"] = r.inputs.run.simulation.fold;
+  j["folding"] = step.folding;
   j["step_ms"] = step.step.milliseconds();
   if (r.interval) {
     j["step_low_ms"] = r.interval->low.milliseconds();
@@ -40,7 +41,8 @@ std::string to_json(const SimulationReport& r) {
     for (const auto& s : r.interval->parameters) {
       j["sensitivity"].push_back({{"parameter", s.parameter},
                                   {"step_at_low_ms", s.at_low.milliseconds()},
-                                  {"step_at_high_ms", s.at_high.milliseconds()}});
+                                  {"step_at_high_ms", s.at_high.milliseconds()},
+                                  {"source", s.source}});
     }
   }
   for (const Rung& rung : r.ladder)

@@ -9,6 +9,7 @@
 #include "experiments/accuracy/accuracy_models.hpp"
 #include "experiments/compose.hpp"
 #include "experiments/explain.hpp"
+#include "experiments/interval.hpp"
 #include "experiments/output/published.hpp"
 
 namespace lockstep {

@@ -53,11 +53,18 @@ std::string to_text(const SimulationReport& r) {
   out += fmt::format("{}: {} on {} GPUs, global batch {} ({} per GPU)\n", r.inputs.run.model.name,
                      r.prediction.info.backend, step.gpus, thousands(static_cast<double>(step.global_batch)),
                      step.global_batch / step.gpus);
-  out += fmt::format("  {}\n\n", r.prediction.info.description);
+  out += fmt::format("  {}\n", r.prediction.info.description);
+  const auto changed = [&](const char* section, const std::vector<FileValue>& values) {
+    for (const FileValue& v : values) out += fmt::format("  changed: {}.{} = {}\n", section, v.key, v.value);
+  };
+  changed("cluster_file", r.inputs.run.files.cluster);
+  changed("gpu_file", r.inputs.run.files.gpu);
+  changed("library_file", r.inputs.run.files.library);
+  out += "\n";
 
   line("step time",
-       r.interval ? fmt::format("{:.2f} ms ({:.1f} - {:.1f})", step.step.milliseconds(), r.interval->low.milliseconds(),
-                                r.interval->high.milliseconds())
+       r.interval ? fmt::format("{:.2f} ms (90 %: {:.1f} - {:.1f})", step.step.milliseconds(),
+                                r.interval->low.milliseconds(), r.interval->high.milliseconds())
                   : fmt::format("{:.2f} ms", step.step.milliseconds()),
        published_of(r, "step_ms", step.step.milliseconds()));
   line("throughput", thousands(step.images_per_second) + " images/s",
@@ -138,16 +145,16 @@ std::string to_text(const SimulationReport& r) {
   }
   if (r.interval && !r.interval->parameters.empty()) {
     out += "\nwhat the step is most sensitive to (step time at either end of the parameter's band)\n";
-    for (std::size_t i = 0; i < std::min<std::size_t>(5, r.interval->parameters.size()); ++i) {
+    for (std::size_t i = 0; i < std::min<std::size_t>(8, r.interval->parameters.size()); ++i) {
       const auto& s = r.interval->parameters[i];
-      out += fmt::format("  {:<32}{:>8.2f} ms .. {:.2f} ms\n", s.parameter, s.at_low.milliseconds(),
+      out += fmt::format("  {:<44}{:>8.2f} ms .. {:.2f} ms\n", s.parameter, s.at_low.milliseconds(),
                          s.at_high.milliseconds());
     }
   }
   out += fmt::format(
-      "\n{} events, {} messages per simulated set of steps, digest {:016x}, {:.2f} s on this machine (fold none)\n",
+      "\n{} events, {} messages per simulated set of steps, digest {:016x}, {:.2f} s on this machine\nfold {}\n",
       thousands(static_cast<double>(step.events)), thousands(static_cast<double>(step.messages)), step.digest,
-      r.wall.seconds());
+      r.wall.seconds(), step.folding);
   if (!r.published.empty()) {
     out += "\nsources of the published figures\n";
     for (const auto& p : r.published)

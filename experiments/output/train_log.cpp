@@ -23,6 +23,10 @@ Json steps_of(const LogRecord& r) {
   Json j{{"lr", r.lr}, {"images", s.images}, {"step_ms", per_step(s.elapsed)}};
   if (s.elapsed > Time::zero()) j["images_per_s"] = images_per_second(s.images, s.elapsed);
   if (s.loss) j["loss"] = s.loss->value;
+  if (s.loss_scale > 0) {
+    j["loss_scale"] = s.loss_scale;
+    j["skipped_steps"] = s.skipped;
+  }
   j["parts_ms"] = {{"input", s.parts.input.milliseconds()},         {"forward", s.parts.forward.milliseconds()},
                    {"backward", s.parts.backward.milliseconds()},   {"exposed", s.parts.exposed.milliseconds()},
                    {"straggler", s.parts.straggler.milliseconds()}, {"update", s.parts.update.milliseconds()}};

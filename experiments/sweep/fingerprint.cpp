@@ -48,10 +48,16 @@ std::string Fingerprints::of(const Inputs& inputs) {
   RunSpec run = inputs.run;
   run.output = {};
   digest.add(write_run(run));
-  const std::string& gpu = run.cluster.gpu.empty() ? inputs.cluster.node.gpu : run.cluster.gpu;
+  const std::string gpu = run.cluster.gpu.empty() ? inputs.cluster.node.gpu : run.cluster.gpu;
   digest.add(file(find_file(run.cluster.file, paths_, "clusters", "cluster", {})));
   digest.add(file(find_file(run.allreduce.library, paths_, "libraries", "library", {})));
-  digest.add(file(find_file(gpu, paths_, "gpus", "GPU", {})));
+  const fs::path gpu_file = find_file(gpu, paths_, "gpus", "GPU", {});
+  digest.add(file(gpu_file));
+  for (const FileValue& v : run.files.gpu) {  // a table that the run names instead of the GPU file's
+    const fs::path named = gpu_file.parent_path() / (v.value.size() > 2 ? v.value.substr(1, v.value.size() - 2) : "");
+    std::error_code code;
+    if ((v.key == "convolutions" || v.key == "profile") && fs::is_regular_file(named, code)) digest.add(file(named));
+  }
   for (const char* table : {"accuracy.csv", "epochs_to_target.csv", "recipes.csv"})
     digest.add(file(paths_.data / "published" / table));
   return digest.text();

@@ -23,6 +23,7 @@ struct KeyNames {
   std::vector<std::string> names;
   std::string at;
   void section(const char* name) { at = name; }
+  void values(const char*, const std::vector<FileValue>&) {}
   template <class Field>
   void operator()(const char* key, Field&) {
     names.push_back(at + "." + key);
@@ -34,6 +35,14 @@ std::vector<std::string> known_keys() {
   const RunSpec run;
   visit_run(run, keys);
   return keys.names;
+}
+
+/// A key of [cluster_file] and its like: whether the file has it is told when a point is read.
+bool of_a_file(const std::string& path) {
+  for (const char* section : {"cluster_file.", "gpu_file.", "library_file."}) {
+    if (path.rfind(section, 0) == 0) return true;
+  }
+  return false;
 }
 
 /// Of --per-gpu-batch; 0 if the text is none.
@@ -51,7 +60,7 @@ void check_axes(const SweepRequest& request, const std::vector<Axis>& axes, std:
     if (axis.path.empty()) continue;  // said by the parser
     const auto fault = [&](const std::string& message) { faults.push_back({axis.flag, axis.path, message}); };
     const bool batch = axis.path == kPerGpuBatch;
-    if (!batch && std::find(known.begin(), known.end(), axis.path) == known.end()) {
+    if (!batch && !of_a_file(axis.path) && std::find(known.begin(), known.end(), axis.path) == known.end()) {
       const std::string near = nearest(axis.path, known);
       fault(near.empty() ? "unknown key; expected section.key of the run file, such as cluster.gpus"
                          : fmt::format("unknown key; did you mean \"{}\"?", near));

@@ -24,7 +24,7 @@ const std::vector<std::string> kFigures{"gpus",       "global_batch", "step_ms",
 const std::vector<std::string> kOfTheRun{"steps",        "time_to_train_s", "gpu_hours",
                                          "top1_percent", "top1_low",        "top1_high"};
 // What stands at the end of each row, as text.
-const std::vector<std::string> kTexts{"event_digest", "inputs_digest", "warnings", "error"};
+const std::vector<std::string> kTexts{"event_digest", "fold", "inputs_digest", "warnings", "error"};
 constexpr std::size_t kInputsDigest = 3;  // from the end
 
 SweepRow first_cells(const SweepPoint& point) {
@@ -70,6 +70,7 @@ SweepRow row_of(const SweepPoint& point, const RunPrediction& prediction, std::o
     row.insert(row.end(), 3, "");
   }
   row.push_back(fmt::format("{:016x}", step.digest));
+  row.push_back(step.folding);
   row.push_back(point.digest);
   row.push_back(one_line(fmt::format("{}", fmt::join(prediction.warnings, "; "))));
   row.emplace_back();
@@ -80,7 +81,7 @@ SweepRow failed_row(const SweepPoint& point, const std::string& error, bool effi
   SweepRow row = first_cells(point);
   row.push_back(point.gpus > 0 ? std::to_string(point.gpus) : "");
   row.push_back(point.gpus > 0 ? std::to_string(point.global_batch) : "");
-  row.insert(row.end(), kFigures.size() - 2 + (efficiency ? 1 : 0) + kOfTheRun.size() + 1, "");
+  row.insert(row.end(), kFigures.size() - 2 + (efficiency ? 1 : 0) + kOfTheRun.size() + 2, "");
   row.push_back(point.digest);
   row.emplace_back();
   row.push_back(one_line(error.empty() ? "unknown error" : error));
@@ -141,12 +142,30 @@ std::string json_line(const std::vector<std::string>& columns, const SweepRow& r
   return j.dump() + "\n";
 }
 
-std::vector<SweepRow> finished_rows(const fs::path& path, const SweepPlan& plan, bool efficiency) {
+std::string whole_lines(const fs::path& path, const std::string& what) {
   std::ifstream in(path, std::ios::binary);
   if (!in)
-    throw ConfigError(path.string(), "", "no such file, so there is no sweep to go on with; leave --resume away");
+    throw ConfigError(path.string(), "",
+                      "no such file, so there is no " + what + " to go on with; leave --resume away");
   std::string text(std::istreambuf_iterator<char>(in), {});
   text.erase(text.rfind('\n') + 1);  // npos + 1 = 0: not even the header is whole
+  return text;
+}
+
+void refuse_rows(std::vector<Fault> faults, const fs::path& path, const std::string& rows,
+                 const std::string& expected) {
+  if (faults.empty()) return;
+  constexpr std::size_t kShown = 5;
+  const std::size_t all = faults.size();
+  faults.resize(std::min(all, kShown));
+  const std::string more = all > kShown ? fmt::format("{} more {} differ; ", all - kShown, rows) : "";
+  faults.push_back(
+      {path.string(), "", more + "expected " + expected + "; start anew with --force, or in another --output"});
+  throw ConfigError(std::move(faults));
+}
+
+std::vector<SweepRow> finished_rows(const fs::path& path, const SweepPlan& plan, bool efficiency) {
+  const std::string text = whole_lines(path, "sweep");
   const auto columns = sweep_columns(plan.axes, efficiency);
   if (text.empty()) return {};
   std::vector<SweepRow> kept;
@@ -174,14 +193,7 @@ std::vector<SweepRow> finished_rows(const fs::path& path, const SweepPlan& plan,
       kept.push_back(std::move(row));
     }
   }
-  if (!faults.empty()) {
-    const std::size_t shown = 5, all = faults.size();
-    faults.resize(std::min(all, shown));
-    const std::string more = all > shown ? fmt::format("{} more points differ; ", all - shown) : "";
-    faults.push_back(
-        {path.string(), "", more + "expected the same sweep; start it anew with --force, or in another --output"});
-    throw ConfigError(std::move(faults));
-  }
+  refuse_rows(std::move(faults), path, "points", "the same sweep");
   return kept;
 }
 

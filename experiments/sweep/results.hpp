@@ -17,7 +17,7 @@ namespace lockstep {
 using SweepRow = std::vector<std::string>;
 
 /// index, the swept keys, gpus, global_batch, step_ms and its parts, images_per_s, efficiency if asked for, steps,
-/// time_to_train_s, gpu_hours, top1_percent with its band, event_digest, inputs_digest, warnings, error. Cells that a
+/// time_to_train_s, gpu_hours, top1_percent with its band, event_digest, fold (which ranks were simulated), inputs_digest, warnings, error. Cells that a
 /// point does not have are empty.
 std::vector<std::string> sweep_columns(const std::vector<Axis>& axes, bool efficiency);
 
@@ -36,6 +36,13 @@ std::vector<SweepRow> parse_rows(const std::vector<std::string>& columns, const 
                                  const std::string& name);
 /// One JSON object on one line, figures as numbers, absent ones as null.
 std::string json_line(const std::vector<std::string>& columns, const SweepRow& row);
+
+/// The whole lines of a table that may have been cut off while it was written; empty if not even the header is whole. Throws ConfigError where there is
+/// no such file; `what` names what it belongs to ("sweep").
+std::string whole_lines(const std::filesystem::path& path, const std::string& what);
+/// Throws the first five of `faults`, with how many `rows` more differ and what to do; returns if there are none. `expected`: "the same sweep".
+void refuse_rows(std::vector<Fault> faults, const std::filesystem::path& path, const std::string& rows,
+                 const std::string& expected);
 
 /// The rows of an earlier, unfinished sweep of the same points that need not be done again: those without an error. A
 /// last line that was cut off is dropped. Throws ConfigError if there is no such file, or it belongs to another sweep:

@@ -16,10 +16,8 @@
 #include "experiments/inputs/read_inputs.hpp"
 #include "experiments/output/report.hpp"
 #include "experiments/output/train_log.hpp"
+#include "experiments/training/device_kind.hpp"
 #include "real/comm/mpi/mpi_transport.hpp"
-#include "real/cpu/cpu_device.hpp"
-#include "real/cpu/cpu_rates.hpp"
-#include "real/cuda/device/cuda_device.hpp"
 #include "real/world/real_world.hpp"
 
 namespace lockstep {
@@ -35,17 +33,6 @@ fs::path directory_of(const TrainingRequest& request, const RunSpec& run) {
   if (!run.output.directory.empty()) return run.output.directory;
   const fs::path folder = fs::absolute(request.run_file).parent_path().filename();
   return fs::path("results") / (folder.string() + "_train");
-}
-
-struct DeviceKind {
-  std::function<void(const RunSpec&)> require;  ///< throws ConfigError with what stands against it
-  std::function<std::unique_ptr<Device>(const DeviceSettings&)> make;
-  std::function<DeviceRates()> rates;
-};
-
-DeviceKind device_of(const RunSpec& run) {
-  if (run.training.device == "cuda") return {require_cuda, cuda_device, cuda_rates};
-  return {require_cpu, cpu_device, cpu_rates};
 }
 
 std::int64_t milliseconds_now() {
@@ -78,6 +65,10 @@ std::string to_json(const TrainingReport& r) {
                      {"straggler", t.parts.straggler.milliseconds()}, {"update", t.parts.update.milliseconds()}};
   }
   if (t.loss) j["loss"] = t.loss->value;
+  if (t.loss_scale > 0) {
+    j["loss_scale"] = t.loss_scale;
+    j["skipped_steps"] = t.skipped;
+  }
   if (t.top1) j["top1_percent"] = t.top1->value;
   j["stopped"] = t.stopped;
   return j.dump(2) + "\n";

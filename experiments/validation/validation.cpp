@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <sstream>
@@ -13,6 +16,8 @@
 #include "experiments/config_io/csv.hpp"
 #include "experiments/config_io/words.hpp"
 #include "experiments/inputs/read_inputs.hpp"
+#include "experiments/interval.hpp"
+#include "experiments/validation/model_error.hpp"
 #include "sim/network/estimate.hpp"
 
 namespace lockstep {
@@ -34,7 +39,28 @@ Inputs load_row(const ValidationRow& row, const std::vector<std::string>& set, c
   return read_inputs(experiments / row.run / "run.toml", set, {data});
 }
 
-double collective_us(const ValidationRow& row, const std::vector<std::string>& set, const std::filesystem::path& data) {
+/// Leaves `count` of the node's NICs, at even distances, and deals the GPUs to them in blocks.
+void keep_nics(NodeSpec& node, int count) {
+  NicSpec& nic = node.nic;
+  LOCKSTEP_EXPECTS(count >= 1 && count <= nic.count);
+  const auto keep = [&](std::vector<int>& list) {
+    if (list.empty()) return;
+    std::vector<int> kept;
+    for (int i = 0; i < count; ++i) kept.push_back(list[static_cast<std::size_t>(i * nic.count / count)]);
+    list = std::move(kept);
+  };
+  keep(nic.cpu);
+  keep(nic.under_switch);
+  nic.count = count;
+  nic.nic_of_gpu.clear();
+  for (int g = 0; g < node.gpus; ++g) nic.nic_of_gpu.push_back(g * count / node.gpus);
+}
+
+using Change = std::function<void(Inputs&)>;
+
+/// `change` is made to the inputs before anything is planned on them.
+double collective_us(const ValidationRow& row, const std::vector<std::string>& set, const std::filesystem::path& data,
+                     const Change& change = {}) {
   std::map<std::string, std::string> value;
   for (const auto& s : set) {
     const auto eq = s.find('=');
@@ -53,6 +79,8 @@ double collective_us(const ValidationRow& row, const std::vector<std::string>& s
       value_of<AllreduceAlgorithm>(get("algorithm", "ring")).value_or(AllreduceAlgorithm::Ring);
   in.run.allreduce.across = value_of<AllreduceAlgorithm>(get("across", "ring")).value_or(AllreduceAlgorithm::Ring);
   in.run.allreduce.protocol = get("protocol", "auto");
+  if (get("nvlink", "yes") == "no") in.cluster.node.nvlink = {};
+  if (value.count("nics")) keep_nics(in.cluster.node, std::stoi(value["nics"]));
   if (get("leaders", "no") ==
       "yes") {  // one GPU per server takes part, as in Goyal's comparison of algorithms between servers
     in.cluster.node.gpus = 1;
@@ -60,14 +88,95 @@ double collective_us(const ValidationRow& row, const std::vector<std::string>& s
     in.cluster.node.pcie.switches.clear();
     in.cluster.node.nic.nic_of_gpu = {0};
   }
+  if (change) change(in);
   const int node_gpus = gpus_per_node_used(in.run, in.cluster.node);
-  const sim::EstimateContext context{in.cluster, in.library, node_gpus, false};
+  if (!in.cluster.node.gpu.empty()) in.gpu = read_gpu(in.cluster.node.gpu, paths);
+  in.run.allreduce.gpudirect = get("gpudirect", "no") == "yes";
+  if (value.count("launch")) in.library.launch = Sourced<Time>(parse_time(value["launch"]));
+  const sim::EstimateContext context = sim::estimate_context(in.cluster, in.library, node_gpus, in.run.cluster.gpus,
+                                                             in.run.allreduce.gpudirect, in.gpu.compute_capability);
   const CollectivePlan plan = plan_allreduce(
-      in.run, in.cluster.node, node_gpus, std::stoll(get("bytes", "4")) / 4, 4, [&](const CollectivePlan& p) {
+      in.run, in.cluster.node, node_gpus, std::stoll(get("bytes", "4")) / 4, 4,
+      [&](const CollectivePlan& p) {
         return sim::estimate(p, context, sim::choose_protocol(p, context, in.run.allreduce.protocol));
-      });
+      },
+      &in.library);
   const Time stagger = value.count("stagger") ? parse_time(value["stagger"]) : Time::zero();
-  return sim::simulate_collective({in.run, in.cluster, {}, in.library, {}}, plan, stagger).time.microseconds();
+  return sim::simulate_collective({in.run, in.cluster, in.gpu, in.library, {}}, plan, stagger).time.microseconds();
+}
+
+/// Rows of the complete tables.
+void add_tables(const std::filesystem::path& data, std::vector<ValidationRow>& rows) {
+  constexpr double kSmall = 1 << 20, kSmallBand = 0.30, kBand = 0.15;
+  const CsvTable tables = read_csv(data / "published" / "nccl_tables.csv"),
+                 times = read_csv(data / "published" / "nccl_tests.csv");
+  for (std::size_t t = 0; t < tables.rows(); ++t) {
+    ValidationRow row;
+    const std::string name = tables.text(t, "table");
+    const bool counted = tables.text(t, "counted") == "yes";
+    row.source = tables.text(t, "source");
+    row.confidence = tables.text(t, "confidence");
+    ValidationRow small = row;
+    small.id = name + "_small";
+    small.quantity = "allreduce_median";
+    small.set = split(tables.text(t, "set"));
+    small.published = 1;
+    small.low = 1 - kSmallBand;
+    small.high = 1 + kSmallBand;
+    small.counted = counted;
+    small.reason = tables.text(t, "reason");
+    std::vector<ValidationRow> sizes;
+    for (std::size_t i = 0; i < times.rows(); ++i) {
+      if (times.text(i, "table") != name) continue;
+      const double bytes = times.number(i, "bytes");
+      ValidationRow one = row;
+      one.id = name + "_" + times.text(i, "bytes");
+      one.quantity = "allreduce_us";
+      one.set = small.set;
+      one.set.push_back("bytes=" + times.text(i, "bytes"));
+      one.published = times.number(i, "time_us");
+      one.low = one.published * (1 - kBand);
+      one.high = one.published * (1 + kBand);
+      one.counted = counted && bytes >= kSmall;
+      one.reason = counted && bytes < kSmall ? "counts in the median of the small sizes" : small.reason;
+      if (bytes < kSmall) small.against.push_back(times.text(i, "bytes") + "=" + times.text(i, "time_us"));
+      sizes.push_back(std::move(one));
+    }
+    if (sizes.empty()) throw ConfigError(tables.where(t), "table", "\"" + name + "\" has no times in nccl_tests.csv");
+    if (!small.against.empty()) rows.push_back(std::move(small));
+    rows.insert(rows.end(), sizes.begin(), sizes.end());
+  }
+}
+
+/// The interval of a quantity whose inputs are, or are like, `inputs`.
+void add_interval(ValidationResult& result, const Inputs& inputs, const std::filesystem::path& data,
+                  const Quantity& quantity, bool ratio) {
+  ModelError error = read_model_error({data}, inputs, result.row.id);
+  if (ratio) {  // two runs
+    error.run_to_run.low *= std::sqrt(2.0);
+    error.run_to_run.high *= std::sqrt(2.0);
+  }
+  std::vector<Uncertain> list = banded_parameters(inputs);
+  for (Uncertain& u : model_errors(inputs, error)) list.push_back(std::move(u));
+  const Spread s = spread_of(list, error.run_to_run, inputs.run.simulation.noise, quantity, {});
+  result.interval_low = result.predicted * (1 + s.low);
+  result.interval_high = result.predicted * (1 + s.high);
+}
+
+/// The interval of a bare collective: what its row sets, changed.
+void add_collective_interval(ValidationResult& result, const std::filesystem::path& data) {
+  const ValidationRow& row = result.row;
+  const bool ratio = row.quantity == "allreduce_ratio";
+  Inputs inputs;
+  collective_us(row, row.set, data, [&](Inputs& in) { inputs = in; });
+  inputs.run.simulation.noise = false;
+  add_interval(
+      result, inputs, data,
+      [&](const Change& change, bool) {
+        const double time = collective_us(row, row.set, data, change);
+        return ratio ? time / collective_us(row, row.against, data, change) : time;
+      },
+      ratio);
 }
 
 }  // namespace
@@ -91,6 +200,7 @@ std::vector<ValidationRow> read_validation(const std::filesystem::path& data) {
     row.confidence = t.text(r, "confidence");
     rows.push_back(std::move(row));
   }
+  add_tables(data, rows);
   return rows;
 }
 
@@ -104,10 +214,34 @@ ValidationResult validate_row(const ValidationRow& row, const std::filesystem::p
   }
   if (row.quantity == "allreduce_us") {
     result.predicted = collective_us(row, row.set, data);
+    if (interval) add_collective_interval(result, data);
+    return result;
+  }
+  if (row.quantity == "allreduce_busbw") {
+    int gpus = 1;
+    double bytes = 0;
+    for (const auto& s : row.set) {
+      if (s.rfind("gpus=", 0) == 0) gpus = std::stoi(s.substr(5));
+      if (s.rfind("bytes=", 0) == 0) bytes = std::stod(s.substr(6));
+    }
+    result.predicted = bytes / collective_us(row, row.set, data) * 2 * (gpus - 1) / gpus / 1e3;
+    return result;
+  }
+  if (row.quantity == "allreduce_median") {
+    std::vector<double> ratios;
+    for (const auto& one : row.against) {
+      auto set = row.set;
+      set.push_back("bytes=" + one.substr(0, one.find('=')));
+      ratios.push_back(collective_us(row, set, data) / std::stod(one.substr(one.find('=') + 1)));
+    }
+    std::sort(ratios.begin(), ratios.end());
+    const std::size_t n = ratios.size();
+    result.predicted = (ratios[(n - 1) / 2] + ratios[n / 2]) / 2;
     return result;
   }
   if (row.quantity == "allreduce_ratio") {
     result.predicted = collective_us(row, row.set, data) / collective_us(row, row.against, data);
+    if (interval) add_collective_interval(result, data);
     return result;
   }
   const Inputs inputs = load_row(row, row.set, data, experiments);
@@ -127,13 +261,20 @@ ValidationResult validate_row(const ValidationRow& row, const std::filesystem::p
   };
   result.predicted = quantity(step.step);
   if (row.quantity == "step_ratio") {
-    result.predicted /= predict_step(load_row(row, row.against, data, experiments)).step.milliseconds();
+    const Inputs against = load_row(row, row.against, data, experiments);
+    result.predicted /= predict_step(against).step.milliseconds();
+    if (interval) {
+      const Quantity one = step_quantity(inputs), other = step_quantity(against);
+      add_interval(
+          result, inputs, data,
+          [&](const Change& change, bool noisy) { return one(change, noisy) / other(change, noisy); }, true);
+    }
     return result;
   }
   if (!rate && row.quantity != "step_ms")
     throw ConfigError("validation row " + row.id, "quantity", "\"" + row.quantity + "\" is not known");
   if (interval) {
-    const Interval i = predict_interval(inputs, step, {});
+    const Interval i = predict_interval(inputs, step, read_model_error({data}, inputs), {});
     result.interval_low = quantity(rate ? i.high : i.low);
     result.interval_high = quantity(rate ? i.low : i.high);
   }

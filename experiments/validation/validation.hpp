@@ -15,8 +15,11 @@ namespace lockstep {
 ///   step_ratio                               its step time over that of the same file with the row's `against` overrides
 ///   time_ratio                               time to train, likewise
 ///   not_simulated                            shown with the reason; the prediction is NaN
-///   allreduce_us                             a bare collective: overrides cluster, gpus, library, bytes, algorithm, across, protocol, stagger, leaders
+///   allreduce_us                             a bare collective: overrides cluster, gpus, library, bytes, algorithm, across, protocol, launch, stagger,
+///                                            gpudirect, leaders, nvlink (no: without), nics (fewer than the file's, evenly chosen)
+///   allreduce_busbw                          its bus bandwidth in GB/s
 ///   allreduce_ratio                          two of them
+///   allreduce_median                         median over `against`, entries bytes=microseconds, of predicted / published
 struct ValidationRow {
   std::string id, quantity, run;
   std::vector<std::string> set, against;
@@ -32,12 +35,19 @@ struct ValidationResult {
   std::optional<double> interval_low, interval_high;  ///< of the prediction, where asked for
   bool inside() const { return predicted >= row.low && predicted <= row.high; }
   double error() const { return predicted / row.published - 1; }
+  bool has_interval() const { return interval_low.has_value(); }
+  bool holds_published() const { return row.published >= *interval_low && row.published <= *interval_high; }
+  /// Half of the interval's width, relative to the prediction.
+  double half_width() const { return (*interval_high - *interval_low) / 2 / predicted; }
 };
 
+/// The rows of published/validation.csv, then those of the tables of published/nccl_tables.csv: allreduce_us for every size of nccl_tests.csv, named
+/// <table>_<bytes>, counted from 1 MiB up within 15 % if the table is counted; and <table>_small, the median over all smaller sizes, within 30 %.
 /// Throws ConfigError with file and line.
 std::vector<ValidationRow> read_validation(const std::filesystem::path& data);
 
-/// `experiments`: the folder of the run files. `interval`: also the prediction interval of step rows.
+/// `experiments`: the folder of the run files. `interval`: also the 90 % prediction interval (interval.hpp) of
+/// steps, collectives and ratios of either; not of times to train, whose epochs and set-up are inputs.
 ValidationResult validate_row(const ValidationRow& row, const std::filesystem::path& data,
                               const std::filesystem::path& experiments, bool interval);
 

@@ -1,4 +1,4 @@
-#include "real/cpu/layer.hpp"
+#include "real/cpu/weighted_layer.hpp"
 
 namespace lockstep::cpu {
 
@@ -9,118 +9,52 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 using Type = memory::data_type;
 
-class Convolution final : public LayerRun {
+memory::dims weight_dims(const Layer& l) {
+  if (l.groups > 1) return {l.groups, l.out.c / l.groups, l.in.c / l.groups, l.r, l.s};
+  return {l.out.c, l.in.c, l.r, l.s};
+}
+
+class Convolution final : public WeightedLayer {
  public:
   explicit Convolution(const Building& b)
-      : in_(b.in()), out_(b.out()), has_bias_(b.layer.bias), data_gradient_(b.needs_input_gradient()) {
+      : WeightedLayer(b, Desc(weight_dims(b.layer), Type::f32, b.layer.groups > 1 ? Tag::goihw : Tag::oihw)) {
+    using Forward = dnnl::convolution_forward;
     Context& c = b.context;
     const Layer& l = b.layer;
-    const memory::dims weight_dims = l.groups > 1
-                                         ? memory::dims{l.groups, l.out.c / l.groups, l.in.c / l.groups, l.r, l.s}
-                                         : memory::dims{l.out.c, l.in.c, l.r, l.s};
     strides_ = {l.stride, l.stride};
     pads_ = {l.pad, l.pad};
     src_ = Desc(b.dims(l.in), c.type(), Tag::any);
     dst_ = Desc(b.dims(l.out), c.type(), Tag::any);
-    weights_ = Desc(weight_dims, c.type(), Tag::any);
-    bias_ = Desc({l.out.c}, Type::f32, Tag::x);
+    weights_ = Desc(weight_dims(l), c.type(), Tag::any);
     algorithm_ = c.options.deterministic ? algorithm::convolution_direct : algorithm::convolution_auto;
-    const dnnl::convolution_forward::desc desc =
-        has_bias_ ? dnnl::convolution_forward::desc(c.forward_kind(), algorithm_, src_, weights_, bias_, dst_, strides_,
-                                                    pads_, pads_)
-                  : dnnl::convolution_forward::desc(c.forward_kind(), algorithm_, src_, weights_, dst_, strides_, pads_,
-                                                    pads_);
-    pd_ = dnnl::convolution_forward::primitive_desc(desc, c.attributes, c.engine);
-
-    weight_.id = b.tensor(TensorRole::Weight)->id;
-    weight_.plain = Desc(weight_dims, Type::f32, l.groups > 1 ? Tag::goihw : Tag::oihw);
-    weight_.copies.push_back(c.allocate(pd_.weights_desc()));
-    input_ = reordered(c, in_.data, pd_.src_desc());
-    out_.data = c.output(pd_.dst_desc());
-    Arguments arguments{{DNNL_ARG_SRC, input_.to}, {DNNL_ARG_WEIGHTS, weight_.copies[0]}, {DNNL_ARG_DST, out_.data}};
-    if (has_bias_) {
-      bias_parameter_.id = b.tensor(TensorRole::Bias)->id;
-      bias_parameter_.plain = bias_;
-      bias_parameter_.copies.push_back(c.allocate(bias_));
-      arguments.emplace(DNNL_ARG_BIAS, bias_parameter_.copies[0]);
-    }
-    forward_ = Call(c, pd_, std::move(arguments));
+    const auto kind = c.forward_kind();
+    description_ = Forward::primitive_desc(
+        has_bias_ ? Forward::desc(kind, algorithm_, src_, weights_, bias_, dst_, strides_, pads_, pads_)
+                  : Forward::desc(kind, algorithm_, src_, weights_, dst_, strides_, pads_, pads_),
+        c.attributes, c.engine);
+    build_forward(c, description_);
   }
 
   void build_backward(Context& c) override {
-    const Desc weights_fp32(weights_.dims(), Type::f32, Tag::any);  // gradients of weights stay fp32
-    const dnnl::convolution_backward_weights::desc desc =
-        has_bias_
-            ? dnnl::convolution_backward_weights::desc(algorithm_, src_, weights_fp32, bias_, dst_, strides_, pads_,
-                                                       pads_)
-            : dnnl::convolution_backward_weights::desc(algorithm_, src_, weights_fp32, dst_, strides_, pads_, pads_);
-    const dnnl::convolution_backward_weights::primitive_desc wgrad(desc, c.attributes, c.engine, pd_);
-    wgrad_input_ = reordered(c, input_.to, wgrad.src_desc());
-    wgrad_output_ = reordered(c, out_.gradient, wgrad.diff_dst_desc());
-    weight_gradient_ = ParameterGradient(c, weight_.id, weight_.plain, wgrad.diff_weights_desc());
-    Arguments arguments{{DNNL_ARG_SRC, wgrad_input_.to},
-                        {DNNL_ARG_DIFF_DST, wgrad_output_.to},
-                        {DNNL_ARG_DIFF_WEIGHTS, weight_gradient_.computed()}};
-    if (has_bias_) {
-      bias_gradient_ = ParameterGradient(c, bias_parameter_.id, bias_, bias_);
-      arguments.emplace(DNNL_ARG_DIFF_BIAS, bias_gradient_.computed());
-    }
-    backward_weights_ = Call(c, wgrad, std::move(arguments));
-
-    if (data_gradient_) {
-      const dnnl::convolution_backward_data::primitive_desc dgrad(
-          dnnl::convolution_backward_data::desc(algorithm_, src_, weights_, dst_, strides_, pads_, pads_), c.attributes,
-          c.engine, pd_);
-      memory weights = weight_.copies[0];
-      if (dgrad.weights_desc() != weights.get_desc()) {
-        weights = c.allocate(dgrad.weights_desc());
-        weight_.copies.push_back(weights);
-      }
-      dgrad_output_ = wgrad_output_.to.get_desc() == dgrad.diff_dst_desc()
-                          ? Reordered{wgrad_output_.to, {}}
-                          : reordered(c, out_.gradient, dgrad.diff_dst_desc());
-      slot_ = GradientSlot(c, in_, dgrad.diff_src_desc());
-      backward_data_ = Call(
-          c, dgrad,
-          {{DNNL_ARG_DIFF_DST, dgrad_output_.to}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, slot_.target()}});
-    }
-    c.pool.give_back(out_.gradient);
-  }
-
-  void load_weights(Context& c, const TensorSet& weights) override {
-    weight_.load(c, weights);
-    bias_parameter_.load(c, weights);
-  }
-
-  void forward(Context& c) override {
-    if (input_.call) input_.call(c);
-    forward_(c);
-  }
-
-  void backward(Context& c, TensorSet& gradients, bool add) override {
-    if (wgrad_input_.call) wgrad_input_.call(c);
-    if (wgrad_output_.call) wgrad_output_.call(c);
-    backward_weights_(c);
-    weight_gradient_.deliver(c, gradients, add);
-    if (has_bias_) bias_gradient_.deliver(c, gradients, add);
-    if (!data_gradient_) return;
-    if (dgrad_output_.call) dgrad_output_.call(c);
-    backward_data_(c);
-    slot_.add(c);
+    using Weights = dnnl::convolution_backward_weights;
+    using Data = dnnl::convolution_backward_data;
+    const Desc weights = weight_gradient_desc();
+    build_weight_gradient(
+        c, Weights::primitive_desc(has_bias_
+                                       ? Weights::desc(algorithm_, src_, weights, bias_, dst_, strides_, pads_, pads_)
+                                       : Weights::desc(algorithm_, src_, weights, dst_, strides_, pads_, pads_),
+                                   c.attributes, c.engine, description_));
+    if (data_gradient_)
+      build_data_gradient(c, Data::primitive_desc(Data::desc(algorithm_, src_, weights_, dst_, strides_, pads_, pads_),
+                                                  c.attributes, c.engine, description_));
+    give_back(c);
   }
 
  private:
-  Value &in_, &out_;
-  bool has_bias_, data_gradient_;
   memory::dims strides_, pads_;
-  Desc src_, dst_, weights_, bias_;
+  Desc src_, dst_, weights_;
   algorithm algorithm_;
-  dnnl::convolution_forward::primitive_desc pd_;
-  Parameter weight_, bias_parameter_;
-  Reordered input_, wgrad_input_, wgrad_output_, dgrad_output_;
-  Call forward_, backward_weights_, backward_data_;
-  ParameterGradient weight_gradient_, bias_gradient_;
-  GradientSlot slot_;
+  dnnl::convolution_forward::primitive_desc description_;
 };
 
 }  // namespace

@@ -12,26 +12,9 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 using Type = memory::data_type;
 
-class Relu final : public LayerRun {
+/// One input, one output, no parameters. A derived layer makes the calls; here they run.
+class OneToOne : public LayerRun {
  public:
-  explicit Relu(const Building& b) : in_(b.in()), out_(b.out()) {
-    Context& c = b.context;
-    const Desc data = in_.data.get_desc();
-    pd_ = dnnl::eltwise_forward::primitive_desc(
-        dnnl::eltwise_forward::desc(c.forward_kind(), algorithm::eltwise_relu, data, 0.0f), c.attributes, c.engine);
-    out_.data = c.output(data);
-    forward_ = Call(c, pd_, {{DNNL_ARG_SRC, in_.data}, {DNNL_ARG_DST, out_.data}});
-  }
-  void build_backward(Context& c) override {
-    const Desc data = in_.data.get_desc();
-    output_ = reordered(c, out_.gradient, data);
-    const dnnl::eltwise_backward::primitive_desc pd(
-        dnnl::eltwise_backward::desc(algorithm::eltwise_relu, data, data, 0.0f), c.attributes, c.engine, pd_);
-    slot_ = GradientSlot(c, in_, data);
-    backward_ =
-        Call(c, pd, {{DNNL_ARG_SRC, in_.data}, {DNNL_ARG_DIFF_DST, output_.to}, {DNNL_ARG_DIFF_SRC, slot_.target()}});
-    c.pool.give_back(out_.gradient);
-  }
   void forward(Context& c) override { forward_(c); }
   void backward(Context& c, TensorSet&, bool) override {
     if (output_.call) output_.call(c);
@@ -39,12 +22,69 @@ class Relu final : public LayerRun {
     slot_.add(c);
   }
 
- private:
+ protected:
+  explicit OneToOne(const Building& b) : in_(b.in()), out_(b.out()) {}
+
+  /// The call of the backward pass: reads the output's gradient in layout `from` and writes the input's in layout `to`. Says which
+  /// arguments those two are, and gives all others.
+  template <typename Description>
+  void build(Context& c, const Description& description, int read, const Desc& from, int written, const Desc& to,
+             Arguments arguments) {
+    output_ = reordered(c, out_.gradient, from);
+    slot_ = GradientSlot(c, in_, to);
+    arguments.emplace(read, output_.to);
+    arguments.emplace(written, slot_.target());
+    backward_ = Call(c, description, std::move(arguments));
+    c.pool.give_back(out_.gradient);
+  }
+  template <typename Description>
+  void build(Context& c, const Description& description, Arguments arguments) {
+    build(c, description, DNNL_ARG_DIFF_DST, description.diff_dst_desc(), DNNL_ARG_DIFF_SRC,
+          description.diff_src_desc(), std::move(arguments));
+  }
+
   Value &in_, &out_;
-  dnnl::eltwise_forward::primitive_desc pd_;
+  Call forward_;
+
+ private:
   Reordered output_;
-  Call forward_, backward_;
+  Call backward_;
   GradientSlot slot_;
+};
+
+/// A forward call that may leave notes for the backward pass.
+struct Workspace {
+  memory notes;
+  template <typename Description>
+  void allocate(Context& c, const Description& description, Arguments& arguments) {
+    if (description.workspace_desc().get_size() == 0) return;
+    notes = c.allocate(description.workspace_desc());
+    arguments.emplace(DNNL_ARG_WORKSPACE, notes);
+  }
+  void add_to(Arguments& arguments) const {
+    if (notes) arguments.emplace(DNNL_ARG_WORKSPACE, notes);
+  }
+};
+
+class Relu final : public OneToOne {
+ public:
+  explicit Relu(const Building& b) : OneToOne(b) {
+    Context& c = b.context;
+    const Desc data = in_.data.get_desc();
+    description_ = dnnl::eltwise_forward::primitive_desc(
+        dnnl::eltwise_forward::desc(c.forward_kind(), algorithm::eltwise_relu, data, 0.0f), c.attributes, c.engine);
+    out_.data = c.output(data);
+    forward_ = Call(c, description_, {{DNNL_ARG_SRC, in_.data}, {DNNL_ARG_DST, out_.data}});
+  }
+  void build_backward(Context& c) override {
+    const Desc data = in_.data.get_desc();
+    const dnnl::eltwise_backward::desc desc(algorithm::eltwise_relu, data, data, 0.0f);
+    build(c, dnnl::eltwise_backward::primitive_desc(desc, c.attributes, c.engine, description_),
+          {{DNNL_ARG_SRC, in_.data}});
+  }
+
+ private:
+  dnnl::eltwise_forward::primitive_desc description_;
 };
 
 class Add final : public LayerRun {
@@ -84,9 +124,9 @@ class Add final : public LayerRun {
   Way ways_[2];
 };
 
-class Pooling final : public LayerRun {
+class Pooling final : public OneToOne {
  public:
-  explicit Pooling(const Building& b) : in_(b.in()), out_(b.out()) {
+  explicit Pooling(const Building& b) : OneToOne(b) {
     Context& c = b.context;
     const Layer& l = b.layer;
     const bool global = l.r == 0;
@@ -94,103 +134,66 @@ class Pooling final : public LayerRun {
     kernel_ = global ? memory::dims{l.in.h, l.in.w} : memory::dims{l.r, l.s};
     strides_ = global ? memory::dims{1, 1} : memory::dims{l.stride, l.stride};
     pads_ = global ? memory::dims{0, 0} : memory::dims{l.pad, l.pad};
-    const Desc src = in_.data.get_desc();
-    dst_ = Desc(b.dims(l.out), c.type(), Tag::any);
-    pd_ = dnnl::pooling_forward::primitive_desc(
-        dnnl::pooling_forward::desc(c.forward_kind(), algorithm_, src, dst_, strides_, kernel_, pads_, pads_),
+    const Desc dst(b.dims(l.out), c.type(), Tag::any);
+    description_ = dnnl::pooling_forward::primitive_desc(
+        dnnl::pooling_forward::desc(c.forward_kind(), algorithm_, in_.data.get_desc(), dst, strides_, kernel_, pads_,
+                                    pads_),
         c.attributes, c.engine);
-    out_.data = c.output(pd_.dst_desc());
+    out_.data = c.output(description_.dst_desc());
     Arguments arguments{{DNNL_ARG_SRC, in_.data}, {DNNL_ARG_DST, out_.data}};
-    if (pd_.workspace_desc().get_size() > 0) {
-      workspace_ = c.allocate(pd_.workspace_desc());
-      arguments.emplace(DNNL_ARG_WORKSPACE, workspace_);
-    }
-    forward_ = Call(c, pd_, std::move(arguments));
+    workspace_.allocate(c, description_, arguments);
+    forward_ = Call(c, description_, std::move(arguments));
   }
   void build_backward(Context& c) override {
-    const Desc src = in_.data.get_desc(), dst = out_.data.get_desc();
-    const dnnl::pooling_backward::primitive_desc pd(
-        dnnl::pooling_backward::desc(algorithm_, src, dst, strides_, kernel_, pads_, pads_), c.attributes, c.engine,
-        pd_);
-    output_ = reordered(c, out_.gradient, pd.diff_dst_desc());
-    slot_ = GradientSlot(c, in_, pd.diff_src_desc());
-    Arguments arguments{{DNNL_ARG_DIFF_DST, output_.to}, {DNNL_ARG_DIFF_SRC, slot_.target()}};
-    if (workspace_) arguments.emplace(DNNL_ARG_WORKSPACE, workspace_);
-    backward_ = Call(c, pd, std::move(arguments));
-    c.pool.give_back(out_.gradient);
-  }
-  void forward(Context& c) override { forward_(c); }
-  void backward(Context& c, TensorSet&, bool) override {
-    if (output_.call) output_.call(c);
-    backward_(c);
-    slot_.add(c);
+    const dnnl::pooling_backward::desc desc(algorithm_, in_.data.get_desc(), out_.data.get_desc(), strides_, kernel_,
+                                            pads_, pads_);
+    Arguments arguments;
+    workspace_.add_to(arguments);
+    build(c, dnnl::pooling_backward::primitive_desc(desc, c.attributes, c.engine, description_), std::move(arguments));
   }
 
  private:
-  Value &in_, &out_;
   algorithm algorithm_;
   memory::dims kernel_, strides_, pads_;
-  Desc dst_;
-  dnnl::pooling_forward::primitive_desc pd_;
-  memory workspace_;
-  Reordered output_;
-  Call forward_, backward_;
-  GradientSlot slot_;
+  dnnl::pooling_forward::primitive_desc description_;
+  Workspace workspace_;
 };
 
 /// b = a / (2 + 1e-4 sum of a^2 over 5 channels)^0.75 (Krizhevsky et al. 2012, section 3.3). oneDNN divides its alpha by the window.
-class Lrn final : public LayerRun {
+class Lrn final : public OneToOne {
   static constexpr int kWindow = 5;
   static constexpr float kAlpha = 1e-4f * kWindow, kBeta = 0.75f, kBias = 2.0f;
 
  public:
-  explicit Lrn(const Building& b) : in_(b.in()), out_(b.out()) {
+  explicit Lrn(const Building& b) : OneToOne(b) {
     Context& c = b.context;
     const Desc data = in_.data.get_desc();
-    pd_ = dnnl::lrn_forward::primitive_desc(
+    description_ = dnnl::lrn_forward::primitive_desc(
         dnnl::lrn_forward::desc(c.forward_kind(), algorithm::lrn_across_channels, data, kWindow, kAlpha, kBeta, kBias),
         c.attributes, c.engine);
     out_.data = c.output(data);
     Arguments arguments{{DNNL_ARG_SRC, in_.data}, {DNNL_ARG_DST, out_.data}};
-    if (pd_.workspace_desc().get_size() > 0) {
-      workspace_ = c.allocate(pd_.workspace_desc());
-      arguments.emplace(DNNL_ARG_WORKSPACE, workspace_);
-    }
-    forward_ = Call(c, pd_, std::move(arguments));
+    workspace_.allocate(c, description_, arguments);
+    forward_ = Call(c, description_, std::move(arguments));
   }
   void build_backward(Context& c) override {
     const Desc data = in_.data.get_desc();
-    output_ = reordered(c, out_.gradient, data);
-    const dnnl::lrn_backward::primitive_desc pd(
-        dnnl::lrn_backward::desc(algorithm::lrn_across_channels, data, data, kWindow, kAlpha, kBeta, kBias),
-        c.attributes, c.engine, pd_);
-    slot_ = GradientSlot(c, in_, data);
-    Arguments arguments{{DNNL_ARG_SRC, in_.data}, {DNNL_ARG_DIFF_DST, output_.to}, {DNNL_ARG_DIFF_SRC, slot_.target()}};
-    if (workspace_) arguments.emplace(DNNL_ARG_WORKSPACE, workspace_);
-    backward_ = Call(c, pd, std::move(arguments));
-    c.pool.give_back(out_.gradient);
-  }
-  void forward(Context& c) override { forward_(c); }
-  void backward(Context& c, TensorSet&, bool) override {
-    if (output_.call) output_.call(c);
-    backward_(c);
-    slot_.add(c);
+    const dnnl::lrn_backward::desc desc(algorithm::lrn_across_channels, data, data, kWindow, kAlpha, kBeta, kBias);
+    Arguments arguments{{DNNL_ARG_SRC, in_.data}};
+    workspace_.add_to(arguments);
+    build(c, dnnl::lrn_backward::primitive_desc(desc, c.attributes, c.engine, description_), std::move(arguments));
   }
 
  private:
-  Value &in_, &out_;
-  dnnl::lrn_forward::primitive_desc pd_;
-  memory workspace_;
-  Reordered output_;
-  Call forward_, backward_;
-  GradientSlot slot_;
+  dnnl::lrn_forward::primitive_desc description_;
+  Workspace workspace_;
 };
 
 /// Drops half of the values and doubles the others. The mask of an image is a function of (seed, layer, its position in the run).
-class Dropout final : public LayerRun {
+class Dropout final : public OneToOne {
  public:
   explicit Dropout(const Building& b)
-      : name_("dropout " + b.layer.name), in_(b.in()), out_(b.out()), per_image_(b.layer.out.elements()) {
+      : OneToOne(b), name_("dropout " + b.layer.name), per_image_(b.layer.out.elements()) {
     Context& c = b.context;
     const Desc data = in_.data.get_desc();
     if (!c.training()) {
@@ -207,12 +210,9 @@ class Dropout final : public LayerRun {
   }
   void build_backward(Context& c) override {
     const Desc data = in_.data.get_desc();
-    output_ = reordered(c, out_.gradient, data);
-    slot_ = GradientSlot(c, in_, data);
     const dnnl::binary::primitive_desc pd(dnnl::binary::desc(algorithm::binary_mul, data, data, data), c.attributes,
                                           c.engine);
-    backward_ = Call(c, pd, {{DNNL_ARG_SRC_0, output_.to}, {DNNL_ARG_SRC_1, mask_}, {DNNL_ARG_DST, slot_.target()}});
-    c.pool.give_back(out_.gradient);
+    build(c, pd, DNNL_ARG_SRC_0, data, DNNL_ARG_DST, data, {{DNNL_ARG_SRC_1, mask_}});
   }
   void forward(Context& c) override {
     if (!c.training()) return;
@@ -226,22 +226,14 @@ class Dropout final : public LayerRun {
       }
     }
     to_mask_(c);
-    forward_(c);
-  }
-  void backward(Context& c, TensorSet&, bool) override {
-    if (output_.call) output_.call(c);
-    backward_(c);
-    slot_.add(c);
+    OneToOne::forward(c);
   }
 
  private:
   std::string name_;
-  Value &in_, &out_;
   std::int64_t per_image_;
   memory mask_, plain_mask_;
-  Reordered output_;
-  Call to_mask_, forward_, backward_;
-  GradientSlot slot_;
+  Call to_mask_;
 };
 
 }  // namespace

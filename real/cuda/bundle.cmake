@@ -1,5 +1,5 @@
 # Target "bundle" of the preset gpu-bundle: the program and the GPU tests, stripped, with the libraries they need beside them (found through $ORIGIN),
-# for a machine that has a driver, CUDA, cuDNN and NCCL but nothing of Debian's. Libraries of CUDA and the C library are not copied.
+# for a machine that has a driver, CUDA, cuDNN and NCCL but nothing of Debian's. nvJPEG, which few machines have, is among them; other libraries of CUDA and the C library are not.
 #
 # Run as a script (cmake -DPROGRAMS=a;b -DOUT=dir -P bundle.cmake) it does the copying.
 if(CMAKE_SCRIPT_MODE_FILE)

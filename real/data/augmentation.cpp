@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "core/base/error.hpp"
@@ -63,6 +64,35 @@ void lay(const Image& image, std::size_t channel, int top, int left, float scale
   }
 }
 
+ColourChange colours_of(const Recipe& recipe, std::uint64_t seed, std::int64_t epoch, std::int64_t sample) {
+  Rng rng(seed, "colours", stream_index(epoch, sample));
+  return draw_colours(recipe.colours, rng);
+}
+
+/// Most outputs of a row that can be mixed at once within kMostMixed; 0: not even one.
+int columns_at_once(const Taps& across, int channels) {
+  const std::size_t outputs = across.first.size();
+  for (std::size_t columns = 256; columns > 0; columns /= 2) {
+    std::size_t widest = 0;
+    for (std::size_t x = 0; x < outputs; x += columns)
+      widest = std::max(widest, across.first[std::min(outputs, x + columns) - 1] + across.count - across.first[x]);
+    if (widest * static_cast<std::size_t>(channels) <= kMostMixed) return static_cast<int>(columns);
+  }
+  return 0;
+}
+
+/// First positions as int, then weights.
+std::byte* put_taps(const Taps& taps, std::byte* to) {
+  for (const std::size_t first : taps.first) {
+    const auto value = static_cast<int>(first);
+    std::memcpy(to, &value, sizeof value);
+    to += sizeof value;
+  }
+  const std::size_t bytes = taps.weight.size() * sizeof(float);
+  std::memcpy(to, taps.weight.data(), bytes);
+  return to + bytes;
+}
+
 }  // namespace
 
 Recipe recipe_of(const std::string& kind, const std::string& augmentation) {
@@ -112,6 +142,15 @@ Draw draw_of(const Recipe& recipe, bool augment, std::uint64_t seed, std::int64_
   return draw;
 }
 
+PixelScale pixel_scale(const Recipe& recipe) {
+  PixelScale p{};
+  for (std::size_t c = 0; c < 3; ++c) {
+    p.scale[c] = static_cast<float>(1 / (255 * recipe.deviation[c]));
+    p.offset[c] = static_cast<float>(-recipe.mean[c] / recipe.deviation[c]);
+  }
+  return p;
+}
+
 void prepare_image(const Image& image, const Recipe& recipe, bool augment, std::uint64_t seed, std::int64_t epoch,
                    std::int64_t sample, const Shape& shape, std::span<float> out) {
   LOCKSTEP_EXPECTS(static_cast<std::int64_t>(out.size()) == shape.elements() && image.c >= 1);
@@ -119,11 +158,7 @@ void prepare_image(const Image& image, const Recipe& recipe, bool augment, std::
   const auto plane = static_cast<std::size_t>(shape.h) * static_cast<std::size_t>(shape.w);
   const auto channels = static_cast<std::size_t>(shape.c), stored = static_cast<std::size_t>(image.c);
 
-  std::array<float, 3> scale{}, offset{};
-  for (std::size_t c = 0; c < 3; ++c) {
-    scale[c] = static_cast<float>(1 / (255 * recipe.deviation[c]));
-    offset[c] = static_cast<float>(-recipe.mean[c] / recipe.deviation[c]);
-  }
+  const auto [scale, offset] = pixel_scale(recipe);
   thread_local std::vector<float> scratch;
   std::span<const float> pixels;  // [stored, H, W], if the image was resampled
   if (draw.region) {
@@ -134,8 +169,7 @@ void prepare_image(const Image& image, const Recipe& recipe, bool augment, std::
     }
     resample(image, image.here(*draw.region), shape.h, shape.w, to);
     if (draw.recolour && channels == 3 && stored == 3) {
-      Rng rng(seed, "colours", stream_index(epoch, sample));
-      change_colours(recipe.colours, rng, plane, to);
+      change_colours(colours_of(recipe, seed, epoch, sample), plane, to);
     }
     pixels = to;
   }
@@ -150,6 +184,58 @@ void prepare_image(const Image& image, const Recipe& recipe, bool augment, std::
     }
     for (int y = 0; draw.flip && y < shape.h; ++y) std::reverse(to + y * shape.w, to + (y + 1) * shape.w);
   }
+}
+
+std::optional<PackedImage> pack_image(const Image& image, const Recipe& recipe, bool augment, std::uint64_t seed,
+                                      std::int64_t epoch, std::int64_t sample, const Shape& shape,
+                                      std::span<float> slot) {
+  LOCKSTEP_EXPECTS(static_cast<std::int64_t>(slot.size()) == shape.elements() && image.c >= 1);
+  const Draw draw = draw_of(recipe, augment, seed, epoch, sample, image.stored_h(), image.stored_w(), shape);
+  std::byte* to = std::as_writable_bytes(slot).data();
+  const std::size_t room = slot.size_bytes(), pixels = image.on_device != nullptr ? 0 : image.pixels.size();
+  PackedImage out{};
+  out.elsewhere = image.on_device;
+  out.h = image.h;
+  out.w = image.w;
+  out.c = image.c;
+  out.flip = draw.flip ? 1 : 0;
+  if (!draw.region && pixels <= room) {
+    out.kind = PackedImage::Laid;
+    out.top = draw.top;
+    out.left = draw.left;
+    out.size = static_cast<long long>(pixels);
+    if (pixels > 0) std::memcpy(to, image.pixels.data(), pixels);
+    return out;
+  }
+  if (draw.region) {
+    thread_local Taps across, down;  // scratch, of no meaning between calls
+    const Region part = image.here(*draw.region);
+    fill_taps(part.left, part.width, image.w, shape.w, across);
+    fill_taps(part.top, part.height, image.h, shape.h, down);
+    const std::size_t taps = (pixels + 3) / 4 * 4;
+    const std::size_t size =
+        taps + sizeof(float) * (across.first.size() + across.weight.size() + down.first.size() + down.weight.size());
+    out.columns = columns_at_once(across, image.c);
+    if (size <= room && out.columns > 0) {
+      out.kind = PackedImage::Resampled;
+      out.size = static_cast<long long>(size);
+      out.taps = static_cast<int>(taps);
+      out.across = static_cast<int>(across.count);
+      out.down = static_cast<int>(down.count);
+      out.recolour = draw.recolour && shape.c == 3 && image.c == 3 ? 1 : 0;
+      if (out.recolour != 0) out.colours = colours_of(recipe, seed, epoch, sample);
+      if (pixels > 0) std::memcpy(to, image.pixels.data(), pixels);
+      put_taps(down, put_taps(across, to + taps));
+      return out;
+    }
+  }
+  if (image.on_device != nullptr) return std::nullopt;
+  prepare_image(image, recipe, augment, seed, epoch, sample, shape, slot);
+  out = {};
+  out.kind = PackedImage::Prepared;
+  out.c = shape.c;
+  out.size = static_cast<long long>(room);
+  return out;
 }
 
 }  // namespace lockstep

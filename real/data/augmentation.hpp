@@ -10,6 +10,7 @@
 #include "core/model/graph.hpp"
 #include "real/data/colour.hpp"
 #include "real/data/image.hpp"
+#include "real/data/image_table.hpp"
 
 namespace lockstep {
 
@@ -56,11 +57,23 @@ struct Draw {
 Draw draw_of(const Recipe& recipe, bool augment, std::uint64_t seed, std::int64_t epoch, std::int64_t sample,
              int stored_h, int stored_w, const Shape& shape);
 
+/// The factors of the recipe's normalisation.
+PixelScale pixel_scale(const Recipe& recipe);
+
 /// Writes `out` as [C, H, W] fp32: (pixel / 255 - mean) / deviation, for the draw of the same arguments. Grey images
 /// are repeated over the channels; of more channels than `shape` has, the first are taken. `image` must hold what
 /// draw_of() wants of it (Wanted in dataset.hpp). resample() says how resampling compares with others. Cost: one pass
 /// over the output, and the resampling.
 void prepare_image(const Image& image, const Recipe& recipe, bool augment, std::uint64_t seed, std::int64_t epoch,
                    std::int64_t sample, const Shape& shape, std::span<float> out);
+
+/// The same image for a device that prepares it itself: `slot`, of shape.elements() values, receives bytes and taps
+/// (image_table.hpp), and the result tells what they are; `at` is 0. Where those would take more room than the prepared
+/// image (a strip of a huge picture, an input smaller than what is stored), or more columns than a device mixes at
+/// once, the slot holds the prepared image instead; if the pixels are in the device's memory, the result is empty then.
+/// Cost: a copy of the pixels, and the weights.
+std::optional<PackedImage> pack_image(const Image& image, const Recipe& recipe, bool augment, std::uint64_t seed,
+                                      std::int64_t epoch, std::int64_t sample, const Shape& shape,
+                                      std::span<float> slot);
 
 }  // namespace lockstep

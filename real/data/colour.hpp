@@ -5,6 +5,7 @@
 #include <span>
 
 #include "core/base/rng.hpp"
+#include "real/data/image_table.hpp"
 
 namespace lockstep {
 
@@ -16,10 +17,12 @@ struct ColourNoise {
   double lighting = 0;
 };
 
-/// Changes three planes of `plane` values in [0, 255] one after another; results may lie outside. Draws the same
-/// numbers from `rng` for any image.
+/// Draws the same numbers from `rng` for any image.
+ColourChange draw_colours(const ColourNoise& noise, Rng& rng);
+
+/// Changes three planes of `plane` values in [0, 255] one after another; results may lie outside.
 /// brightness: v f;  contrast: m + (v - m) f with m the image's mean luma;  saturation: l + (v - l) f with l the
-/// pixel's luma; luma = 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
-void change_colours(const ColourNoise& noise, Rng& rng, std::size_t plane, std::span<float> rgb);
+/// pixel's luma; luma = 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601). Then the shifts.
+void change_colours(const ColourChange& change, std::size_t plane, std::span<float> rgb);
 
 }  // namespace lockstep

@@ -113,6 +113,7 @@ std::unique_ptr<Dataset> open_dataset(const DataSpec& data, Split split, const S
   if (data.kind == "cifar10") set = open_cifar10(data.path, split);
   if (data.kind == "imagenet_folder") set = open_image_folder(data.path, split);
   LOCKSTEP_EXPECTS(set != nullptr);
+  if (data.shrink > 1) set = shrunk(std::move(set), data.shrink);
   std::vector<Fault> faults;
   if (set->classes() > classes)
     faults.push_back(

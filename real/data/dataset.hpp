@@ -7,6 +7,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "core/model/graph.hpp"
 #include "core/spec/run_spec.hpp"
@@ -28,6 +29,13 @@ struct Wanted {
 /// Asked once the size of the stored image is known. Empty: all of the image is wanted, pixel by pixel.
 using WantedOf = std::function<Wanted(int stored_h, int stored_w)>;
 
+/// A JPEG file as it is stored.
+struct StoredJpeg {
+  std::string name;
+  std::vector<char> bytes;
+  int label = 0;
+};
+
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -38,6 +46,9 @@ class Dataset {
   /// 0 <= index < size(). Any thread may call it at any time. A reader may leave out what is not wanted and return a
   /// smaller version of the rest, as `Image::view` then says. `out` keeps its memory. Throws BrokenImage.
   virtual void read(std::int64_t index, const WantedOf& wanted, Image& out) const = 0;
+  /// For those who decode themselves; any thread, as read(). False: its images are no JPEG files. `out` keeps its memory. Throws BrokenImage if the file
+  /// cannot be read.
+  virtual bool read_jpeg(std::int64_t, StoredJpeg&) const { return false; }
 };
 
 enum class Split { Training, Validation };
@@ -50,6 +61,7 @@ enum class Split { Training, Validation };
 ///                    name in sorted order. Names that begin with a dot are no part of it;
 ///   synthetic:       of the model's input size, a pattern per class in noise, a function of (seed, index) alone; all
 ///                    classes differ (up to 1,274).
+/// With `data.shrink` above 1 the pixels of idx and cifar10 are averaged (shrunk()).
 /// idx and cifar10 are kept in memory whole; of an image folder the names are. `input` and `classes` are those of the
 /// model: more classes in the data than in the model are a fault. Throws ConfigError with every fault found, each with
 /// the file, what was expected and what was found.
@@ -59,6 +71,11 @@ std::unique_ptr<Dataset> open_dataset(const DataSpec& data, Split split, const S
 std::unique_ptr<Dataset> open_idx(const std::filesystem::path& directory, Split split);
 std::unique_ptr<Dataset> open_cifar10(const std::filesystem::path& directory, Split split);
 std::unique_ptr<Dataset> open_image_folder(const std::filesystem::path& directory, Split split);
+
+/// The images of `set`, averaged channel by channel over squares of `side` >= 2 pixels and rounded to whole levels, half
+/// up; what fills no square at the right and the bottom is left out. `set` must give whole images (no views) of at
+/// least `side` x `side` pixels.
+std::unique_ptr<Dataset> shrunk(std::unique_ptr<Dataset> set, int side);
 std::unique_ptr<Dataset> open_synthetic(std::int64_t images, Split split, const Shape& input, int classes,
                                         std::uint64_t seed);
 

@@ -25,6 +25,8 @@ struct Image {
   std::vector<std::uint8_t> pixels;  ///< [h, w, c]
   int label = 0;
   View view;
+  /// [h, w, c] in the memory of a device instead; `pixels` is empty then, and the stored image is whole.
+  const std::uint8_t* on_device = nullptr;
 
   int stored_h() const { return view.stored_h > 0 ? view.stored_h : h; }
   int stored_w() const { return view.stored_w > 0 ? view.stored_w : w; }

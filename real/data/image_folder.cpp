@@ -58,19 +58,25 @@ class ImageFolder final : public Dataset {
     return fmt::format("{} images of {} classes in {}", fmt::group_digits(size()), classes(), root_.string());
   }
   void read(std::int64_t index, const WantedOf& wanted, Image& out) const override {
+    thread_local StoredJpeg file;  // scratch, of no meaning between calls
+    read_jpeg(index, file);
+    decode_jpeg(file.bytes, wanted, file.name, out);
+    out.label = file.label;
+  }
+  bool read_jpeg(std::int64_t index, StoredJpeg& out) const override {
     const File& file = files_[static_cast<std::size_t>(index)];
     const std::string path = (root_ / classes_[static_cast<std::size_t>(file.label)] / file.name).string();
-    thread_local std::vector<char> bytes;  // scratch, of no meaning between calls
     std::ifstream in(path, std::ios::binary | std::ios::ate);
     const std::streamoff size = in.tellg();
     // A directory opens too, and has no end that could be told.
     if (!in || size < 0 || size > std::numeric_limits<std::int32_t>::max())
       throw BrokenImage(path + ": cannot be read");
-    bytes.resize(static_cast<std::size_t>(size));
+    out.bytes.resize(static_cast<std::size_t>(size));
     in.seekg(0);
-    if (!in.read(bytes.data(), size)) throw BrokenImage(path + ": cannot be read to its end");
-    decode_jpeg(bytes, wanted, path, out);
+    if (!in.read(out.bytes.data(), size)) throw BrokenImage(path + ": cannot be read to its end");
+    out.name = path;
     out.label = file.label;
+    return true;
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "real/data/jpeg/decode.hpp"
 
 namespace lockstep {
 
@@ -41,6 +42,8 @@ void Loader::request(BatchRequest request) {
   job->batch.id = request.id;
   job->batch.images.resize(request.samples.size() * static_cast<std::size_t>(options_.shape.elements()));
   job->batch.labels.resize(request.samples.size());
+  if (options_.form.packed) job->batch.packed.resize(request.samples.size());
+  if (options_.form.decoder != nullptr) job->batch.on_device.assign(request.samples.size(), nullptr);
   job->request = std::move(request);
   jobs_.push_back(std::move(job));
   work_.notify_all();
@@ -74,6 +77,7 @@ Batch Loader::next() {
 }
 
 void Loader::recycle(Batch batch) {
+  batch.on_device.clear();
   const std::lock_guard lock(mutex_);
   if (std::ssize(spare_) < options_.depth) spare_.push_back(std::move(batch));
 }
@@ -121,6 +125,45 @@ void Loader::try_make(Job& job, std::size_t i) {
   }
 }
 
+/// Image `index` of the data set, with the draw of the one that was wished for.
+void Loader::read(Job& job, std::size_t i, std::int64_t index, const WantedOf& wanted) const {
+  const BatchRequest& request = job.request;
+  const auto elements = static_cast<std::size_t>(options_.shape.elements());
+  const std::span<float> out(job.batch.images.data() + i * elements, elements);
+  const auto pack = [&](const Image& image) {
+    return pack_image(image, options_.recipe, request.augment, options_.seed, request.epoch, request.samples[i],
+                      options_.shape, out);
+  };
+  thread_local StoredJpeg file;  // both keep their memory
+  thread_local Image image;
+  image.on_device = nullptr;
+  if (options_.form.decoder != nullptr && dataset_.read_jpeg(index, file)) {
+    job.batch.labels[i] = file.label;
+    if (auto pixels = options_.form.decoder->decode(file.bytes)) {
+      Image there;
+      there.c = 3;
+      there.h = pixels->h;
+      there.w = pixels->w;
+      there.on_device = pixels->data;
+      if (const auto packed = pack(there)) {
+        job.batch.packed[i] = *packed;
+        job.batch.on_device[i] = std::move(pixels);
+        return;
+      }
+    }
+    decode_jpeg(file.bytes, wanted, file.name, image);
+  } else {
+    dataset_.read(index, wanted, image);
+    job.batch.labels[i] = image.label;
+  }
+  if (options_.form.packed) {
+    job.batch.packed[i] = pack(image).value();
+  } else {
+    prepare_image(image, options_.recipe, request.augment, options_.seed, request.epoch, request.samples[i],
+                  options_.shape, out);
+  }
+}
+
 void Loader::make(Job& job, std::size_t i) {
   const BatchRequest& request = job.request;
   const auto elements = static_cast<std::size_t>(options_.shape.elements());
@@ -133,13 +176,10 @@ void Loader::make(Job& job, std::size_t i) {
     if (draw.region) return {*draw.region, options_.shape.h, options_.shape.w};
     return {{0, 0, static_cast<double>(h), static_cast<double>(w)}, h, w};
   };
-  thread_local Image image;  // keeps its memory
   std::string reason;
   for (std::int64_t step = 0; step < std::min<std::int64_t>(size, kMostReplacements); ++step) {
     try {
-      dataset_.read((wished + step) % size, wanted, image);
-      prepare_image(image, options_.recipe, request.augment, options_.seed, request.epoch, wished, options_.shape, out);
-      job.batch.labels[i] = image.label;
+      read(job, i, (wished + step) % size, wanted);
       return;
     } catch (const BrokenImage& e) {
       reason = e.what();
@@ -149,7 +189,11 @@ void Loader::make(Job& job, std::size_t i) {
     if (options_.on_broken == OnBroken::Fail)
       throw ConfigError("data", "data.broken", reason + " (data.broken = \"skip\" goes on without it)");
     if (!request.training) {
-      std::fill(out.begin(), out.end(), 0.0f);
+      if (options_.form.packed) {
+        job.batch.packed[i] = {};
+      } else {
+        std::fill(out.begin(), out.end(), 0.0f);
+      }
       job.batch.labels[i] = -1;
       return;
     }

@@ -16,6 +16,7 @@
 #include "core/base/units.hpp"
 #include "real/data/augmentation.hpp"
 #include "real/data/dataset.hpp"
+#include "real/data/device_decoder.hpp"
 
 namespace lockstep {
 
@@ -25,9 +26,16 @@ enum class OnBroken {
   Skip
 };
 
+/// In which form a device takes its images.
+struct ImageForm {
+  bool packed = false;               ///< as pack_image() leaves them; else as prepare_image() does
+  DeviceDecoder* decoder = nullptr;  ///< of JPEG files, where images are packed; null: the host decodes
+};
+
 struct LoaderOptions {
   Recipe recipe;
-  Shape shape;  ///< of the network's input
+  Shape shape;     ///< of the network's input
+  ImageForm form;  ///< its decoder outlives the loader
   std::uint64_t seed = 42;
   int threads = 1;  ///< 0: next() does the work itself
   OnBroken on_broken = OnBroken::Fail;
@@ -45,7 +53,10 @@ struct BatchRequest {
 
 struct Batch {
   std::int64_t id = -1;
-  std::vector<float> images;         ///< [n, C, H, W]
+  std::vector<float> images;        ///< [n, C, H, W]; of packed images n slots of as much memory
+  std::vector<PackedImage> packed;  ///< of each slot, if images are packed
+  /// Those that packed images name, by image; null where there is none. To be held until the device has read them.
+  std::vector<std::shared_ptr<const DevicePixels>> on_device;
   std::vector<std::int32_t> labels;  ///< -1: could not be read
 };
 
@@ -89,6 +100,7 @@ class Loader {
   void make(Job& job, std::size_t i);
   void try_make(Job& job, std::size_t i);
   std::size_t portion(const Job& job) const;
+  void read(Job& job, std::size_t i, std::int64_t index, const WantedOf& wanted) const;
 
   const Dataset& dataset_;
   const LoaderOptions options_;

@@ -13,41 +13,6 @@ namespace {
 constexpr double kSlack = 1e-3;     // regions come from divisions
 constexpr std::size_t kBlock = 16;  // a loop of known length becomes vector code at -O2
 
-/// For each output position the first input position and its weights, `count` of them, zeros included.
-struct Taps {
-  std::size_t count = 0;
-  std::vector<std::size_t> first;
-  std::vector<float> weight;
-  const float* of(std::size_t i) const { return weight.data() + i * count; }
-};
-
-void fill(double begin, double length, int limit, int outputs, Taps& taps) {
-  const double scale = length / outputs, support = std::max(1.0, scale);
-  const auto low = [&](double centre) { return std::max(0, static_cast<int>(std::floor(centre - support + 0.5))); };
-  const auto high = [&](double centre) {
-    return std::min(limit, static_cast<int>(std::floor(centre + support + 0.5)));
-  };
-  int most = 1;
-  for (int i = 0; i < outputs; ++i) {
-    const double centre = begin + (i + 0.5) * scale;
-    most = std::max(most, high(centre) - low(centre));
-  }
-  taps.count = static_cast<std::size_t>(most);
-  taps.first.resize(static_cast<std::size_t>(outputs));
-  taps.weight.assign(static_cast<std::size_t>(outputs) * taps.count, 0.0f);
-  for (int i = 0; i < outputs; ++i) {
-    const double centre = begin + (i + 0.5) * scale;
-    const int from = low(centre), to = high(centre);
-    const int first = std::min(from, limit - most);  // so that every tap may be read
-    const auto weight = [&](int p) { return std::max(0.0, 1 - std::abs(p + 0.5 - centre) / support); };
-    double sum = 0;
-    for (int p = from; p < to; ++p) sum += weight(p);
-    float* out = taps.weight.data() + static_cast<std::size_t>(i) * taps.count;
-    for (int p = from; p < to; ++p) out[p - first] = static_cast<float>(weight(p) / sum);
-    taps.first[static_cast<std::size_t>(i)] = static_cast<std::size_t>(first);
-  }
-}
-
 /// out[i] = sum over t of weight[t] * rows[t * stride + i], 0 <= i < n.
 void mix_rows(const std::uint8_t* rows, std::size_t stride, const float* weight, std::size_t taps, std::size_t n,
               float* out) {
@@ -95,6 +60,33 @@ void mix_any(const float* row, std::size_t channels, std::size_t begin, const Ta
 
 }  // namespace
 
+void fill_taps(double begin, double length, int limit, int outputs, Taps& taps) {
+  const double scale = length / outputs, support = std::max(1.0, scale);
+  const auto low = [&](double centre) { return std::max(0, static_cast<int>(std::floor(centre - support + 0.5))); };
+  const auto high = [&](double centre) {
+    return std::min(limit, static_cast<int>(std::floor(centre + support + 0.5)));
+  };
+  int most = 1;
+  for (int i = 0; i < outputs; ++i) {
+    const double centre = begin + (i + 0.5) * scale;
+    most = std::max(most, high(centre) - low(centre));
+  }
+  taps.count = static_cast<std::size_t>(most);
+  taps.first.resize(static_cast<std::size_t>(outputs));
+  taps.weight.assign(static_cast<std::size_t>(outputs) * taps.count, 0.0f);
+  for (int i = 0; i < outputs; ++i) {
+    const double centre = begin + (i + 0.5) * scale;
+    const int from = low(centre), to = high(centre);
+    const int first = std::min(from, limit - most);  // so that every tap may be read
+    const auto weight = [&](int p) { return std::max(0.0, 1 - std::abs(p + 0.5 - centre) / support); };
+    double sum = 0;
+    for (int p = from; p < to; ++p) sum += weight(p);
+    float* out = taps.weight.data() + static_cast<std::size_t>(i) * taps.count;
+    for (int p = from; p < to; ++p) out[p - first] = static_cast<float>(weight(p) / sum);
+    taps.first[static_cast<std::size_t>(i)] = static_cast<std::size_t>(first);
+  }
+}
+
 int resample_reach(double length, int count) { return static_cast<int>(std::ceil(std::max(1.0, length / count))); }
 
 void resample(const Image& image, const Region& region, int out_h, int out_w, std::span<float> out) {
@@ -107,8 +99,8 @@ void resample(const Image& image, const Region& region, int out_h, int out_w, st
                    image.pixels.size() == c * w * static_cast<std::size_t>(image.h));
   thread_local Taps across, down;  // scratch, of no meaning between calls
   thread_local std::vector<float> mixed;
-  fill(region.left, region.width, image.w, out_w, across);
-  fill(region.top, region.height, image.h, out_h, down);
+  fill_taps(region.left, region.width, image.w, out_w, across);
+  fill_taps(region.top, region.height, image.h, out_h, down);
   const std::size_t begin = *std::min_element(across.first.begin(), across.first.end());
   const std::size_t end = *std::max_element(across.first.begin(), across.first.end()) + across.count;
   mixed.resize((end - begin) * c + 1);

@@ -39,6 +39,8 @@ struct LossScaleState {
 struct StepOutcome {
   BatchResult sums;
   Breakdown parts;
+  double loss_scale = 0;  ///< after the step; 0: gradients are not scaled
+  bool skipped = false;   ///< a scaled gradient was not finite: weights stayed as they were; equal on all ranks
 };
 
 /// Everything that a step changes, as fp32 values on the host in the order and layout of TensorSet and NormStatistics: what a checkpoint
@@ -58,6 +60,9 @@ class Device {
   virtual std::string kind() const = 0;
   /// For logs: "oneDNN 2.6.3, avx512_core_bf16, 2 threads".
   virtual std::string description() const = 0;
+
+  /// Of all batches that it is given.
+  virtual ImageForm image_form() const { return {}; }
 
   /// What the libraries chose, for the run's directory: a line per convolution and direction; empty before the first step.
   virtual std::vector<std::string> choices() const { return {}; }

@@ -13,23 +13,25 @@ constexpr std::int64_t kAhead = 3;  // micro-batches that are made ready ahead o
 
 }  // namespace
 
-LoaderOptions loader_options(const RunSpec& run, const Shape& input) {
+LoaderOptions loader_options(const RunSpec& run, const Shape& input, ImageForm form) {
   LoaderOptions o;
   o.recipe = recipe_of(run.data.kind, run.data.augmentation);
   o.recipe.colours = {run.data.jitter, run.data.lighting};
   o.shape = input;
+  o.form = form;
   o.seed = run.training.seed;
   o.threads = run.data.threads;
   o.on_broken = run.data.broken == "skip" ? OnBroken::Skip : OnBroken::Fail;
   return o;
 }
 
-ImageFeed::ImageFeed(const RunSpec& run, const Dataset& set, const Shape& input, Rank rank)
+ImageFeed::ImageFeed(const RunSpec& run, const Dataset& set, const Shape& input, ImageForm form, Rank rank)
     : run_(run),
       set_(set),
       input_(input),
+      form_(form),
       rank_(rank),
-      loader_(std::make_unique<Loader>(set, loader_options(run, input))) {}
+      loader_(std::make_unique<Loader>(set, loader_options(run, input, form))) {}
 
 ImageFeed::MicroBatch ImageFeed::micro_batch(const StepProgram& program, const StepArgs& args, int micro) const {
   const Span part = images_of_micro_step(program, args.images, rank_, micro);
@@ -49,7 +51,7 @@ void ImageFeed::plan(const StepProgram& program, std::span<const StepArgs> steps
   std::size_t kept = 0;
   while (kept < asked_.size() && kept < needed.size() && asked_[kept] == needed[kept]) ++kept;
   if (kept < asked_.size()) {
-    loader_ = std::make_unique<Loader>(set_, loader_options(run_, input_));
+    loader_ = std::make_unique<Loader>(set_, loader_options(run_, input_, form_));
     asked_.clear();
     kept = 0;
   }

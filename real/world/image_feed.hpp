@@ -16,14 +16,14 @@
 
 namespace lockstep {
 
-/// How this run's images are made ready.
-LoaderOptions loader_options(const RunSpec& run, const Shape& input);
+/// How this run's images are made ready for a device that takes them in this form.
+LoaderOptions loader_options(const RunSpec& run, const Shape& input, ImageForm form);
 
 /// The training images of one rank, micro-batch by micro-batch: the program, the step's arguments and the seed say which.
 class ImageFeed {
  public:
   /// `run` and `set` outlive the feed. `input`: shape of the network's input.
-  ImageFeed(const RunSpec& run, const Dataset& set, const Shape& input, Rank rank);
+  ImageFeed(const RunSpec& run, const Dataset& set, const Shape& input, ImageForm form, Rank rank);
 
   /// Which steps come now, and which probably after them. Forgets what was made ready for others (after a resume or an early stop).
   void plan(const StepProgram& program, std::span<const StepArgs> steps, std::span<const StepArgs> later);
@@ -47,6 +47,7 @@ class ImageFeed {
   const RunSpec& run_;
   const Dataset& set_;
   Shape input_;
+  ImageForm form_;
   Rank rank_;
   std::unique_ptr<Loader> loader_;
   std::deque<MicroBatch> planned_, asked_;

@@ -86,11 +86,13 @@ struct RealWorld::Impl {
     const std::vector<double> sums = sum_over_ranks(transport, values);
     const double loss = sums[0] / std::max(1.0, sums[1]);
     if (!std::isfinite(loss))
-      throw ConfigError("run", "schedule.base_lr",
-                        fmt::format("the loss became {} at step {} (rate {:g}); the last good checkpoint is {}; "
-                                    "expected a lower rate or a longer warm-up",
-                                    loss, args.step, args.lr, last_checkpoint.empty() ? "none" : last_checkpoint));
+      throw Diverged(args.step,
+                     fmt::format("the loss became {} at step {} (rate {:g}); the last good checkpoint is {}; "
+                                 "expected a lower rate or a longer warm-up",
+                                 loss, args.step, args.lr, last_checkpoint.empty() ? "none" : last_checkpoint));
     result.loss = Figure::exactly(loss);
+    result.loss_scale = mine.loss_scale;
+    result.skipped += mine.skipped ? 1 : 0;
     return sums[2] == 0;
   }
 
@@ -115,7 +117,7 @@ struct RealWorld::Impl {
     const std::int64_t batch = micro_batch(program), all = run.data.training_images;
     const Span share = part({0, all}, rank, transport.size());
     const std::int64_t batches = std::clamp<std::int64_t>(share.length / batch, 1, kRecomputedBatches);
-    Loader images(*settings.training, loader_options(run, graph->input()));
+    Loader images(*settings.training, loader_options(run, graph->input(), device->image_form()));
     const auto shuffled = epoch_order(run.training.seed, epoch, all);
     std::vector<double> sums(NormStatistics(*graph).values().size(), 0.0);
     for (std::int64_t b = 0; b < batches; ++b) {
@@ -134,7 +136,7 @@ struct RealWorld::Impl {
   }
 
   BatchResult evaluate_share(Span share, std::int64_t batch) {
-    Loader images(*settings.validation, loader_options(run, graph->input()));
+    Loader images(*settings.validation, loader_options(run, graph->input(), device->image_form()));
     const auto request = [&](std::int64_t first) {
       BatchRequest r{first, 0, false, false, {}};
       for (std::int64_t k = first; k < std::min(share.length, first + batch); ++k) r.samples.push_back(share.begin + k);
@@ -222,7 +224,7 @@ void RealWorld::prepare(const RunPlan& plan) {
   initial.velocity.resize(initial.weights.size(), 0.0f);
   i.check_equal(initial.weights);
   i.device->prepare(i.graph, initial);
-  i.feed.emplace(i.run, *i.settings.training, i.graph->input(), Rank(i.rank));
+  i.feed.emplace(i.run, *i.settings.training, i.graph->input(), i.device->image_form(), Rank(i.rank));
 }
 
 void RealWorld::upcoming(std::span<const StepArgs> steps) { impl_->coming.assign(steps.begin(), steps.end()); }

@@ -30,7 +30,7 @@ struct RealWorldSettings {
 /// Every rank of a job holds one of these, and all call its functions in the same order. Checkpoints hold the weights, the velocity, every rank's moving
 /// averages and the loop's state; everything else (order of images, augmentation, dropout) is a pure function of seed and step, so a resumed run
 /// continues bit by bit, where the device computes equal bits from equal inputs.
-/// run() throws ConfigError when the loss is not finite, naming the step and the last checkpoint; BackendError when a rank is lost.
+/// run() throws Diverged when the loss is not finite, naming the step and the last checkpoint; BackendError when a rank is lost.
 class RealWorld final : public World {
  public:
   explicit RealWorld(RealWorldSettings settings);

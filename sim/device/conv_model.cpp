@@ -49,9 +49,11 @@ double flops_per_image(const ConvTiming& t) {
 
 ConvModel::Shape ConvModel::shape_of(const Layer& l) { return {l.in.c, l.in.h, l.in.w, l.out.c, l.r, l.stride, l.pad}; }
 
-ConvModel::ConvModel(const GpuSpec& gpu, Precision precision)
+ConvModel::ConvModel(const GpuSpec& gpu, Precision precision, bool small_batch)
     : peak_(precision == Precision::Fp32 || precision == Precision::Tf32 ? gpu.fp32_peak.value : gpu.half_peak.value),
-      memory_(gpu.memory_achieved.value) {
+      memory_(gpu.memory_achieved.value),
+      multiprocessors_(small_batch ? gpu.multiprocessors.value : 0),
+      tail_waves_(gpu.tail_waves.value) {
   const Precision rows_of = precision == Precision::Bf16   ? Precision::Fp16
                             : precision == Precision::Tf32 ? Precision::Fp32
                                                            : precision;
@@ -107,10 +109,19 @@ Time ConvModel::time(const Layer& layer, ConvPass pass, std::int64_t batch, cons
   const double n = static_cast<double>(batch);
   const double memory = static_cast<double>(cost.bytes.count()) / memory_.bytes_per_second();
   const auto row = rows_.find(shape_of(layer));
+  const double lost = lost_images(layer, pass, multiprocessors_, tail_waves_);
   if (layer.groups == 1 && row != rows_.end()) {
     std::vector<std::pair<double, double>> points;
     for (const auto& [rows_batch, t] : row->second) {
       if (of_pass(t, pass) > Time::zero()) points.emplace_back(rows_batch, of_pass(t, pass).seconds());
+    }
+    const double best = may_save_multiplications(layer) ? f.best : std::min(f.best, 1.0);
+    const double least = cost.flops.count() / n / (best * peak_.per_second());
+    if (lost > 0 && !points.empty()) {
+      const auto [n1, t1] = points.front();
+      const auto [n2, t2] = points.back();
+      const double slope = n2 > n1 ? (t2 - t1) / (n2 - n1) : t2 / n2;
+      return Time::seconds(std::max({slope * n, least * n, memory}) * (1 + lost / n));
     }
     if (points.size() == 1) return Time::seconds(std::max(points[0].second * n / points[0].first, memory));
     if (points.size() >= 2) {
@@ -120,11 +131,11 @@ Time ConvModel::time(const Layer& layer, ConvPass pass, std::int64_t batch, cons
       // Some rows get faster with the batch (another algorithm was picked): below them that must not make one image dear.
       if (n < n1) return Time::seconds(std::max(t1 + std::max(slope, 0.0) * (n - n1), t1 * n / n1));
       if (n <= n2) return Time::seconds(between(points, n));
-      const double best = may_save_multiplications(layer) ? f.best : std::min(f.best, 1.0);
-      const double least = cost.flops.count() / n / (best * peak_.per_second());
       return Time::seconds(std::max(t2 + std::max(slope, least) * (n - n2), memory));
     }
   }
+  if (lost > 0)
+    return Time::seconds(std::max(cost.flops.count() / (f.efficiency * peak_.per_second()), memory) * (1 + lost / n));
   return Time::seconds(f.fixed.seconds() + std::max(cost.flops.count() / (f.efficiency * peak_.per_second()), memory));
 }
 

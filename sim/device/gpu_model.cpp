@@ -16,8 +16,12 @@ int element_bytes(Precision p) { return is_half(p) ? 2 : 4; }
 
 }  // namespace
 
-GpuModel::GpuModel(const GpuSpec& gpu, Precision precision, const std::string& framework)
-    : gpu_(gpu), precision_(precision), convolutions_(gpu, precision), profile_(gpu.profile, precision) {
+GpuModel::GpuModel(const GpuSpec& gpu, Precision precision, const std::string& framework, bool small_batch)
+    : gpu_(gpu),
+      precision_(precision),
+      waves_(small_batch && gpu.multiprocessors.value > 0),
+      convolutions_(gpu, precision, small_batch),
+      profile_(gpu.profile, precision) {
   std::string known;
   for (std::size_t i = 0; i < gpu_.anchors.size() && anchor_ < 0; ++i) {
     const Anchor& a = gpu_.anchors[i];
@@ -37,7 +41,7 @@ GpuModel::GpuModel(const GpuSpec& gpu, Precision precision, const std::string& f
   const GpuModel bare = [&] {
     GpuSpec without = gpu_;
     without.anchors.clear();
-    return GpuModel(without, a.precision, "");
+    return GpuModel(without, a.precision, "", small_batch);
   }();
   factor_ = bare.images_per_second(graph, a.batch) / a.images_per_second.value;
 }
@@ -50,7 +54,9 @@ std::vector<LayerTime> GpuModel::raw_layer_times(const ModelGraph& fused, std::i
   LOCKSTEP_EXPECTS(batch >= 1);
   const int bytes = element_bytes(precision_);
   const auto memory_bound = [&](const PassCost& c) {
-    return raw_kernel(std::max(c.bytes / gpu_.memory_achieved.value, c.flops / gpu_.fp32_peak.value), c.kernels);
+    const Time work = std::max(c.bytes / gpu_.memory_achieved.value, c.flops / gpu_.fp32_peak.value);
+    // A kernel starts when the one before has drained: the gap adds to the work, which is what small kernels are made of.
+    return raw_kernel(waves_ ? work + gpu_.kernel_gap.value * c.kernels : work, c.kernels);
   };
   std::vector<LayerTime> times;
   for (const Layer& layer : fused.layers) {

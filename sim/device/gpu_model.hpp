@@ -21,15 +21,16 @@ struct LayerTime {
 /// Times of one GPU for one (framework, precision). A model that was profiled on the device takes the measured times as they are (profile.hpp);
 /// any other is computed and anchored on one published single-GPU throughput:
 ///
-///   convolution, pass, N:  core of conv_model.hpp (measured rows, else a fitted line);
-///   other layers:          max(FLOPs / fp32 peak, bytes / achieved memory bandwidth);
+///   convolution, pass, N:  conv_model.hpp (measured rows, else a fitted efficiency; waves over the batch);
+///   other layers:          kernel gap + max(FLOPs / fp32 peak, bytes / achieved memory bandwidth);
 ///   every kernel costs at least the GPU's kernel gap, and a layer at least its operations x dispatch;
 ///   all times but pack_time() are then multiplied by one factor, chosen so that the anchor's throughput is met at the anchor's batch, update included.
 class GpuModel {
  public:
   /// `framework` empty takes the first anchor of that precision. Without any anchor of the precision the factor of the nearest
   /// precision is taken and `anchored()` is false (band 25 %). Throws ConfigError (key "cluster.framework") for an unknown one.
-  GpuModel(const GpuSpec& gpu, Precision precision, const std::string& framework);
+  /// `small_batch` off leaves the waves of wave_model.hpp out and lets a kernel's gap hide behind its work.
+  GpuModel(const GpuSpec& gpu, Precision precision, const std::string& framework, bool small_batch = true);
 
   /// One entry per layer of a fused graph. batch >= 1 images on this GPU.
   std::vector<LayerTime> layer_times(const ModelGraph& fused, std::int64_t batch) const;
@@ -57,6 +58,7 @@ class GpuModel {
 
   GpuSpec gpu_;
   Precision precision_;
+  bool waves_;  ///< small batches are modelled: asked for, and the device has multiprocessors
   ConvModel convolutions_;
   Profile profile_;
   int anchor_ = -1;     ///< index into gpu_.anchors

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numbers>
+#include <numeric>
 
 #include "core/base/error.hpp"
 #include "core/base/rng.hpp"
@@ -51,6 +53,49 @@ bool Noise::varies_by_step() const { return step_jitter_ > 0; }
 
 bool Noise::silent() const {
   return step_jitter_ == 0 && std::all_of(fixed_.begin(), fixed_.end(), [](double f) { return f == 1; });
+}
+
+double Noise::mean() const {
+  return std::accumulate(fixed_.begin(), fixed_.end(), 0.0) / static_cast<double>(fixed_.size());
+}
+
+double Noise::expected_slowest() const {
+  std::vector<double> slowest_first = fixed_;
+  std::sort(slowest_first.begin(), slowest_first.end(), std::greater<>());
+  if (step_jitter_ == 0) return slowest_first.front();
+  // The slowest decide: they count one by one, the others in groups of about equal ranks.
+  struct Group {
+    double fixed;
+    double count;
+  };
+  constexpr std::size_t kSingly = 48, kGroups = 64;
+  std::vector<Group> groups;
+  for (std::size_t i = 0; i < slowest_first.size();) {
+    const std::size_t size =
+        i < kSingly ? 1 : std::min(slowest_first.size() - i, 1 + (slowest_first.size() - kSingly) / kGroups);
+    const auto begin = slowest_first.begin() + static_cast<std::ptrdiff_t>(i);
+    const double sum = std::accumulate(begin, begin + static_cast<std::ptrdiff_t>(size), 0.0);
+    groups.push_back({sum / static_cast<double>(size), static_cast<double>(size)});
+    i += size;
+  }
+  // E[max] = low + integral of 1 - P(max <= x) above a `low` that the slowest rank alone passes almost surely; Simpson's rule.
+  constexpr double kReach = 8;  // sigmas
+  constexpr int kIntervals = 200;
+  const auto above = [&](double x) {
+    double log_below = 0;
+    for (const Group& g : groups) {
+      const double z = (x / g.fixed - 1) / step_jitter_;
+      const double below = x < kLeast * g.fixed ? 0 : 0.5 * std::erfc(-z / std::numbers::sqrt2);
+      if (below <= 0) return 1.0;
+      log_below += g.count * std::log(below);
+    }
+    return -std::expm1(log_below);
+  };
+  const double low = slowest_first.front() * std::max(kLeast, 1 - kReach * step_jitter_);
+  const double high = slowest_first.front() * (1 + kReach * step_jitter_), h = (high - low) / kIntervals;
+  double sum = above(low) + above(high);
+  for (int i = 1; i < kIntervals; ++i) sum += above(low + i * h) * (i % 2 ? 4 : 2);
+  return low + sum * h / 3;
 }
 
 double expected_max_normal(int n) {

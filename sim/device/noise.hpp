@@ -18,6 +18,9 @@ class Noise {
   double factor(int rank, std::int64_t step) const;
   bool varies_by_step() const;  ///< false: every step is alike
   bool silent() const;          ///< all factors are exactly 1
+  /// Expected factor of the slowest rank of a step: the mean of max over ranks of fixed(rank) * jitter. O(ranks log ranks).
+  double expected_slowest() const;
+  double mean() const;  ///< over ranks and steps
 
  private:
   std::vector<double> fixed_;

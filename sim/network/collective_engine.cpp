@@ -1,141 +1,157 @@
 #include "sim/network/collective_engine.hpp"
 
 #include <algorithm>
+#include <span>
+#include <variant>
 
 #include "core/base/error.hpp"
+#include "core/plan/ring_walk.hpp"
+#include "sim/network/message_cost.hpp"
 
 namespace lockstep::sim {
 
 namespace {
-constexpr std::uint32_t kArrival = 0;
-constexpr std::uint32_t kCombined = 1;
-constexpr std::uint32_t kPhaseStart = 2;
+constexpr std::uint32_t kCombined = 0;
+constexpr std::uint32_t kPhaseStart = 1;
 
 constexpr std::uint64_t pack(std::uint32_t high, std::uint32_t low) { return std::uint64_t{high} << 32 | low; }
 }  // namespace
 
 /// Where a lane of a rank stands in its schedule.
-struct CollectiveEngine::LaneState {
-  std::int64_t arrivals = 0;  // first bit of this lane in PhaseState::arrived
-  std::int64_t receive = -1;  // elements that the current step receives, -1 = none
+struct CollectiveEngine::Lane {
+  std::int32_t seat = 0;  // in PhaseState::seats
   std::int32_t step = 0;
   std::int32_t total = 0;
+  std::int32_t arrived = 0;        // messages received, if they come in the order of their steps
+  std::int64_t first_bit = -1;     // if not: of this lane in PhaseState::arrived
+  std::int64_t receive = -1;       // elements that the current step receives, -1 = none
+  std::int32_t place = 0;          // on a ring's channel
+  std::int32_t sent = -1;          // number of the message that is leaving
   std::int32_t blocked_until = 0;  // steps that lane `blocked_on` of this rank must complete first
   std::int16_t blocked_on = -1;
   bool begun : 1 = false, sending : 1 = false, combining : 1 = false, combined : 1 = false, reduce : 1 = false;
+  bool awaiting : 1 = false;  // the network will tell when the message has left
+};
+
+/// How a lane's messages get to one member of its group.
+struct CollectiveEngine::Way {
+  std::int32_t member = -1;
+  std::int32_t first_lane = 0;  // of that member's rank
+  std::span<const std::int32_t> links, counts;
+  Time latency;
+  Bandwidth cap;
+  double efficiency = 1;
+};
+
+/// A rank that takes part in a phase: its lanes are [first_lane, first_lane + lanes).
+struct CollectiveEngine::Seat {
+  std::int32_t first_lane = 0, lanes = 0;
+  std::int32_t schedule = -1;
+  std::int32_t member = 0;
+  std::int32_t rank = 0;
+  std::int32_t open_lanes = 0;
+};
+
+/// One phase: schedules by member group (they differ in their span only), and where every rank stands in it.
+struct CollectiveEngine::PhaseState {
+  Collective* collective = nullptr;
+  const Phase* spec = nullptr;  // null: not laid out yet
+  int index = 0;
+  bool coupled = false;   // the lanes of a rank wait for each other
+  bool in_order = false;  // the messages to a lane come in the order of its steps: one sender, one way
+  std::vector<Schedule> schedules;
+  std::vector<RingWalk> walks;  // by schedule; empty unless this phase is a ring (but no chain)
+  std::vector<Seat> seats;      // by rank
+  std::vector<Lane> lanes;
+  std::vector<Way> ways;               // by lane: where it sent last
+  std::vector<std::uint64_t> arrived;  // one bit per (lane, step)
+
+  bool has_arrived(const Lane& lane) const {
+    if (in_order) return lane.arrived > lane.step;
+    const std::int64_t bit = lane.first_bit + lane.step;
+    return (arrived[static_cast<std::size_t>(bit >> 6)] >> (bit & 63)) & 1;
+  }
+  void note_arrival(Lane& lane, std::int32_t step) {
+    if (in_order) {
+      LOCKSTEP_EXPECTS(step == lane.arrived);
+      ++lane.arrived;
+      return;
+    }
+    const std::int64_t bit = lane.first_bit + step;
+    std::uint64_t& word = arrived[static_cast<std::size_t>(bit >> 6)];
+    LOCKSTEP_EXPECTS(!((word >> (bit & 63)) & 1));
+    word |= std::uint64_t{1} << (bit & 63);
+  }
 };
 
 struct CollectiveEngine::Message {
-  Time latency;
-  std::int32_t collective = 0, phase = 0;
-  std::int32_t from_rank = 0, from_lane = 0;
-  std::int32_t to_rank = 0, to_lane = 0;
+  PhaseState* phase = nullptr;
+  std::int32_t from = 0, to = 0;  // lanes
   std::int32_t to_step = 0;
 };
 
 struct CollectiveEngine::Collective {
-  // One phase: schedules by member group (they differ in their span only), lanes and arrival bits of every rank that takes part.
-  struct PhaseState {
-    struct Seat {
-      std::int32_t first_lane = 0;
-      std::int32_t schedule = -1;
-      std::int32_t member = 0;
-    };
-    const Phase* spec = nullptr;  // null: not laid out yet
-    bool coupled = false;         // the lanes of a rank wait for each other
-    std::vector<Schedule> schedules;
-    std::vector<Seat> seats;  // by rank; size world + 1
-    std::vector<LaneState> lanes;
-    std::vector<std::uint64_t> arrived;  // one bit per (lane, step)
-  };
   struct RankState {
     std::int32_t phase = -1;  // -1: not entered; phases.size(): finished
-    std::int32_t open_lanes = 0;
-    bool started = false;
     Time begin;
   };
 
   std::shared_ptr<const CollectivePlan> plan;
+  int number = 0;
   int protocol = 0;
-  std::vector<PhaseState> phases;
+  std::vector<PhaseState> phases;  // never resized: messages point there
   std::vector<RankState> ranks;
   std::int64_t unreceived = 0;  // messages sent and not yet consumed
   std::int32_t unfinished = 0;
-
-  PhaseState& phase(int index);
-  LaneState& lane(int phase_index, int rank, int lane_index) {
-    PhaseState& p = phases[static_cast<std::size_t>(phase_index)];
-    return p.lanes[static_cast<std::size_t>(p.seats[static_cast<std::size_t>(rank)].first_lane + lane_index)];
-  }
+  const Fold* fold = nullptr;
 };
 
-/// A rank in the middle of a phase.
-struct CollectiveEngine::Participant {
-  Collective& collective;
-  Collective::PhaseState& phase;
-  Collective::RankState& state;
-  const Schedule& schedule;
-  LaneState* lanes;
-  int lane_count;
-  int member, rank, collective_index, phase_index;
-
-  bool has_arrived(const LaneState& lane) const {
-    const std::int64_t bit = lane.arrivals + lane.step;
-    return (phase.arrived[static_cast<std::size_t>(bit >> 6)] >> (bit & 63)) & 1;
-  }
-};
-
-CollectiveEngine::Participant CollectiveEngine::participant(int collective, int rank) {
-  Collective& c = *collectives_[static_cast<std::size_t>(collective)];
-  auto& state = c.ranks[static_cast<std::size_t>(rank)];
-  auto& p = c.phases[static_cast<std::size_t>(state.phase)];
-  const auto* seat = &p.seats[static_cast<std::size_t>(rank)];
-  return {c,
-          p,
-          state,
-          p.schedules[static_cast<std::size_t>(seat->schedule)],
-          p.lanes.data() + seat->first_lane,
-          seat[1].first_lane - seat->first_lane,
-          seat->member,
-          rank,
-          collective,
-          state.phase};
-}
-
-CollectiveEngine::Collective::PhaseState& CollectiveEngine::Collective::phase(int index) {
-  PhaseState& p = phases[static_cast<std::size_t>(index)];
+CollectiveEngine::PhaseState& CollectiveEngine::lay_out(Collective& c, int index) {
+  PhaseState& p = c.phases[static_cast<std::size_t>(index)];
   if (p.spec) return p;
-  const Phase& spec = plan->phases[static_cast<std::size_t>(index)];
+  const Phase& spec = c.plan->phases[static_cast<std::size_t>(index)];
+  p.collective = &c;
   p.spec = &spec;
+  p.index = index;
   // Channels of a ring never wait for each other; the lanes of trees and chains do.
-  p.coupled =
-      spec.algorithm == PhaseAlgorithm::Tree || spec.op == CollectiveOp::Reduce || spec.op == CollectiveOp::Broadcast;
-  const int world = plan->grid.size();
-  p.seats.resize(static_cast<std::size_t>(world) + 1);
-  std::vector<std::int32_t> of_column(static_cast<std::size_t>(plan->grid.x), -1);
+  const bool chain = spec.op == CollectiveOp::Reduce || spec.op == CollectiveOp::Broadcast;
+  const bool ring = spec.algorithm == PhaseAlgorithm::Ring && !chain;
+  p.coupled = spec.algorithm == PhaseAlgorithm::Tree || chain;
+  p.in_order = spec.algorithm != PhaseAlgorithm::HalvingDoubling;
+  const int world = c.plan->grid.size();
+  p.seats.resize(static_cast<std::size_t>(world));
+  std::vector<std::int32_t> of_column(static_cast<std::size_t>(c.plan->grid.x), -1);
   std::int64_t bits = 0;
   for (int r = 0; r < world; ++r) {
-    auto& seat = p.seats[static_cast<std::size_t>(r)];
+    Seat& seat = p.seats[static_cast<std::size_t>(r)];
+    seat.rank = r;
     seat.first_lane = static_cast<std::int32_t>(p.lanes.size());
-    if (!plan->takes_part(spec, Rank(r))) continue;
+    if (!c.plan->takes_part(spec, Rank(r)) || (c.fold && !c.fold->simulates(r))) continue;
     // Groups of one phase share a schedule unless they are columns, which own different parts of the buffer.
-    const std::size_t column = spec.group == Group::Column ? static_cast<std::size_t>(r % plan->grid.x) : 0;
+    const std::size_t column = spec.group == Group::Column ? static_cast<std::size_t>(r % c.plan->grid.x) : 0;
     if (of_column[column] < 0) {
       of_column[column] = static_cast<std::int32_t>(p.schedules.size());
-      p.schedules.push_back(plan->schedule(spec, Rank(r)));
+      p.schedules.push_back(c.plan->schedule(spec, Rank(r)));
+      if (ring && p.schedules.back().members() > 1)
+        p.walks.emplace_back(std::get<RingSchedule>(p.schedules.back().variant()));
     }
     seat.schedule = of_column[column];
-    seat.member = plan->member(spec, Rank(r));
+    seat.member = c.plan->member(spec, Rank(r));
     const Schedule& schedule = p.schedules[static_cast<std::size_t>(seat.schedule)];
-    for (int lane = 0; lane < schedule.lanes(seat.member); ++lane) {
-      LaneState state;
-      state.arrivals = bits;
-      state.total = static_cast<std::int32_t>(schedule.steps(seat.member, lane));
-      bits += state.total;
-      p.lanes.push_back(state);
+    seat.lanes = schedule.lanes(seat.member);
+    for (int l = 0; l < seat.lanes; ++l) {
+      Lane lane;
+      lane.seat = r;
+      lane.total = static_cast<std::int32_t>(schedule.steps(seat.member, l));
+      if (ring) lane.place = spec.orders.place_of(l, seat.member);
+      if (!p.in_order) {
+        lane.first_bit = bits;
+        bits += lane.total;
+      }
+      p.lanes.push_back(lane);
     }
   }
-  p.seats.back().first_lane = static_cast<std::int32_t>(p.lanes.size());
+  p.ways.resize(p.lanes.size());
   p.arrived.assign(static_cast<std::size_t>((bits + 63) / 64), 0);
   return p;
 }
@@ -148,216 +164,234 @@ CollectiveEngine::CollectiveEngine(EventQueue& queue, Network& network, Fabric& 
 
 CollectiveEngine::~CollectiveEngine() = default;
 
+void CollectiveEngine::fold(const Fold* fold) {
+  LOCKSTEP_EXPECTS(collectives_.empty());
+  fold_ = fold;
+}
+
 int CollectiveEngine::open(std::shared_ptr<const CollectivePlan> plan, int protocol) {
   LOCKSTEP_EXPECTS(plan->grid.size() <= static_cast<int>(settings_.gpu_of_rank.size()));
   LOCKSTEP_EXPECTS(protocol >= 0 && protocol < static_cast<int>(settings_.library.protocols.size()));
   auto c = std::make_unique<Collective>();
   c->plan = std::move(plan);
+  c->number = static_cast<int>(collectives_.size());
   c->protocol = protocol;
   c->phases.resize(c->plan->phases.size());
   c->ranks.resize(static_cast<std::size_t>(c->plan->grid.size()));
-  c->unfinished = c->plan->grid.size();
+  c->fold = fold_;
+  c->unfinished = fold_ ? static_cast<std::int32_t>(fold_->simulated.size()) : c->plan->grid.size();
   collectives_.push_back(std::move(c));
-  return static_cast<int>(collectives_.size()) - 1;
+  return collectives_.back()->number;
 }
 
 void CollectiveEngine::enter(int collective, Rank rank) {
-  auto& state = collectives_[static_cast<std::size_t>(collective)]->ranks[rank.index()];
+  Collective& c = *collectives_[static_cast<std::size_t>(collective)];
+  auto& state = c.ranks[rank.index()];
   LOCKSTEP_EXPECTS(state.phase == -1);
   state.phase = 0;
-  begin_phase(collective, rank);
+  begin_phase(c, rank);
 }
 
-void CollectiveEngine::begin_phase(int collective, Rank rank) {
-  Collective& c = *collectives_[static_cast<std::size_t>(collective)];
+void CollectiveEngine::begin_phase(Collective& c, Rank rank) {
   auto& state = c.ranks[rank.index()];
   const int phases = static_cast<int>(c.plan->phases.size());
   while (state.phase < phases && !c.plan->takes_part(c.plan->phases[static_cast<std::size_t>(state.phase)], rank))
     ++state.phase;
   if (state.phase == phases) {
     --c.unfinished;
-    finished_.emplace_back(collective, rank);
+    finished_.emplace_back(c.number, rank);
     return;
   }
   state.begin = queue_.now();
-  state.started = false;
   const ProtocolSpec& protocol = settings_.library.protocols[static_cast<std::size_t>(c.protocol)];
   const Phase& phase = c.plan->phases[static_cast<std::size_t>(state.phase)];
   const Time base = phase.algorithm == PhaseAlgorithm::Tree ? protocol.tree_base : protocol.ring_base;
   if (base == Time::zero()) {
-    start_phase(collective, rank);
+    start_phase(c, rank);
   } else {
     queue_.push(queue_.now() + base, kind_ + kPhaseStart, static_cast<std::uint32_t>(rank.value),
-                static_cast<std::uint64_t>(collective));
+                static_cast<std::uint64_t>(c.number));
   }
 }
 
-void CollectiveEngine::start_phase(int collective, Rank rank) {
-  Collective& c = *collectives_[static_cast<std::size_t>(collective)];
+void CollectiveEngine::start_phase(Collective& c, Rank rank) {
   auto& state = c.ranks[rank.index()];
-  c.phase(state.phase);
-  const Participant at = participant(collective, rank.value);
-  state.started = true;
-  state.open_lanes = 0;
-  for (int l = 0; l < at.lane_count; ++l) state.open_lanes += at.lanes[l].total > 0;
-  if (state.open_lanes > 0) {
-    advance_all(at);
+  PhaseState& p = lay_out(c, state.phase);
+  Seat& seat = p.seats[rank.index()];
+  for (std::int32_t l = 0; l < seat.lanes; ++l)
+    seat.open_lanes += p.lanes[static_cast<std::size_t>(seat.first_lane + l)].total > 0;
+  if (seat.open_lanes > 0) {
+    advance_all(p, seat);
     return;
   }
   ++state.phase;  // a group of one
-  begin_phase(collective, rank);
+  begin_phase(c, rank);
 }
 
-void CollectiveEngine::advance_all(const Participant& at) {
-  for (int l = 0; l < at.lane_count && at.state.phase == at.phase_index;) {
-    const bool again = advance(at, at.lanes[l]) && at.phase.coupled;
+void CollectiveEngine::advance_all(PhaseState& p, Seat& seat) {
+  for (std::int32_t l = 0; l < seat.lanes && seat.open_lanes > 0;) {
+    const bool again = proceed(p, seat, p.lanes[static_cast<std::size_t>(seat.first_lane + l)]) && p.coupled;
     l = again ? 0 : l + 1;
   }
 }
 
-void CollectiveEngine::advance(int collective, int rank, int lane) {
-  const Participant at = participant(collective, rank);
-  if (advance(at, at.lanes[lane]) && at.phase.coupled) advance_all(at);
+void CollectiveEngine::advance(PhaseState& p, std::int32_t lane) {
+  Lane& l = p.lanes[static_cast<std::size_t>(lane)];
+  Seat& seat = p.seats[static_cast<std::size_t>(l.seat)];
+  if (proceed(p, seat, l) && p.coupled) advance_all(p, seat);
 }
 
-bool CollectiveEngine::begin_step(const Participant& at, LaneState& lane) {
-  if (lane.blocked_on >= 0 && at.lanes[lane.blocked_on].step < lane.blocked_until) return false;
+bool CollectiveEngine::proceed(PhaseState& p, Seat& seat, Lane& lane) {
+  bool progressed = false;
+  while (lane.step < lane.total) {
+    if (!lane.begun && !begin_step(p, seat, lane)) break;
+    if (lane.receive >= 0 && !combine(p, lane)) break;
+    if (lane.sending) {
+      if (lane.awaiting || !network_.await_left(lane.sent)) {
+        lane.awaiting = true;
+        break;
+      }
+      lane.sending = false;
+    }
+    if (lane.receive >= 0) --p.collective->unreceived;
+    ++lane.step;
+    lane.begun = false;
+    progressed = true;
+  }
+  if (progressed && lane.step == lane.total && --seat.open_lanes == 0) end_phase(p, seat);
+  return progressed;
+}
+
+bool CollectiveEngine::begin_step(PhaseState& p, const Seat& seat, Lane& lane) {
+  const auto lane_index = static_cast<std::int32_t>(&lane - p.lanes.data());
+  const std::int32_t own = lane_index - seat.first_lane;
+  Way& way = p.ways[static_cast<std::size_t>(lane_index)];
+  lane.combined = lane.combining = false;
+  if (!p.walks.empty()) {
+    const auto step = p.walks[static_cast<std::size_t>(seat.schedule)].step(own, lane.place, lane.step);
+    if (way.member < 0) {
+      const int members = p.schedules[static_cast<std::size_t>(seat.schedule)].members();
+      way = way_between(p, seat, p.spec->orders.member_at(own, lane.place + 1 == members ? 0 : lane.place + 1));
+    }
+    lane.begun = true;
+    lane.receive = step.received;
+    lane.reduce = step.reduce;
+    send(p, lane, way, step.sent, own, lane.step);
+    return true;
+  }
+  const auto first = static_cast<std::size_t>(seat.first_lane);
+  if (lane.blocked_on >= 0 && p.lanes[first + static_cast<std::size_t>(lane.blocked_on)].step < lane.blocked_until)
+    return false;
   lane.blocked_on = -1;
-  const int lane_index = static_cast<int>(&lane - at.lanes);
-  const ScheduleStep step = at.schedule.step(at.member, lane_index, lane.step);
+  const ScheduleStep step = p.schedules[static_cast<std::size_t>(seat.schedule)].step(seat.member, own, lane.step);
   for (const auto& wait : step.waits) {
-    if (wait.lane < 0 || at.lanes[wait.lane].step >= wait.steps) continue;
+    if (wait.lane < 0 || p.lanes[first + static_cast<std::size_t>(wait.lane)].step >= wait.steps) continue;
     lane.blocked_on = static_cast<std::int16_t>(wait.lane);
     lane.blocked_until = static_cast<std::int32_t>(wait.steps);
     return false;
   }
   lane.begun = true;
-  lane.combined = lane.combining = false;
   lane.receive = step.receive_from >= 0 ? step.receive.length : -1;
   lane.reduce = step.reduce;
   if (step.send_to >= 0) {
-    lane.sending = true;
-    send(at, lane_index, step);
+    if (way.member != step.send_to) way = way_between(p, seat, step.send_to);
+    send(p, lane, way, step.send.length, step.send_lane, static_cast<std::int32_t>(step.send_step));
   }
   return true;
 }
 
-bool CollectiveEngine::combine(const Participant& at, LaneState& lane) {
+bool CollectiveEngine::combine(PhaseState& p, Lane& lane) {
   if (lane.combined) return true;
-  if (lane.combining || !at.has_arrived(lane)) return false;
+  if (lane.combining || !p.has_arrived(lane)) return false;
   const Bandwidth reduce = settings_.library.reduce.value;
   if (lane.reduce && reduce.bytes_per_second() > 0 && lane.receive > 0) {
     lane.combining = true;
-    queue_.push(queue_.now() + Bytes(lane.receive * at.collective.plan->element_bytes) / reduce, kind_ + kCombined,
-                static_cast<std::uint32_t>(at.rank),
-                pack(static_cast<std::uint32_t>(at.collective_index), static_cast<std::uint32_t>(&lane - at.lanes)));
+    queue_.push(queue_.now() + Bytes(lane.receive * p.collective->plan->element_bytes) / reduce, kind_ + kCombined,
+                static_cast<std::uint32_t>(&lane - p.lanes.data()),
+                pack(static_cast<std::uint32_t>(p.collective->number), static_cast<std::uint32_t>(p.index)));
     return false;
   }
   lane.combined = true;
   return true;
 }
 
-bool CollectiveEngine::advance(const Participant& at, LaneState& lane) {
-  bool progressed = false;
-  while (lane.step < lane.total) {
-    if (!lane.begun && !begin_step(at, lane)) break;
-    if (lane.receive >= 0 && !combine(at, lane)) break;
-    if (lane.sending) break;
-    if (lane.receive >= 0) --at.collective.unreceived;
-    ++lane.step;
-    lane.begun = false;
-    progressed = true;
-  }
-  if (progressed && lane.step == lane.total && --at.state.open_lanes == 0) end_phase(at);
-  return progressed;
+void CollectiveEngine::end_phase(PhaseState& p, const Seat& seat) {
+  Collective& c = *p.collective;
+  const Rank rank(seat.rank);
+  auto& state = c.ranks[rank.index()];
+  if (rank.index() < traced_.size() && traced_[rank.index()])
+    records_.push_back({c.number, rank, p.index, state.begin, queue_.now()});
+  ++state.phase;
+  begin_phase(c, rank);
 }
 
-void CollectiveEngine::end_phase(const Participant& at) {
-  if (static_cast<std::size_t>(at.rank) < traced_.size() && traced_[static_cast<std::size_t>(at.rank)]) {
-    records_.push_back({at.collective_index, Rank(at.rank), at.phase_index, at.state.begin, queue_.now()});
-  }
-  ++at.state.phase;
-  begin_phase(at.collective_index, Rank(at.rank));
-}
-
-void CollectiveEngine::send(const Participant& at, int lane, const ScheduleStep& step) {
-  const Collective& c = at.collective;
+CollectiveEngine::Way CollectiveEngine::way_between(const PhaseState& p, const Seat& from, int to_member) const {
+  const Collective& c = *p.collective;
   const ProtocolSpec& protocol = settings_.library.protocols[static_cast<std::size_t>(c.protocol)];
-  const int to = c.plan->rank(*at.phase.spec, Rank(at.rank), step.send_to).value;
-  const Route& route = fabric_.route(settings_.gpu_of_rank[static_cast<std::size_t>(at.rank)],
-                                     settings_.gpu_of_rank[static_cast<std::size_t>(to)]);
+  const Rank to = c.plan->rank(*p.spec, Rank(from.rank), to_member);
+  const Route& route =
+      fabric_.route(settings_.gpu_of_rank[static_cast<std::size_t>(from.rank)], settings_.gpu_of_rank[to.index()]);
+  Way way;
+  way.member = to_member;
+  way.links = route.links;
+  std::size_t receiver = to.index();
+  if (c.fold) {
+    const Fold::Path& path = c.fold->path(from.rank, to.value);
+    way.links = path.links;
+    way.counts = path.counts;
+    receiver = static_cast<std::size_t>(c.fold->representative[receiver]);
+  }
+  way.first_lane = p.seats[receiver].first_lane;
+  const MessageCost cost = message_cost(settings_.library, protocol, *p.spec, route, settings_.gpudirect);
+  way.latency = cost.latency;
+  way.cap = cost.cap;
+  way.efficiency = cost.efficiency;
+  return way;
+}
 
-  const bool tree = at.phase.spec->algorithm == PhaseAlgorithm::Tree;
-  Time latency = route.latency;
-  Bandwidth cap = tree ? protocol.tree_cap : protocol.ring_cap;
-  switch (route.path_class) {
-    case PathClass::Local: break;
-    case PathClass::Nvlink: latency += tree ? protocol.tree_nvlink : protocol.ring_nvlink; break;
-    case PathClass::Pcie: latency += tree ? protocol.tree_pcie : protocol.ring_pcie; break;
-    case PathClass::Network: latency += tree ? protocol.tree_network : protocol.ring_network; break;
-  }
-  const bool staged = route.path_class == PathClass::Network &&
-                      (settings_.library.host_memory || (route.crosses_host && !settings_.gpudirect));
-  if (staged) {
-    latency += settings_.library.staging_latency.value;
-    if (settings_.library.staging.value.bytes_per_second() > 0) cap = std::min(cap, settings_.library.staging.value);
-  }
-
-  std::uint32_t index;
-  if (free_.empty()) {
-    index = static_cast<std::uint32_t>(pool_.size());
-    pool_.emplace_back();
-  } else {
-    index = free_.back();
-    free_.pop_back();
-  }
-  pool_[index] = {latency,        at.collective_index,
-                  at.phase_index, at.rank,
-                  lane,           to,
-                  step.send_lane, static_cast<std::int32_t>(step.send_step)};
+void CollectiveEngine::send(PhaseState& p, Lane& lane, const Way& way, std::int64_t elements, std::int32_t to_lane,
+                            std::int32_t to_step) {
+  Collective& c = *p.collective;
   ++messages_;
-  ++at.collective.unreceived;
-  network_.start(route.links, static_cast<double>(step.send.length * c.plan->element_bytes) / protocol.efficiency, cap,
-                 index);
+  ++c.unreceived;
+  lane.sending = true;
+  lane.awaiting = false;
+  lane.sent = network_.send(way.links, static_cast<double>(elements * c.plan->element_bytes) / way.efficiency, way.cap,
+                            way.latency, way.counts);
+  if (static_cast<std::size_t>(lane.sent) >= under_way_.size())
+    under_way_.resize(static_cast<std::size_t>(lane.sent) + 1);
+  under_way_[static_cast<std::size_t>(lane.sent)] = {&p, static_cast<std::int32_t>(&lane - p.lanes.data()),
+                                                     way.first_lane + to_lane, to_step};
 }
 
 void CollectiveEngine::flow_ended(std::uint64_t token) {
-  const auto index = static_cast<std::uint32_t>(token);
-  const Message m = pool_[index];
-  queue_.push(queue_.now() + m.latency, kind_ + kArrival, index, 0);
-  collectives_[static_cast<std::size_t>(m.collective)]->lane(m.phase, m.from_rank, m.from_lane).sending = false;
-  advance(m.collective, m.from_rank, m.from_lane);
+  const Message m = under_way_[token & 0xffffffffU];
+  const auto number = static_cast<std::int32_t>(token & 0xffffffffU);
+  Lane& from = m.phase->lanes[static_cast<std::size_t>(m.from)];
+  if (from.sending && from.sent == number) {
+    const bool left = !(token & Network::kArrived) || from.awaiting;
+    from.sending = false;
+    if (left) advance(*m.phase, m.from);
+  }
+  if (token & Network::kArrived) arrive(m);
 }
 
-void CollectiveEngine::arrive(std::uint32_t index) {
-  const Message m = pool_[index];
-  free_.push_back(index);
-  Collective& c = *collectives_[static_cast<std::size_t>(m.collective)];
-  auto& p = c.phase(m.phase);
-  const LaneState& lane = c.lane(m.phase, m.to_rank, m.to_lane);
-  const std::int64_t bit = lane.arrivals + m.to_step;
-  std::uint64_t& word = p.arrived[static_cast<std::size_t>(bit >> 6)];
-  LOCKSTEP_EXPECTS(!((word >> (bit & 63)) & 1));
-  word |= std::uint64_t{1} << (bit & 63);
-  const auto& state = c.ranks[static_cast<std::size_t>(m.to_rank)];
-  if (state.phase == m.phase && state.started && lane.step == m.to_step && lane.begun)
-    advance(m.collective, m.to_rank, m.to_lane);
+void CollectiveEngine::arrive(const Message& m) {
+  Lane& lane = m.phase->lanes[static_cast<std::size_t>(m.to)];
+  m.phase->note_arrival(lane, m.to_step);
+  if (lane.begun && lane.step == m.to_step) advance(*m.phase, m.to);
 }
 
 bool CollectiveEngine::handle(const Event& event) {
   if (event.kind < kind_ || event.kind > kind_ + kPhaseStart) return false;
-  switch (event.kind - kind_) {
-    case kArrival: arrive(event.a); break;
-    case kCombined: {
-      const auto collective = static_cast<int>(event.b >> 32);
-      const auto lane = static_cast<int>(event.b & 0xffffffffu);
-      const Participant at = participant(collective, static_cast<int>(event.a));
-      at.lanes[lane].combining = false;
-      at.lanes[lane].combined = true;
-      advance(collective, at.rank, lane);
-      break;
-    }
-    default: start_phase(static_cast<int>(event.b), Rank(event.a)); break;
+  if (event.kind == kind_ + kPhaseStart) {
+    start_phase(*collectives_[event.b], Rank(event.a));
+  } else {
+    Collective& c = *collectives_[event.b >> 32];
+    PhaseState& p = c.phases[event.b & 0xffffffffU];
+    p.lanes[event.a].combining = false;
+    p.lanes[event.a].combined = true;
+    advance(p, static_cast<std::int32_t>(event.a));
   }
   return true;
 }

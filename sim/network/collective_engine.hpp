@@ -9,6 +9,7 @@
 #include "core/spec/library_spec.hpp"
 #include "sim/network/event_queue.hpp"
 #include "sim/network/fabric.hpp"
+#include "sim/network/fold.hpp"
 #include "sim/network/network.hpp"
 
 namespace lockstep::sim {
@@ -30,20 +31,23 @@ struct PhaseRecord {
 };
 
 /// A message costs  route latency + protocol's share per message + staging latency  on top of  bytes / (efficiency * rate), where the
-/// rate is the flow's max-min share, capped by the protocol and the staging copy. A reducing receive then costs bytes / reduce rate.
+/// rate is the flow's max-min share, capped by the protocol and the staging copy; over NVLink the efficiency includes what the library's kernels
+/// reach of a copy's rate. A rank's limit over all channels is dealt evenly among them. A reducing receive then costs bytes / reduce rate.
 /// Each phase begins `base` (of the protocol) after the rank reaches it. Every message must meet its receive: verified at the end.
 class CollectiveEngine {
  public:
-  /// Uses event kinds `first_kind` .. `first_kind + 2`. All references must outlive the engine.
+  /// Uses event kinds `first_kind` and `first_kind + 1`. All references must outlive the engine.
   CollectiveEngine(EventQueue& queue, Network& network, Fabric& fabric, EngineSettings settings,
                    std::uint32_t first_kind);
   ~CollectiveEngine();
 
+  /// From now on only the representatives enter and are simulated; null: all ranks. While no collective is open. `fold` must outlive them.
+  void fold(const Fold* fold);
   /// Announces a collective; nothing happens until ranks enter. `protocol`: index into the library's protocols. Returns its number.
   int open(std::shared_ptr<const CollectivePlan> plan, int protocol);
   /// Rank reaches the collective now.
   void enter(int collective, Rank rank);
-  /// A flow of the engine's network ended with this token.
+  /// The engine's network finished something with this token.
   void flow_ended(std::uint64_t token);
   /// True if `event` was one of this engine's.
   bool handle(const Event& event);
@@ -58,30 +62,34 @@ class CollectiveEngine {
 
  private:
   struct Collective;
+  struct PhaseState;
+  struct Seat;
+  struct Lane;
+  struct Way;
   struct Message;
-  struct LaneState;
-  struct Participant;
 
-  void begin_phase(int collective, Rank rank);
-  void start_phase(int collective, Rank rank);
-  void end_phase(const Participant& at);
-  Participant participant(int collective, int rank);
-  void advance(int collective, int rank, int lane);
-  void advance_all(const Participant& at);
-  bool advance(const Participant& at, LaneState& lane);     ///< true if a step was completed
-  bool begin_step(const Participant& at, LaneState& lane);  ///< false: it must wait for another lane
-  bool combine(const Participant& at, LaneState& lane);     ///< false: not received yet, or still being reduced
-  void send(const Participant& at, int lane, const ScheduleStep& step);
-  void arrive(std::uint32_t message);
+  void begin_phase(Collective& c, Rank rank);
+  void start_phase(Collective& c, Rank rank);
+  void end_phase(PhaseState& p, const Seat& seat);
+  PhaseState& lay_out(Collective& c, int index);
+  void advance_all(PhaseState& p, Seat& seat);
+  void advance(PhaseState& p, std::int32_t lane);
+  bool proceed(PhaseState& p, Seat& seat, Lane& lane);           ///< true if a step was completed
+  bool begin_step(PhaseState& p, const Seat& seat, Lane& lane);  ///< false: it must wait for another lane
+  bool combine(PhaseState& p, Lane& lane);                       ///< false: not received yet, or still being reduced
+  void send(PhaseState& p, Lane& lane, const Way& way, std::int64_t elements, std::int32_t to_lane,
+            std::int32_t to_step);
+  Way way_between(const PhaseState& p, const Seat& from, int to_member) const;
+  void arrive(const Message& message);
 
   EventQueue& queue_;
   Network& network_;
   Fabric& fabric_;
   EngineSettings settings_;
   std::uint32_t kind_;
+  const Fold* fold_ = nullptr;
   std::vector<std::unique_ptr<Collective>> collectives_;
-  std::vector<Message> pool_;
-  std::vector<std::uint32_t> free_;
+  std::vector<Message> under_way_;  ///< by number in the network
   std::vector<std::pair<int, Rank>> finished_;
   std::vector<char> traced_;
   std::vector<PhaseRecord> records_;

@@ -43,7 +43,20 @@ Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateC
 
 }  // namespace
 
+EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& library, int node_gpus, int ranks,
+                                 bool gpudirect, int capability) {
+  EstimateContext context{cluster, library, node_gpus, gpudirect, {}};
+  if (library.tuning.rule != TuningRule::None)
+    context.view = library_view(cluster.node, library, node_gpus, ranks, capability);
+  return context;
+}
+
 Time estimate(const CollectivePlan& plan, const EstimateContext& context, int protocol) {
+  if (plan.protocol >= 0) {
+    const auto estimates = library_estimates(context.library, context.view, plan.bytes());
+    const int choice = library_choice(estimates, plan.algorithm, protocol);
+    return choice < 0 ? Time::never() : estimates[static_cast<std::size_t>(choice)].time;
+  }
   const ProtocolSpec& p = context.library.protocols[static_cast<std::size_t>(protocol)];
   Time total;
   for (const Phase& phase : plan.phases) {
@@ -60,7 +73,8 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
     if (medium.path == PathClass::Network && !context.gpudirect) link.alpha += context.library.staging_latency.value;
     const int channels = std::max<int>(1, static_cast<int>(phase.orders.size()));
     const Bandwidth cap = (tree ? p.tree_cap : p.ring_cap) * channels;
-    link.beta = std::min(medium.share, cap) * p.efficiency;
+    const double reached = medium.path == PathClass::Nvlink ? context.library.nvlink_share.value : 1;
+    link.beta = std::min(medium.share * reached, cap) * p.efficiency;
     link.gamma = context.library.reduce.value;
 
     const int world = plan.grid.size();
@@ -83,6 +97,7 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
 }
 
 int choose_protocol(const CollectivePlan& plan, const EstimateContext& context, const std::string& asked) {
+  if (plan.protocol >= 0) return plan.protocol;
   const auto& protocols = context.library.protocols;
   if (asked != "auto") {
     std::vector<std::string> names;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/plan/collective.hpp"
+#include "core/plan/library_choice.hpp"
 #include "core/spec/cluster_spec.hpp"
 #include "core/spec/library_spec.hpp"
 
@@ -15,13 +16,20 @@ struct EstimateContext {
   const LibrarySpec& library;
   int node_gpus = 1;  ///< GPUs per node in use
   bool gpudirect = false;
+  LibraryView view = {};  ///< of the job; used only for plans laid out for a protocol
 };
 
+/// The context of a job of `ranks`, `node_gpus` per node, on GPUs of `capability`. Searches rings: keep it.
+EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& library, int node_gpus, int ranks,
+                                 bool gpudirect, int capability);
+
 /// Sum over phases of base + closed-form time (core/plan/alpha_beta.hpp) with the protocol's cost per message as alpha and each rank's share of
-/// NVLink cables, PCIe or NICs as beta; contention beyond that share is ignored. Pure.
+/// NVLink cables, PCIe or NICs as beta; contention beyond that share is ignored. A plan for one protocol (algorithm "library"): what the library
+/// itself believes, Time::never() where it would not take it. Pure.
 Time estimate(const CollectivePlan& plan, const EstimateContext& context, int protocol);
 
-/// Index of the protocol named `asked`, or for "auto" the cheapest by estimate() among those whose `at_most` allows the size.
+/// Index of the protocol named `asked`, or for "auto" the cheapest by estimate() among those whose `at_most` allows the size; a plan for
+/// one protocol keeps it.
 /// Throws ConfigError (key "allreduce.protocol") for a name that the library lacks.
 int choose_protocol(const CollectivePlan& plan, const EstimateContext& context, const std::string& asked);
 

@@ -1,7 +1,9 @@
 #include "sim/network/fabric.hpp"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "core/base/error.hpp"
@@ -74,6 +76,10 @@ struct Fabric::Impl {
   int gpus = 1;
   int nodes = 1;
   NodeWiring node;
+  std::map<int, NodeWiring> damaged;  // nodes whose legs differ, because links of theirs are dead
+  std::vector<char> dead;             // by link; empty = none
+  std::size_t first_cable = 0;
+  Bandwidth port_rate = Bandwidth::unlimited();
   NetworkKind kind = NetworkKind::None;
   std::optional<FatTree> tree;
   std::vector<Link> links;
@@ -87,36 +93,57 @@ struct Fabric::Impl {
     for (std::int32_t link : leg.links) row.push_back(first + link);
   }
 
+  const NodeWiring& wiring(int of_node) const {
+    if (damaged.empty()) return node;
+    const auto it = damaged.find(of_node);
+    return it == damaged.end() ? node : it->second;
+  }
+
+  /// The cables between the switches of two GPUs on different nodes; -1 if no way is left.
+  int between_switches(int from, int to, std::vector<std::int32_t>& out) const {
+    if (!tree) return 1;
+    const int from_node = from / gpus, to_node = to / gpus;
+    const auto nic = [&](int gpu) { return wiring(gpu / gpus).nic_of_gpu[static_cast<std::size_t>(gpu % gpus)]; };
+    return tree->path(tree->port(from_node, nic(from)), tree->port(to_node, nic(to)), from, to, out);
+  }
+
+  std::string name(int gpu) const {
+    return "GPU " + std::to_string(gpu % gpus) + " of node " + std::to_string(gpu / gpus);
+  }
+
   Route find(int from, int to) {
     Route route;
     row.clear();
     const int from_node = from / gpus, to_node = to / gpus;
     const auto from_local = static_cast<std::size_t>(from % gpus), to_local = static_cast<std::size_t>(to % gpus);
+    bool whole = true;
     if (from_node == to_node) {
-      const Leg& leg = node.between[from_local * static_cast<std::size_t>(gpus) + to_local];
+      const Leg& leg = wiring(from_node).between[from_local * static_cast<std::size_t>(gpus) + to_local];
+      whole = leg.exists;
       append(leg, from_node);
       route.path_class = leg.path_class;
       route.crosses_host = leg.crosses_host;
     } else {
-      const Leg& out = node.out[from_local];
-      const Leg& in = node.in[to_local];
+      const Leg& out = wiring(from_node).out[from_local];
+      const Leg& in = wiring(to_node).in[to_local];
+      whole = out.exists && in.exists;
       append(out, from_node);
-      route.switches = 1;
-      if (tree) {
-        route.switches = tree->path(tree->port(from_node, node.nic_of_gpu[from_local]),
-                                    tree->port(to_node, node.nic_of_gpu[to_local]), from, to, row);
-      }
+      if (whole) route.switches = between_switches(from, to, row);
+      whole = whole && route.switches > 0;
       append(in, to_node);
       route.path_class = PathClass::Network;
       route.crosses_host = out.crosses_host || in.crosses_host;
     }
+    if (!whole)
+      throw ConfigError(cluster, "simulation.failed_links",
+                        name(from) + " cannot reach " + name(to) + " any more: every way between them has failed");
     for (std::int32_t link : row) route.latency += links[static_cast<std::size_t>(link)].latency;
     route.links = pool.keep(row);
     return route;
   }
 };
 
-Fabric::Fabric(const ClusterSpec& cluster, int nodes, Routing routing, std::uint64_t seed)
+Fabric::Fabric(const ClusterSpec& cluster, int nodes, Routing routing, std::uint64_t seed, const LinkChanges& changes)
     : impl_(std::make_unique<Impl>()) {
   Impl& f = *impl_;
   f.cluster = cluster.name;
@@ -155,13 +182,56 @@ Fabric::Fabric(const ClusterSpec& cluster, int nodes, Routing routing, std::uint
     const std::string prefix = "node" + std::to_string(n) + "/";
     for (const Link& link : f.node.links) f.links.push_back({prefix + link.name, link.capacity, link.latency});
   }
+  f.first_cable = f.links.size();
   if (nodes > 1 && f.kind == NetworkKind::FatTree) f.tree.emplace(cluster, nodes, routing, seed, f.links);
+  if (nodes > 1) f.port_rate = std::min(cluster.node.nic.rate.value, port_rate);
+
+  for (const SlowLink& slow : changes.slow) {
+    for (const std::int32_t link : find_links(f.links, slow.link)) {
+      Bandwidth& capacity = f.links[static_cast<std::size_t>(link)].capacity;
+      capacity = capacity * slow.factor;
+    }
+  }
+  if (changes.failed.empty()) return;
+  f.dead.assign(f.links.size(), 0);
+  const std::size_t per_node = f.node.links.size();
+  std::set<int> hurt;
+  for (const std::string& name : changes.failed) {
+    for (const std::int32_t link : find_links(f.links, name)) {
+      const auto l = static_cast<std::size_t>(link);
+      f.dead[l] = 1;
+      if (l < f.first_cable) hurt.insert(static_cast<int>(l / per_node));
+    }
+  }
+  for (const int n : hurt) {
+    const auto first = f.dead.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(n) * per_node);
+    const std::vector<char> dead(first, first + static_cast<std::ptrdiff_t>(per_node));
+    f.damaged.emplace(n, wire_node(cluster, nodes > 1, port_rate, first_hop, dead));
+  }
+  if (f.tree) f.tree->set_dead(f.dead);
 }
 
 Fabric::~Fabric() = default;
 Fabric::Fabric(Fabric&&) noexcept = default;
 
 const std::vector<Link>& Fabric::links() const { return impl_->links; }
+int Fabric::gpus() const { return impl_->nodes * impl_->gpus; }
+std::size_t Fabric::first_cable() const { return impl_->first_cable; }
+Bandwidth Fabric::port_rate() const { return impl_->port_rate; }
+bool Fabric::works(std::int32_t link) const {
+  return impl_->dead.empty() || !impl_->dead[static_cast<std::size_t>(link)];
+}
+
+void Fabric::cables(int from_gpu, int to_gpu, std::vector<std::int32_t>& out) const {
+  const std::size_t before = out.size();
+  if (from_gpu / impl_->gpus == to_gpu / impl_->gpus) return;
+  if (impl_->between_switches(from_gpu, to_gpu, out) < 0) out.resize(before);
+}
+
+int Fabric::node_of(std::int32_t link) const {
+  const auto per_node = static_cast<std::int32_t>(impl_->node.links.size());
+  return per_node > 0 && link / per_node < impl_->nodes ? link / per_node : -1;
+}
 
 const Route& Fabric::route(int from_gpu, int to_gpu) {
   const std::uint64_t key = static_cast<std::uint64_t>(from_gpu) << 32 | static_cast<std::uint32_t>(to_gpu);

@@ -9,6 +9,7 @@
 
 #include "core/spec/cluster_spec.hpp"
 #include "core/spec/library_spec.hpp"
+#include "sim/network/link_names.hpp"
 #include "sim/network/network.hpp"
 
 namespace lockstep::sim {
@@ -46,18 +47,30 @@ enum class Routing { Static, Ecmp };
 ///           memory]);
 ///   Ecmp:   hash of (seed, from GPU, to GPU, tier, direction).
 /// The way down uses the switches and cables that the same number picks from the destination's side.
+///
+/// `changes` makes links slower or takes them out; routes go around those (FatTree::path, wire_node). Names of links that
+/// are not built here change nothing.
 class Fabric {
  public:
   /// 1 <= nodes <= cluster.nodes. Throws ConfigError if two GPUs have no route between them or a link that is needed
   /// has no rate; `where` is the cluster's name. NICs and switches are built only if nodes > 1.
-  Fabric(const ClusterSpec& cluster, int nodes, Routing routing, std::uint64_t seed);
+  Fabric(const ClusterSpec& cluster, int nodes, Routing routing, std::uint64_t seed, const LinkChanges& changes = {});
   ~Fabric();
   Fabric(Fabric&&) noexcept;
 
   const std::vector<Link>& links() const;
+  /// The node that a link belongs to; -1 for cables between switches.
+  int node_of(std::int32_t link) const;
   /// Cached; valid until the next call, its links for the fabric's lifetime, also when it is moved. from == to gives an
-  /// empty Local route.
+  /// empty Local route. Throws ConfigError (key "simulation.failed_links") if no way is left.
   const Route& route(int from_gpu, int to_gpu);
+
+  int gpus() const;                 ///< of the nodes that are built
+  std::size_t first_cable() const;  ///< index of the first link between switches; links().size() if there are none
+  bool works(std::int32_t link) const;
+  Bandwidth port_rate() const;  ///< of a NIC's port, before any change; unlimited without NICs
+  /// Appends the links between switches on the way from one GPU to another; nothing if no way is left. Not cached.
+  void cables(int from_gpu, int to_gpu, std::vector<std::int32_t>& out) const;
 
  private:
   struct Impl;

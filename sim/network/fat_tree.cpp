@@ -87,16 +87,14 @@ std::int64_t FatTree::leaf(std::int64_t port) const {
   return port / per_rack * leaves_per_rack_ + port % per_rack / tiers_[0].group;
 }
 
-int FatTree::choice(std::size_t tier, std::int64_t to_port, int from_gpu, int to_gpu, bool down) const {
-  const Tier& t = tiers_[tier];
-  const std::int64_t choices = static_cast<std::int64_t>(t.switches) * t.cables;
-  if (routing_ == Routing::Static) return static_cast<int>(to_port / t.divisor % choices);
+std::uint64_t FatTree::number(std::size_t tier, std::int64_t to_port, int from_gpu, int to_gpu, bool down) const {
+  if (routing_ == Routing::Static) return static_cast<std::uint64_t>(to_port / tiers_[tier].divisor);
   Digest hash;
   hash.add(seed_);
   hash.add(static_cast<std::uint64_t>(from_gpu));
   hash.add(static_cast<std::uint64_t>(to_gpu));
   hash.add(tier * 2 + (down ? 1 : 0));
-  return static_cast<int>(hash.value() % static_cast<std::uint64_t>(choices));
+  return hash.value();
 }
 
 std::int32_t FatTree::cable(std::size_t tier, std::int64_t lower_group, int lower_switch, int pick, bool down) const {
@@ -106,29 +104,82 @@ std::int32_t FatTree::cable(std::size_t tier, std::int64_t lower_group, int lowe
   return t.first_link + static_cast<std::int32_t>(index * 2 + (down ? 1 : 0));
 }
 
+namespace {
+
+/// The k-th of `count` things to try, by a number that chooses the first.
+int candidate(std::uint64_t number, int count, int k) {
+  const auto n = static_cast<std::uint64_t>(count);
+  const std::uint64_t first = number % n;
+  if (k == 0) return static_cast<int>(first);
+  return static_cast<int>((first + 1 + (number / n + static_cast<std::uint64_t>(k) - 1) % (n - 1)) % n);
+}
+
+}  // namespace
+
+/// Up to tier `top` and down again, depth first: without dead cables the first try succeeds.
+struct FatTree::Search {
+  const FatTree& tree;
+  std::int64_t to_port;
+  int from_gpu, to_gpu;
+  std::size_t top;
+  std::vector<std::int64_t> from_groups, to_groups;  // by tier
+  std::vector<std::int32_t>& out;
+
+  bool take(std::int32_t link) {
+    if (tree.dead(link)) return false;
+    out.push_back(link);
+    return true;
+  }
+
+  bool up(std::size_t tier, int here) {
+    if (tier == top) return down(top, here);
+    const Tier& above = tree.tiers_[tier + 1];
+    const std::uint64_t number = tree.number(tier + 1, to_port, from_gpu, to_gpu, false);
+    const int choices = above.switches * above.cables;
+    for (int k = 0; k < choices; ++k) {
+      const int pick = candidate(number, choices, k);
+      if (!take(tree.cable(tier + 1, from_groups[tier], here, pick, false))) continue;
+      if (up(tier + 1, pick % above.switches)) return true;
+      out.pop_back();
+    }
+    return false;
+  }
+
+  /// The switch above is given; which switch below it, and which parallel cable, the destination's own numbers say.
+  bool down(std::size_t tier, int here) {
+    if (tier == 0) return true;
+    const Tier& t = tree.tiers_[tier];
+    const int below = tier > 1 ? tree.tiers_[tier - 1].switches : 1;
+    const int below_choices = tier > 1 ? below * tree.tiers_[tier - 1].cables : 1;
+    const std::uint64_t low = tier > 1 ? tree.number(tier - 1, to_port, from_gpu, to_gpu, true) : 0;
+    const std::uint64_t cable_number = tree.number(tier, to_port, from_gpu, to_gpu, true);
+    const int first_below = candidate(low, below_choices, 0) % below;
+    const int first_cable = candidate(cable_number, t.switches * t.cables, 0) / t.switches;
+    for (int b = 0; b < below; ++b) {
+      const int lower = (first_below + b) % below;
+      for (int c = 0; c < t.cables; ++c) {
+        const int pick = here + (first_cable + c) % t.cables * t.switches;
+        if (!take(tree.cable(tier, to_groups[tier - 1], lower, pick, true))) continue;
+        if (down(tier - 1, lower)) return true;
+        out.pop_back();
+      }
+    }
+    return false;
+  }
+};
+
 int FatTree::path(std::int64_t from_port, std::int64_t to_port, int from_gpu, int to_gpu,
                   std::vector<std::int32_t>& out) const {
-  std::int64_t from_group = leaf(from_port);
-  std::vector<std::int64_t> to_groups{leaf(to_port)};
-  int here = 0;  // switch within its group
-  std::size_t top = 0;
-  while (from_group != to_groups[top]) {
-    ++top;
-    const int pick = choice(top, to_port, from_gpu, to_gpu, false);
-    out.push_back(cable(top, from_group, here, pick, false));
-    here = pick % tiers_[top].switches;
-    const std::int64_t group = tiers_[top].group;
-    from_group = group == 0 ? 0 : from_group / group;
-    to_groups.push_back(group == 0 ? 0 : to_groups[top - 1] / group);
+  Search search{*this, to_port, from_gpu, to_gpu, 0, {leaf(from_port)}, {leaf(to_port)}, out};
+  while (true) {
+    if (search.from_groups[search.top] == search.to_groups[search.top] && search.up(0, 0))
+      return static_cast<int>(2 * search.top + 1);
+    if (++search.top == tiers_.size()) return -1;
+    const std::int64_t group = tiers_[search.top].group;
+    const auto above = [&](std::int64_t g) { return group == 0 ? 0 : g / group; };
+    search.from_groups.push_back(above(search.from_groups.back()));
+    search.to_groups.push_back(above(search.to_groups.back()));
   }
-  for (std::size_t t = top; t > 0; --t) {
-    // The switch above is given; which switch below it, and which parallel cable, the destination's own numbers say.
-    const int below = t > 1 ? choice(t - 1, to_port, from_gpu, to_gpu, true) % tiers_[t - 1].switches : 0;
-    const int parallel = choice(t, to_port, from_gpu, to_gpu, true) / tiers_[t].switches;
-    out.push_back(cable(t, to_groups[t - 1], below, here + parallel * tiers_[t].switches, true));
-    here = below;
-  }
-  return static_cast<int>(2 * top + 1);
 }
 
 }  // namespace lockstep::sim

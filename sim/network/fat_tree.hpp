@@ -19,7 +19,11 @@ class FatTree {
 
   /// Number of a NIC's port; see Fabric for the two numberings.
   std::int64_t port(int node, int nic) const;
+  /// Cables that `dead` marks (by link) carry nothing from now on.
+  void set_dead(const std::vector<char>& dead) { dead_ = dead; }
   /// Appends the cables from one port's switch to the other's; returns the switches crossed. GPUs matter to Ecmp only.
+  /// Where the cable of choice is dead, the other cables of the same two tiers are tried, from one that depends on the
+  /// destination so that what it carried is spread; then, level by level, the way over higher tiers. -1 if none is left.
   int path(std::int64_t from_port, std::int64_t to_port, int from_gpu, int to_gpu,
            std::vector<std::int32_t>& out) const;
 
@@ -31,8 +35,11 @@ class FatTree {
     std::int64_t divisor = 1;  ///< of the destination port, destination-mod-k
     std::int32_t first_link = 0;
   };
+  struct Search;
   std::int64_t leaf(std::int64_t port) const;
-  int choice(std::size_t tier, std::int64_t to_port, int from_gpu, int to_gpu, bool down) const;
+  /// Modulo the number of (switch, cable) pairs: the choice. Divided by it: where to look if that is dead.
+  std::uint64_t number(std::size_t tier, std::int64_t to_port, int from_gpu, int to_gpu, bool down) const;
+  bool dead(std::int32_t link) const { return !dead_.empty() && dead_[static_cast<std::size_t>(link)]; }
   std::int32_t cable(std::size_t tier, std::int64_t lower_group, int lower_switch, int pick, bool down) const;
 
   std::vector<Tier> tiers_;
@@ -41,6 +48,7 @@ class FatTree {
   std::int64_t leaves_per_rack_ = 0;
   Routing routing_;
   std::uint64_t seed_;
+  std::vector<char> dead_;  ///< by link; empty = none
 };
 
 }  // namespace lockstep::sim

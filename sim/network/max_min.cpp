@@ -28,11 +28,11 @@ std::int32_t MaxMin::add_link(double capacity) {
   return static_cast<std::int32_t>(rows_.size()) - 1;
 }
 
-void MaxMin::cross(std::int32_t flow) {
-  flows_of_.push_back(flow);
+void MaxMin::cross(std::int32_t flow, std::int32_t count) {
+  flows_of_.push_back({flow, count});
   ++flows_[at(flow)].crossed;
   ++rows_.back().end;
-  ++rows_.back().open;
+  rows_.back().open += count;
 }
 
 void MaxMin::narrow(std::int32_t link, double capacity) {
@@ -48,7 +48,8 @@ void MaxMin::index_links() {
   links_of_.resize(flows_of_.size());
   for (std::size_t l = 0; l < rows_.size(); ++l) {
     for (std::int32_t i = rows_[l].begin; i < rows_[l].end; ++i) {
-      links_of_[at(flows_[at(flows_of_[at(i)])].end++)] = static_cast<std::int32_t>(l);
+      const auto [flow, count] = flows_of_[at(i)];
+      links_of_[at(flows_[at(flow)].end++)] = {static_cast<std::int32_t>(l), count};
     }
   }
 }
@@ -56,9 +57,11 @@ void MaxMin::index_links() {
 void MaxMin::fix(Flow& flow, double rate) {
   flow.rate = rate;
   for (std::int32_t i = flow.begin; i < flow.end; ++i) {
-    LinkRow& row = rows_[at(links_of_[at(i)])];
-    row.left = std::max(0.0, row.left - rate);
-    --row.open;
+    const auto [link, count] = links_of_[at(i)];
+    LinkRow& row = rows_[at(link)];
+    // One by one, as flows of their own would be taken off: the same roundings.
+    for (std::int32_t k = 0; k < count; ++k) row.left = std::max(0.0, row.left - rate);
+    row.open -= count;
   }
 }
 
@@ -108,7 +111,7 @@ void MaxMin::solve() {
       LinkRow& row = rows_[at(bottleneck)];
       row.share = share;
       for (std::int32_t i = row.begin; i < row.end; ++i) {
-        if (Flow& flow = flows_[at(flows_of_[at(i)])]; flow.rate < 0) fix(flow, share);
+        if (Flow& flow = flows_[at(flows_of_[at(i)].other)]; flow.rate < 0) fix(flow, share);
       }
     }
   }

@@ -22,8 +22,9 @@ class MaxMin {
   std::int32_t add_flow(double cap);
   /// capacity >= 0, finite. Returns 0, 1, 2, ...
   std::int32_t add_link(double capacity);
-  /// `flow` crosses the link added last; each flow at most once.
-  void cross(std::int32_t flow);
+  /// `flow` crosses the link added last; each flow at most once. It stands for `count` >= 1 flows of its rate there: the link's
+  /// shares are capacity left / sum of counts.
+  void cross(std::int32_t flow, std::int32_t count = 1);
   /// Lowers a link's capacity to `capacity` if that is less.
   void narrow(std::int32_t link, double capacity);
   void solve();
@@ -41,7 +42,7 @@ class MaxMin {
   };
   struct LinkRow {
     double left;
-    std::int32_t open;        ///< flows without a rate
+    std::int32_t open;        ///< flows without a rate, each by its count
     std::int32_t begin, end;  ///< in flows_of_
     double share;
   };
@@ -50,8 +51,12 @@ class MaxMin {
 
   std::vector<Flow> flows_;
   std::vector<LinkRow> rows_;
-  std::vector<std::int32_t> links_of_;
-  std::vector<std::int32_t> flows_of_;
+  struct Crossing {
+    std::int32_t other;  ///< the link of a flow, or the flow on a link
+    std::int32_t count;
+  };
+  std::vector<Crossing> links_of_;
+  std::vector<Crossing> flows_of_;
   std::vector<std::int32_t> by_cap_;
   std::vector<std::pair<double, std::int32_t>> heap_;
 };

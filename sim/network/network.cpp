@@ -23,27 +23,39 @@ std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
 }  // namespace
 
 Network::Network(EventQueue& queue, std::vector<Link> links, std::uint32_t event_kind)
-    : queue_(queue), links_(std::move(links)), use_(links_.size()), kind_(event_kind), states_(links_.size()) {
+    : queue_(queue), links_(std::move(links)), kind_(event_kind), states_(links_.size()) {
   for (std::size_t l = 0; l < links_.size(); ++l) {
     states_[l].capacity = links_[l].capacity.bytes_per_second();
     LOCKSTEP_EXPECTS(states_[l].capacity >= 0);
   }
 }
 
-std::int32_t Network::new_slot(std::int32_t links) {
+std::int32_t Network::new_slot() {
   if (free_.empty()) {
     free_.push_back(static_cast<std::int32_t>(flows_.size()));
     flows_.emplace_back();
   }
   const std::int32_t slot = free_.back();
   free_.pop_back();
-  Flow& flow = flows_[at(slot)];
-  if (flow.room < links) {
-    flow.room = (links + 7) / 8 * 8;
-    flow.first_member = static_cast<std::int32_t>(members_.size());
-    members_.resize(members_.size() + at(flow.room));
-  }
+  ++active_;
   return slot;
+}
+
+void Network::free(std::int32_t slot) {
+  Flow& flow = flows_[at(slot)];
+  flow.stage = Stage::Free;
+  ++flow.version;
+  free_.push_back(slot);
+  --active_;
+}
+
+void Network::tell(Time when, std::int32_t slot, Says what) {
+  queue_.push(when, kind_, static_cast<std::uint32_t>(slot), std::uint64_t{flows_[at(slot)].version} << 2 | what);
+}
+
+void Network::tell_end(std::int32_t slot) {
+  flows_[at(slot)].event = flows_[at(slot)].leaves;
+  tell(flows_[at(slot)].leaves, slot, kEnded);
 }
 
 void Network::refresh_tight(LinkState& link) const {
@@ -54,7 +66,8 @@ void Network::refresh_tight(LinkState& link) const {
   if (std::abs(link.demand - link.capacity) <= kDoubt * (link.demand + link.capacity)) {
     link.demand = 0;
     for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
-      link.demand += flows_[at(members_[at(m)].flow)].static_cap;
+      const Member& member = members_[at(m)];
+      for (std::int32_t k = 0; k < member.count; ++k) link.demand += flows_[at(member.flow)].static_cap;
     }
   }
   link.tight = link.demand > link.capacity * (1 + kSame);
@@ -73,44 +86,148 @@ void Network::schedule_settle() {
   queue_.push_last(kind_, kSettle, ++settle_serial_);
 }
 
-void Network::start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token) {
-  LOCKSTEP_EXPECTS(bytes >= 0 && cap.bytes_per_second() >= 0);
-  const auto count = static_cast<std::int32_t>(links.size());
-  const std::int32_t slot = new_slot(count);
+void Network::add(std::int32_t slot, std::span<const std::int32_t> links, double bytes,
+                  std::span<const std::int32_t> counts) {
+  LOCKSTEP_EXPECTS(bytes >= 0);
+  LOCKSTEP_EXPECTS(counts.empty() || counts.size() == links.size());
   Flow& flow = flows_[at(slot)];
-  flow.remaining = flow.bytes = bytes;
+  flow.remaining = bytes;
   flow.rate = 0;
+  flow.leaves = flow.event = Time::never();
   flow.updated = queue_.now();
-  flow.token = token;
   flow.links = links.data();
-  flow.link_count = bytes > 0 ? count : 0;  // an empty flow takes no share
-  flow.active = true;
-  ++active_;
-  if (bytes == 0) {
-    for (std::int32_t link : links) ++use_[at(link)].flows;
-    queue_.push(queue_.now(), kind_, static_cast<std::uint32_t>(slot), ++flow.version);
-    return;
-  }
+  flow.counts = counts.empty() ? nullptr : counts.data();
+  flow.link_count = bytes > 0 ? static_cast<std::int32_t>(links.size()) : 0;  // an empty flow takes no share
+  ++flow.version;
+}
 
-  double static_cap = cap.bytes_per_second();
-  for (std::int32_t link : links) static_cap = std::min(static_cap, states_[at(link)].capacity);
-  flow.static_cap = static_cap;
+/// True if all its links are idle. Notes what they will carry and finds the static cap.
+bool Network::survey(Flow& flow, std::span<const std::int32_t> links, double cap) {
+  const Time now = queue_.now();
+  bool idle = true;
+  for (std::size_t i = 0; i < links.size(); ++i) {
+    LinkState& link = states_[at(links[i])];
+    const std::int32_t count = flow.counts ? flow.counts[i] : 1;
+    link.use.bytes += flow.remaining * count;
+    link.use.flows += count;
+    cap = std::min(cap, link.capacity);
+    idle = idle && link.flows == 0 && link.alone_until <= now && count == 1;
+  }
+  flow.static_cap = cap;
+  return idle;
+}
+
+void Network::start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token,
+                    std::span<const std::int32_t> counts) {
+  LOCKSTEP_EXPECTS(cap.bytes_per_second() >= 0);
+  const std::int32_t slot = new_slot();
+  add(slot, links, bytes, counts);
+  Flow& flow = flows_[at(slot)];
+  flow.token = token;
+  flow.message = false;
+  survey(flow, links, cap.bytes_per_second());
+  if (!enter_lists(slot)) set_rate(slot, bytes > 0 ? flow.static_cap : std::numeric_limits<double>::infinity());
+}
+
+std::int32_t Network::send(std::span<const std::int32_t> links, double bytes, Bandwidth cap, Time latency,
+                           std::span<const std::int32_t> counts) {
+  LOCKSTEP_EXPECTS(cap.bytes_per_second() >= 0);
+  const std::int32_t slot = new_slot();
+  add(slot, links, bytes, counts);
+  Flow& flow = flows_[at(slot)];
+  flow.message = true;
+  flow.latency = latency;
+  const bool idle = survey(flow, links, cap.bytes_per_second());
+  if (bytes == 0 || (idle && flow.static_cap > 0)) {
+    go_alone(slot);
+    tell(flow.leaves + latency, slot, kHasArrived);
+  } else if (!enter_lists(slot)) {
+    set_rate(slot, flow.static_cap);
+  }
+  return slot;
+}
+
+void Network::go_alone(std::int32_t slot) {
+  Flow& flow = flows_[at(slot)];
+  flow.stage = Stage::Alone;
+  flow.rate = flow.static_cap;
+  flow.leaves = flow.remaining > 0 ? queue_.now() + duration(flow) : queue_.now();
+  for (std::int32_t i = 0; i < flow.link_count; ++i) {
+    LinkState& link = states_[at(flow.links[i])];
+    link.alone_until = flow.leaves;
+    link.alone = slot;
+  }
+}
+
+bool Network::await_left(std::int32_t number) {
+  const Flow& flow = flows_[at(number)];
+  if (flow.stage == Stage::Travelling) return true;
+  if (flow.stage == Stage::Sharing) return false;
+  LOCKSTEP_EXPECTS(flow.stage == Stage::Alone);
+  if (flow.leaves <= queue_.now()) return true;
+  tell(flow.leaves, number, kLeft);
+  return false;
+}
+
+/// A message that was alone is no longer. It has no event then: it gets one once its neighbour is in the lists too.
+void Network::share(std::int32_t slot) {
+  Flow& flow = flows_[at(slot)];
+  for (std::int32_t i = 0; i < flow.link_count; ++i) states_[at(flow.links[i])].alone_until = Time::zero();
+  ++flow.version;
+  enter_lists(slot);
+  shared_.push_back(slot);
+}
+
+/// True if another flow may hold it back: then its rate will be solved.
+bool Network::enter_lists(std::int32_t slot) {
+  const std::int32_t count = flows_[at(slot)].link_count;
+  const std::size_t first = shared_.size();
+  for (std::int32_t i = 0; i < count; ++i) {
+    if (const LinkState& link = states_[at(flows_[at(slot)].links[i])]; link.alone_until > queue_.now())
+      share(link.alone);
+  }
+  Flow& flow = flows_[at(slot)];
+  if (flow.room < count) {
+    flow.room = (count + 7) / 8 * 8;
+    flow.first_member = static_cast<std::int32_t>(members_.size());
+    members_.resize(members_.size() + at(flow.room));
+  }
+  flow.stage = Stage::Sharing;
+  ++sharing_;
   bool coupled = false;
   for (std::int32_t i = 0; i < count; ++i) {
-    LinkState& link = states_[at(links[at(i)])];
+    LinkState& link = states_[at(flow.links[i])];
     const std::int32_t m = flow.first_member + i;
-    members_[at(m)] = {slot, link.head, kNone};
+    const std::int32_t stands_for = flow.counts ? flow.counts[i] : 1;
+    members_[at(m)] = {slot, link.head, kNone, stands_for};
     if (link.head != kNone) members_[at(link.head)].previous = m;
     link.head = m;
-    ++link.flows;
-    link.demand += static_cap;
+    link.flows += stands_for;
+    for (std::int32_t k = 0; k < stands_for; ++k) link.demand += flow.static_cap;
     refresh_tight(link);
     if (link.tight) {
       coupled = true;
-      mark_dirty(links[at(i)]);
+      mark_dirty(flow.links[i]);
     }
   }
-  if (!coupled) set_rate(slot, static_cap);
+  // Those whose links are dirty now get their event with their rate, when this instant is over.
+  while (shared_.size() > first) {
+    const Flow& other = flows_[at(shared_.back())];
+    const bool solved = std::any_of(other.links, other.links + other.link_count,
+                                    [this](std::int32_t l) { return states_[at(l)].tight; });
+    if (!solved) tell_end(shared_.back());
+    shared_.pop_back();
+  }
+  return coupled;
+}
+
+Time Network::duration(const Flow& flow) const {
+  const double seconds = flow.remaining / flow.rate;
+  if (!(seconds < kLongest)) {
+    throw ConfigError("network", flow.link_count > 0 ? links_[at(flow.links[0])].name : "cap",
+                      "a transfer would take longer than 106 days; raise the rate");
+  }
+  return Time::seconds(seconds);
 }
 
 void Network::set_rate(std::int32_t slot, double rate) {
@@ -121,15 +238,12 @@ void Network::set_rate(std::int32_t slot, double rate) {
     flow.updated = now;
   }
   flow.rate = rate;
-  ++flow.version;
   ++rate_changes_;
-  if (rate <= 0) return;
-  const double seconds = flow.remaining / rate;
-  if (!(seconds < kLongest)) {
-    throw ConfigError("network", flow.link_count > 0 ? links_[at(flow.links[0])].name : "cap",
-                      "a transfer would take longer than 106 days; raise the rate");
+  flow.leaves = rate > 0 ? now + duration(flow) : Time::never();
+  if (flow.leaves < flow.event) {  // an event that comes too early asks again
+    ++flow.version;
+    tell_end(slot);
   }
-  queue_.push(now + Time::seconds(seconds), kind_, static_cast<std::uint32_t>(slot), flow.version);
 }
 
 bool Network::finish(const Event& event, std::uint64_t& token) {
@@ -138,14 +252,37 @@ bool Network::finish(const Event& event, std::uint64_t& token) {
     return false;
   }
   Flow& flow = flows_[event.a];
-  if (!flow.active || flow.version != event.b) return false;
-  token = flow.token;
-  end(static_cast<std::int32_t>(event.a));
+  if (flow.version != event.b >> 2) return false;
+  const auto slot = static_cast<std::int32_t>(event.a);
+  token = event.a;
+  switch (event.b & 3) {
+    case kHasArrived:
+      token |= kArrived;
+      free(slot);
+      break;
+    case kLeft: break;
+    default:
+      if (event.time < flow.leaves) {  // it was slowed down meanwhile
+        flow.event = Time::never();
+        if (flow.leaves != Time::never()) tell_end(slot);
+        return false;
+      }
+      leave_lists(slot);
+      if (flow.message) {
+        flow.stage = Stage::Travelling;
+        ++flow.version;
+        tell(event.time + flow.latency, slot, kHasArrived);
+      } else {
+        token = flow.token;
+        free(slot);
+      }
+      break;
+  }
   return true;
 }
 
-void Network::end(std::int32_t slot) {
-  Flow& flow = flows_[at(slot)];
+void Network::leave_lists(std::int32_t slot) {
+  const Flow& flow = flows_[at(slot)];
   for (std::int32_t i = 0; i < flow.link_count; ++i) {
     const std::int32_t l = flow.links[i];
     LinkState& link = states_[at(l)];
@@ -156,22 +293,18 @@ void Network::end(std::int32_t slot) {
     } else {
       link.head = member.next;
     }
-    use_[at(l)].bytes += flow.bytes;
-    ++use_[at(l)].flows;
     const bool coupled = link.tight;
-    if (--link.flows == 0) {
+    link.flows -= member.count;
+    if (link.flows == 0) {
       link.demand = 0;
       link.tight = false;
     } else {
-      link.demand -= flow.static_cap;
+      for (std::int32_t k = 0; k < member.count; ++k) link.demand -= flow.static_cap;
       refresh_tight(link);
       if (coupled) mark_dirty(l);
     }
   }
-  flow.active = false;
-  ++flow.version;
-  free_.push_back(slot);
-  if (--active_ == 0) {
+  if (--sharing_ == 0) {
     for (std::int32_t l : dirty_) states_[at(l)].dirty = false;
     dirty_.clear();
     settle_pending_ = false;
@@ -212,15 +345,25 @@ void Network::enter(std::int32_t index, bool whole) {
       link.set = 0;
       border_.push_back(l);
     }
-    ++link.inside;
-    // Partition refinement: the flow splits every set of links into those that it crosses and the others.
-    if (sets_[at(link.set)].split_by != index) {
-      sets_[at(link.set)].split_by = index;
-      sets_[at(link.set)].crossed = static_cast<std::int32_t>(sets_.size());
-      sets_.push_back({link.set, index});
-    }
-    link.set = sets_[at(link.set)].crossed;
+    const std::int32_t count = members_[at(flow.first_member + k)].count;
+    link.inside += count;
+    link.set = set_crossed_by(link.set, index, count);
   }
+}
+
+/// Partition refinement: the flow splits every set of links into those that it crosses (with this or that count) and the others.
+std::int32_t Network::set_crossed_by(std::int32_t set, std::int32_t flow, std::int32_t count) {
+  if (sets_[at(set)].split_by != flow) {
+    sets_[at(set)].split_by = flow;
+    sets_[at(set)].crossed = kNone;
+  }
+  for (std::int32_t s = sets_[at(set)].crossed; s != kNone; s = sets_[at(s)].sibling) {
+    if (sets_[at(s)].count == count) return s;
+  }
+  const auto fresh = static_cast<std::int32_t>(sets_.size());
+  sets_.push_back({set, flow, count, sets_[at(set)].crossed});
+  sets_[at(set)].crossed = fresh;
+  return fresh;
 }
 
 void Network::solve_around(std::int32_t dirty_link) {
@@ -248,7 +391,8 @@ void Network::solve_around(std::int32_t dirty_link) {
   for (std::int32_t slot : region_) {
     const Flow& flow = flows_[at(slot)];
     const double rate = border_.empty() ? flow.static_cap : solver_.rate(flow.local);
-    if (std::abs(rate - flow.rate) > kSame * flow.rate) set_rate(slot, rate);
+    if (std::abs(rate - flow.rate) > kSame * flow.rate || (flow.event == Time::never() && rate > 0))
+      set_rate(slot, rate);
   }
 }
 
@@ -269,11 +413,13 @@ void Network::solve_region() {
     } else {
       double held = 0;
       for (std::int32_t m = link.head; m != kNone; m = members_[at(m)].next) {
-        if (const Flow& flow = flows_[at(members_[at(m)].flow)]; flow.seen != stamp_) held += flow.rate;
+        if (const Flow& flow = flows_[at(members_[at(m)].flow)]; flow.seen != stamp_)
+          held += flow.rate * members_[at(m)].count;
       }
       link.local = solver_.add_link(std::max(0.0, link.capacity - held));
     }
-    for (std::int32_t s = link.set; s != 0; s = sets_[at(s)].without) solver_.cross(sets_[at(s)].flow);
+    for (std::int32_t s = link.set; s != 0; s = sets_[at(s)].without)
+      solver_.cross(sets_[at(s)].flow, sets_[at(s)].count);
   }
   solver_.solve();
   ++solves_;
@@ -290,9 +436,10 @@ bool Network::grow_region() {
       const Flow& flow = flows_[at(members_[at(m)].flow)];
       const bool inside = flow.seen == stamp_;
       const double rate = inside && flow.local != kNone ? solver_.rate(flow.local) : flow.rate;
-      old_load += flow.rate;
+      const std::int32_t count = members_[at(m)].count;
+      old_load += flow.rate * count;
       old_fastest = std::max(old_fastest, flow.rate);
-      load += rate;
+      load += rate * count;
       fastest = std::max(fastest, rate);
     }
     // Generous in what was a bottleneck, strict in what still is: a doubtful flow is solved again rather than
@@ -316,7 +463,7 @@ bool Network::grow_region() {
 
 double Network::rate_of(std::uint64_t token) const {
   for (const Flow& flow : flows_) {
-    if (flow.active && flow.token == token) return flow.rate;
+    if (flow.stage == Stage::Sharing && !flow.message && flow.token == token) return flow.rate;
   }
   throw InternalError("no active flow has token " + std::to_string(token));
 }

@@ -17,6 +17,11 @@
 //
 // Changes of one instant are solved together, by an event that comes after all others of that instant
 // (EventQueue::push_last).
+//
+// A message is a flow whose last byte arrives some latency after it has left. Most messages meet nobody: all their links are
+// idle when they start and nobody joins before they have left. Such a message is *alone*: it stands in no link's list, its
+// links only remember until when it has them, and its arrival is its one event. Who starts on one of these links
+// before that makes it an ordinary flow.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +42,9 @@ struct Link {
   Time latency;
 };
 
-/// Traffic that a link has carried; conservation tests read it.
+/// Traffic that a link has been given; conservation tests read it.
 struct LinkUse {
-  double bytes = 0;  ///< completed flows
+  double bytes = 0;
   std::int64_t flows = 0;
 };
 
@@ -57,10 +62,25 @@ class Network {
   /// Flows started at one instant in another order get the same rates; flows that end at the same picosecond end in the
   /// order of their completion events. A flow over a link without capacity waits for ever. Throws ConfigError if it
   /// would take longer than Time can tell.
-  void start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token);
+  ///
+  /// `counts`, if given, one per link: the flow stands for that many equal flows there (a folded simulation); the link's
+  /// capacity is shared, its use counted, as if each were there.
+  void start(std::span<const std::int32_t> links, double bytes, Bandwidth cap, std::uint64_t token,
+             std::span<const std::int32_t> counts = {});
 
-  /// Handles an event of `event_kind`. Returns true and the token if a flow has ended with it; false for outdated
-  /// events, and for the event that solves the changes of an instant.
+  /// Starts a message now: a flow as above, whose last byte arrives `latency` >= 0 after it has left. Returns its number, which
+  /// is its token too: finish() gives `number | kArrived` when it has arrived, and `number` alone when it has left,
+  /// unless nobody else came near its links: then only if await_left() was asked. Numbers are small and used again
+  /// after the arrival.
+  /// `counts` as in start().
+  std::int32_t send(std::span<const std::int32_t> links, double bytes, Bandwidth cap, Time latency,
+                    std::span<const std::int32_t> counts = {});
+  static constexpr std::uint64_t kArrived = std::uint64_t{1} << 32;
+  /// True if the message has left. False: finish() will tell. Only between its send() and its arrival.
+  bool await_left(std::int32_t number);
+
+  /// Handles an event of `event_kind`. Returns true and the token if a flow has ended with it, or a message has left or arrived;
+  /// false for outdated events, and for the event that solves the changes of an instant.
   bool finish(const Event& event, std::uint64_t& token);
 
   /// Solves now what has changed at this instant. The queue does it by itself; only who reads rates between events
@@ -68,8 +88,8 @@ class Network {
   void settle();
 
   const std::vector<Link>& links() const { return links_; }
-  const std::vector<LinkUse>& use() const { return use_; }
-  std::size_t active() const { return active_; }
+  const LinkUse& use(std::size_t link) const { return states_[link].use; }  ///< flows count from their start
+  std::size_t active() const { return active_; }  ///< flows that have not ended, messages that have not arrived
   /// Rate of an active flow's token after the last settle(), for tests. O(active flows). Unknown token: InternalError.
   double rate_of(std::uint64_t token) const;
   void set_capacity(std::int32_t link, Bandwidth capacity);  ///< only while no flow is active
@@ -82,33 +102,51 @@ class Network {
   static constexpr std::int32_t kNone = -1;
   static constexpr std::uint32_t kSettle = 0xffffffffU;
 
-  struct Flow {
-    double remaining = 0;  ///< bytes at `updated`
-    double rate = 0;
-    double static_cap = 0;
-    double bytes = 0;
-    Time updated;
-    std::uint64_t token = 0;
-    std::uint64_t version = 0;  ///< an event with another version is outdated
-    const std::int32_t* links = nullptr;
+  enum class Stage : std::uint8_t {
+    Free,
+    Alone,       ///< a message that has its links to itself, or has had them
+    Sharing,     ///< in the lists of its links
+    Travelling,  ///< a message that has left them
+  };
+  /// What an event of a flow says, in the low bits of Event::b; the others hold its version.
+  enum Says : std::uint64_t { kEnded, kLeft, kHasArrived };
+
+  struct alignas(64) Flow {     // what an event asks for comes first: often nothing else is looked at
+    std::uint32_t version = 0;  ///< an event with another version is outdated
     std::int32_t link_count = 0;
+    const std::int32_t* links = nullptr;
+    Time leaves;   ///< at its present rate
+    Time event;    ///< of its event that says kEnded: not after `leaves`; never() = there is none
+    Time latency;  ///< of a message
+    double static_cap = 0;
     std::int32_t first_member = 0;  ///< its block of `members_`
     std::int32_t room = 0;          ///< size of the block; kept when the slot is used again
-    std::uint32_t seen = 0;         ///< equal to `stamp_`: in the region
-    std::int32_t local = 0;         ///< its index in the problem being solved
-    bool active = false;
+    Stage stage = Stage::Free;
+    bool message = false;
+
+    double remaining = 0;  ///< bytes at `updated`
+    double rate = 0;
+    Time updated;
+    std::uint64_t token = 0;
+    std::uint32_t seen = 0;                ///< equal to `stamp_`: in the region
+    std::int32_t local = 0;                ///< its index in the problem being solved
+    const std::int32_t* counts = nullptr;  ///< by link; null: 1 everywhere
   };
   /// One flow on one link, in the link's list.
   struct Member {
     std::int32_t flow = kNone, next = kNone, previous = kNone;
+    std::int32_t count = 1;  ///< equal flows that it stands for
   };
   struct LinkState {
     double capacity = 0;
+    Time alone_until;  ///< until then it belongs to the message `alone`
+    std::int32_t alone = kNone;
+    std::int32_t flows = 0;  ///< in its list, by count
+    LinkUse use;
     double demand = 0;  ///< sum of static caps of its flows
     std::int32_t head = kNone;
-    std::int32_t flows = 0;
     std::uint32_t seen = 0;   ///< equal to `stamp_`: in the border
-    std::int32_t inside = 0;  ///< of its flows, those in the region
+    std::int32_t inside = 0;  ///< of its flows, those in the region, by count
     std::int32_t set = 0;     ///< in sets_: links with the same flows of the region
     std::int32_t local = 0;   ///< its row in the problem being solved, if some of its flows are outside
     bool tight = false;       ///< not slack
@@ -118,12 +156,25 @@ class Network {
   struct LinkSet {
     std::int32_t without = kNone;   ///< the set of links that all these flows but `flow` cross
     std::int32_t flow = kNone;      ///< by place in the region
+    std::int32_t count = 1;         ///< of `flow` on each of its links
+    std::int32_t sibling = kNone;   ///< the next set of those that `flow` crosses with another count
     std::int32_t split_by = kNone;  ///< the last flow that crossed some of its links
-    std::int32_t crossed = kNone;   ///< the set that those have moved to
+    std::int32_t crossed = kNone;   ///< the first set that those have moved to
     std::int32_t row = kNone;       ///< in the problem being solved
   };
 
-  std::int32_t new_slot(std::int32_t links);
+  std::int32_t new_slot();
+  void add(std::int32_t slot, std::span<const std::int32_t> links, double bytes, std::span<const std::int32_t> counts);
+  bool survey(Flow& flow, std::span<const std::int32_t> links, double cap);
+  void go_alone(std::int32_t slot);
+  void share(std::int32_t slot);
+  bool enter_lists(std::int32_t slot);
+  void leave_lists(std::int32_t slot);
+  void free(std::int32_t slot);
+  Time duration(const Flow& flow) const;
+  void tell(Time when, std::int32_t slot, Says what);
+  std::int32_t set_crossed_by(std::int32_t set, std::int32_t flow, std::int32_t count);
+  void tell_end(std::int32_t slot);
   void refresh_tight(LinkState& link) const;
   void mark_dirty(std::int32_t link);
   void schedule_settle();
@@ -134,11 +185,9 @@ class Network {
   void solve_region();
   bool grow_region();
   void set_rate(std::int32_t flow, double rate);
-  void end(std::int32_t flow);
 
   EventQueue& queue_;
   std::vector<Link> links_;
-  std::vector<LinkUse> use_;
   std::uint32_t kind_;
   std::vector<LinkState> states_;
   std::vector<Flow> flows_;
@@ -148,8 +197,10 @@ class Network {
   std::vector<std::int32_t> region_;  ///< flows being solved
   std::vector<std::int32_t> border_;  ///< tight links that they cross
   std::vector<LinkSet> sets_;         ///< of `border_`; the first is of links that no flow of the region crosses
+  std::vector<std::int32_t> shared_;  ///< messages that were alone until just now
   MaxMin solver_;
   std::size_t active_ = 0;
+  std::size_t sharing_ = 0;  ///< flows in lists
   std::uint32_t stamp_ = 0;
   std::uint64_t settle_serial_ = 0;
   bool settle_pending_ = false;

@@ -15,8 +15,8 @@ std::size_t at(int i) { return static_cast<std::size_t>(i); }
 /// Links by the names of their ends.
 class Builder {
  public:
-  explicit Builder(const ClusterSpec& cluster)
-      : cluster_(cluster), node_(cluster.node), pcie_(cluster.node.pcie), nic_(cluster.node.nic) {}
+  Builder(const ClusterSpec& cluster, const std::vector<char>& dead)
+      : cluster_(cluster), node_(cluster.node), pcie_(cluster.node.pcie), nic_(cluster.node.nic), dead_(dead) {}
 
   NodeWiring build(bool with_nics, Bandwidth port_rate, Time first_hop) {
     if (node_.nvlink.present) add_nvlink();
@@ -27,10 +27,7 @@ class Builder {
       for (int to = 0; to < node_.gpus; ++to) wiring_.between.push_back(between(from, to));
     }
     if (with_nics) {
-      for (int gpu = 0; gpu < node_.gpus; ++gpu) {
-        wiring_.out.push_back(to_nic(gpu, true));
-        wiring_.in.push_back(to_nic(gpu, false));
-      }
+      for (int gpu = 0; gpu < node_.gpus; ++gpu) join(gpu);
     }
     return std::move(wiring_);
   }
@@ -164,33 +161,58 @@ class Builder {
     leg.links.push_back(index_.at({from, to}));
   }
 
+  bool works(const Leg& leg) const {
+    return leg.exists && std::none_of(leg.links.begin(), leg.links.end(),
+                                      [&](std::int32_t link) { return at(link) < dead_.size() && dead_[at(link)]; });
+  }
+
   Leg between(int from, int to) const {
     Leg leg;
-    if (from == to) {
+    leg.exists = from == to;
+    if (from == to) return leg;
+    if (const Leg fast = over_nvlink(from, to); works(fast)) return fast;
+    if (pcie_.switches.empty()) return leg;
+    leg.exists = true;
+    leg.path_class = PathClass::Pcie;
+    walk(leg, climb(gpu_name(from), switch_of_[at(from)], cpu_of(switch_of_[at(from)])),
+         climb(gpu_name(to), switch_of_[at(to)], cpu_of(switch_of_[at(to)])));
+    return works(leg) ? leg : Leg{};
+  }
+
+  Leg over_nvlink(int from, int to) const {
+    Leg leg;
+    leg.path_class = PathClass::Nvlink;
+    if (node_.nvlink.present && node_.nvlink.through_switch) {
       leg.exists = true;
-    } else if (node_.nvlink.present && node_.nvlink.through_switch) {
-      leg.exists = true;
-      leg.path_class = PathClass::Nvlink;
       step(leg, gpu_name(from), "nvswitch");
       step(leg, "nvswitch", gpu_name(to));
     } else if (index_.count({gpu_name(from), gpu_name(to)})) {
       leg.exists = true;
-      leg.path_class = PathClass::Nvlink;
       step(leg, gpu_name(from), gpu_name(to));
-    } else if (!pcie_.switches.empty()) {
-      leg.exists = true;
-      leg.path_class = PathClass::Pcie;
-      walk(leg, climb(gpu_name(from), switch_of_[at(from)], cpu_of(switch_of_[at(from)])),
-           climb(gpu_name(to), switch_of_[at(to)], cpu_of(switch_of_[at(to)])));
     }
     return leg;
   }
 
-  Leg to_nic(int gpu, bool outward) const {
+  /// The GPU's own NIC, or the next one that works both ways.
+  void join(int gpu) {
+    int& own = wiring_.nic_of_gpu[at(gpu)];
+    for (int k = 0; k < nic_.count; ++k) {
+      const int nic = (own + k) % nic_.count;
+      const Leg out = to_nic(gpu, nic, true), in = to_nic(gpu, nic, false);
+      if (!works(out) || !works(in)) continue;
+      own = nic;
+      wiring_.out.push_back(out);
+      wiring_.in.push_back(in);
+      return;
+    }
+    wiring_.out.emplace_back();
+    wiring_.in.emplace_back();
+  }
+
+  Leg to_nic(int gpu, int nic, bool outward) const {
     Leg leg;
     leg.exists = true;
     leg.path_class = PathClass::Network;
-    const int nic = wiring_.nic_of_gpu[at(gpu)];
     if (!outward) step(leg, "net", nic_name(nic));
     if (!pcie_.switches.empty()) {
       const int below = switch_of_nic(nic);
@@ -231,6 +253,7 @@ class Builder {
   const NodeSpec& node_;
   const PcieSpec& pcie_;
   const NicSpec& nic_;
+  const std::vector<char>& dead_;
   NodeWiring wiring_;
   std::map<std::pair<std::string, std::string>, std::int32_t> index_;
   std::vector<int> switch_of_;
@@ -240,8 +263,9 @@ class Builder {
 
 }  // namespace
 
-NodeWiring wire_node(const ClusterSpec& cluster, bool with_nics, Bandwidth port_rate, Time first_hop) {
-  return Builder(cluster).build(with_nics, port_rate, first_hop);
+NodeWiring wire_node(const ClusterSpec& cluster, bool with_nics, Bandwidth port_rate, Time first_hop,
+                     const std::vector<char>& dead) {
+  return Builder(cluster, dead).build(with_nics, port_rate, first_hop);
 }
 
 }  // namespace lockstep::sim

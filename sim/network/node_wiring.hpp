@@ -19,15 +19,20 @@ struct Leg {
 };
 
 struct NodeWiring {
-  std::vector<Link> links;   ///< names such as "gpu0>pcie0"; both directions of a cable are two links
-  std::vector<Leg> between;  ///< [from * gpus + to]
-  std::vector<Leg> out, in;  ///< per GPU: to its NIC's port, from it; empty without NICs
-  std::vector<int> nic_of_gpu;
+  std::vector<Link> links;      ///< names such as "gpu0>pcie0"; both directions of a cable are two links
+  std::vector<Leg> between;     ///< [from * gpus + to]
+  std::vector<Leg> out, in;     ///< per GPU: to its NIC's port, from it; empty without NICs
+  std::vector<int> nic_of_gpu;  ///< the NIC that `out` and `in` use
 };
 
 /// `with_nics`: also NICs and the way to them; their port runs at most at `port_rate` and takes `first_hop` to enter
 /// the first switch. NVLink wins over PCIe. Throws ConfigError with all faults: a link without rate, a GPU below no
 /// PCIe switch, indices out of range.
-NodeWiring wire_node(const ClusterSpec& cluster, bool with_nics, Bandwidth port_rate, Time first_hop);
+///
+/// Legs avoid the links that `dead` marks (by index, empty = none): a pair of GPUs whose NVLink is gone goes over PCIe, a
+/// GPU whose NIC cannot be reached in both directions takes the next one, round the node. Where nothing is left, the leg
+/// does not exist.
+NodeWiring wire_node(const ClusterSpec& cluster, bool with_nics, Bandwidth port_rate, Time first_hop,
+                     const std::vector<char>& dead = {});
 
 }  // namespace lockstep::sim

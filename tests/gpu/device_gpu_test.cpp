@@ -159,6 +159,10 @@ TEST_F(DeviceGpu, AnOverflowSkipsTheStepAndHalvesTheScale) {
     EXPECT_GT(after.integer("step"), before.integer("step"));
     EXPECT_GE(skipped.result.steps, 1);
     EXPECT_EQ(after.number("loss_scale"), std::ldexp(16777216.0, -static_cast<int>(skipped.result.steps)));
+    EXPECT_EQ(begun.result.skipped, 0);
+    EXPECT_EQ(begun.result.loss_scale, 2048);
+    EXPECT_EQ(skipped.result.skipped, skipped.result.steps);
+    EXPECT_EQ(skipped.result.loss_scale, after.number("loss_scale"));
     EXPECT_EQ(after.integer("loss_scale_good_steps"), 0);
     EXPECT_EQ(after.blocks.at("weights"), before.blocks.at("weights"));
     EXPECT_EQ(after.blocks.at("velocity"), before.blocks.at("velocity"));

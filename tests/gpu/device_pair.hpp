@@ -13,7 +13,7 @@
 
 #include "core/base/rng.hpp"
 #include "real/cuda/base/stream.hpp"
-#include "real/cuda/kernels/augment.hpp"
+#include "real/cuda/kernels/images.hpp"
 #include "real/cuda/network/descriptors.hpp"
 #include "real/cuda/network/network.hpp"
 #include "tests/real/cpu/oracle.hpp"
@@ -90,8 +90,18 @@ struct DevicePair {
     const cuda::DeviceArray<float> plain(values.size());
     cuda::copy_to_device(std::span<const float>(values), plain.data(), stream);
     const Shape s = graph->input();
-    cuda::nchw_to_nhwc(element, static_cast<int>(network.images()), s.c, s.h, s.w, network.input_channels(),
-                       plain.data(), network.input(), stream);
+    std::vector<PackedImage> images;
+    for (std::int64_t i = 0; i < network.images(); ++i) {
+      PackedImage& image = images.emplace_back();
+      image.kind = PackedImage::Prepared;
+      image.size = s.elements() * static_cast<std::int64_t>(sizeof(float));
+      image.at = i * image.size;
+    }
+    const cuda::DeviceArray<PackedImage> table(images.size());
+    cuda::copy_to_device(std::span<const PackedImage>(images), table.data(), stream);
+    cuda::prepare_images(element, {static_cast<int>(network.images()), s.h, s.w, s.c, network.input_channels()},
+                         reinterpret_cast<const unsigned char*>(plain.data()), table.data(), {}, {}, network.input(),
+                         stream);
     stream.synchronise();
   }
   void load_labels() {

@@ -44,6 +44,7 @@ class Spy final : public Device {
   Spy(std::unique_ptr<Device> device, std::vector<float>* weights) : device_(std::move(device)), weights_(weights) {}
   std::string kind() const override { return device_->kind(); }
   std::string description() const override { return device_->description(); }
+  ImageForm image_form() const override { return device_->image_form(); }
   void prepare(std::shared_ptr<const ModelGraph> graph, const ModelState& initial) override {
     device_->prepare(std::move(graph), initial);
   }
@@ -112,10 +113,14 @@ class Runs {
     EXPECT_THAT(validate(run), testing::IsEmpty());
     const auto graph =
         std::make_shared<const ModelGraph>(fuse(build_model(run.model.name, run.model.image_size, run.model.classes)));
-    const auto training =
-        open_synthetic(run.data.training_images, Split::Training, graph->input(), graph->classes, run.training.seed);
-    const auto validation = open_synthetic(std::max<std::int64_t>(1, run.data.validation_images), Split::Validation,
-                                           graph->input(), graph->classes, run.training.seed);
+    const auto open = [&](Split split) {
+      if (run.data.kind != "synthetic")
+        return open_dataset(run.data, split, graph->input(), graph->classes, run.training.seed);
+      const std::int64_t images = split == Split::Training ? run.data.training_images : run.data.validation_images;
+      return open_synthetic(std::max<std::int64_t>(1, images), split, graph->input(), graph->classes,
+                            run.training.seed);
+    };
+    const auto training = open(Split::Training), validation = open(Split::Validation);
     auto transports = thread_transports(order.ranks);
     Outcome outcome;
     outcome.errors.resize(static_cast<std::size_t>(order.ranks));

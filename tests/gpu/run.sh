@@ -38,8 +38,8 @@ nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader | 
 
 step gpu_tests 150 "$bundle/gpu_tests"
 if command -v compute-sanitizer >/dev/null; then
-  step memcheck 60 compute-sanitizer --error-exitcode 9 "$bundle/gpu_tests" --gtest_filter='*Layers*Fp16*'
-  step racecheck 60 compute-sanitizer --tool racecheck --error-exitcode 9 "$bundle/gpu_tests" --gtest_filter='*Layers*Norm*Fp16*'
+  step memcheck 60 compute-sanitizer --error-exitcode 9 "$bundle/gpu_tests" --gtest_filter='*Layers*Fp16*:ImagesGpu*'
+  step racecheck 60 compute-sanitizer --tool racecheck --error-exitcode 9 "$bundle/gpu_tests" --gtest_filter='*Layers*Norm*Fp16*:ImagesGpu*'
 else
   row "memcheck, racecheck" "SKIPPED: no compute-sanitizer"
 fi
@@ -59,6 +59,32 @@ P
 }
 begin=$SECONDS
 if resume >"$results/resume.log" 2>&1; then row resume "equal bits ($((SECONDS - begin)) s)"; else row resume "FAILED, see $results/resume.log"; tail -n 8 "$results/resume.log"; fi
+
+# ResNet-50 on JPEG files, decoded by the host and by nvJPEG. LOCKSTEP_JPEG_FOLDER: train/ and val/ of ImageNet's
+# form with at least 4096 and 256 images; without it Pillow writes files of noise and gradients.
+folder=${LOCKSTEP_JPEG_FOLDER:-$results/jpeg}
+[ -d "$folder/train" ] || python3 - "$folder" <<'P' >"$results/jpeg_files.log" 2>&1
+import pathlib, random, sys
+from PIL import Image
+random.seed(1)
+for split, count in (("train", 4096), ("val", 256)):
+    for i in range(count):
+        folder = pathlib.Path(sys.argv[1], split, f"class{i % 8}")
+        folder.mkdir(parents=True, exist_ok=True)
+        if i < 256:  # the others are copies: what counts is their size and number
+            small = Image.frombytes("RGB", (50, 38), random.randbytes(50 * 38 * 3))
+            small.resize((500, 375), Image.BICUBIC).save(folder / f"{i}.jpg", quality=90)
+        else:
+            (folder / f"{i}.jpg").write_bytes(pathlib.Path(sys.argv[1], split, f"class{i % 8}", f"{i % 256}.jpg").read_bytes())
+P
+for jpeg in host device; do
+  timeout 90 "$bundle/lockstep" train experiments/imagenet_resnet50/run.toml --set training.device=cuda --set data.kind=imagenet_folder --set data.path="$folder" \
+    --set data.training_images=4096 --set data.validation_images=256 --set training.epochs=2 --set training.global_batch=256 --set training.precision=bf16 \
+    --set data.threads=14 --set real.jpeg=$jpeg --set schedule.warmup=none --output "$results/jpeg_$jpeg" --force --json \
+    >"$results/jpeg_$jpeg.json" 2>"$results/jpeg_$jpeg.log"
+  if [ "$jpeg" = device ] && grep -q "built without nvJPEG" "$results/jpeg_$jpeg.log"; then row "JPEG by nvJPEG" "SKIPPED: built without nvJPEG"
+  else rate "ResNet-50 bf16, JPEG by $jpeg, images/s" "$results/jpeg_$jpeg.json"; fi
+done
 
 # ResNet-50, 224 x 224, synthetic images, batch 256.
 for precision in bf16 fp16; do

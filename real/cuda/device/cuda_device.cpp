@@ -18,6 +18,7 @@
 #include "real/cuda/device/optimizer_state.hpp"
 #include "real/cuda/device/step_clock.hpp"
 #include "real/cuda/device/step_graph.hpp"
+#include "real/cuda/jpeg/decoder.hpp"
 #include "real/cuda/network/descriptors.hpp"
 #include "real/cuda/network/network.hpp"
 #include "real/tensors/norm_statistics.hpp"
@@ -41,6 +42,7 @@ struct Slot {
   bool follows = false;              ///< right behind the step before
   std::optional<StepGraph> graph;
   PinnedArray<LossSums> sums{kNetworks};
+  PinnedArray<LossScale> scale{1};
   std::size_t networks = 0;
   Event done;
   std::vector<TimelineEvent> events;  ///< if traced
@@ -92,16 +94,20 @@ class CudaDevice final : public Device {
         choice_(chosen_device(s)),
         handles_(compute_),
         algorithms_(handles_.environment()),
-        ordered_(run_.allreduce.reduction == "ordered") {}
+        ordered_(run_.allreduce.reduction == "ordered") {
+    if (run_.data.kind == "imagenet_folder" && run_.real.jpeg != "host") decoder_ = nvjpeg_decoder(choice_.device);
+  }
 
   std::string kind() const override { return "cuda"; }
   std::string description() const override {
     std::string text = to_text(device_facts(choice_.device, cudnnGetVersion()));
     if (transport_.size() > 1)
       text += choice_.lane == LaneKind::Nccl ? "; gradients over NCCL" : "; gradients through the host";
+    if (decoder_) text += "; JPEG by " + decoder_->description();
     return choice_.warning.empty() ? text : text + " (" + choice_.warning + ")";
   }
   int steps_ahead() const override { return 1; }
+  ImageForm image_form() const override { return {true, decoder_.get()}; }
   std::vector<std::string> choices() const override {
     return networks_.empty() ? std::vector<std::string>() : networks_.rbegin()->second->algorithms();
   }
@@ -152,6 +158,10 @@ class CudaDevice final : public Device {
     for (std::size_t i = 0; i < slot.networks; ++i) {
       const LossSums& s = slot.sums.data()[i];
       out.sums += {s.loss, s.correct, s.counted};
+    }
+    if (optimizer_->scale() != nullptr) {
+      out.loss_scale = static_cast<double>(slot.scale.data()->scale);
+      out.skipped = slot.scale.data()->skipped != 0;
     }
     out.parts = slot.marks->parts(slot.follows ? slots_[(read_ - 1) % kSlots].marks : nullptr);
     recorder_.begin_step(slot.step);
@@ -235,7 +245,8 @@ class CudaDevice final : public Device {
   std::unique_ptr<Network> make_network(std::int64_t images, const NetworkOptions& o,
                                         NormStatisticsDevice& statistics) {
     compute_.synchronise();
-    if (!ring_ || ring_->images() < images) ring_.emplace(images, graph_->input());
+    if (!ring_ || ring_->images() < images)
+      ring_.emplace(images, graph_->input(), loader_options(run_, graph_->input(), image_form()).recipe);
     return std::make_unique<Network>(graph_, images, o, handles_, *weights_, statistics);
   }
 
@@ -384,6 +395,7 @@ class CudaDevice final : public Device {
     slot.networks = used_.size();
     for (std::size_t i = 0; i < used_.size(); ++i)
       copy_to_host(static_cast<const LossSums*>(used_[i]->sums()), slot.sums.span().subspan(i, 1), compute_);
+    optimizer_->tell_loss_scale(slot.scale.span(), compute_);
     slot.done.record(compute_);
     if (lane_) lane_->check();
   }
@@ -433,6 +445,7 @@ class CudaDevice final : public Device {
   Handles handles_;
   AlgorithmCache algorithms_;
   const bool ordered_;
+  std::shared_ptr<DeviceDecoder> decoder_;  ///< null: the host decodes
   std::shared_ptr<const ModelGraph> graph_;
   int input_channels_ = 0;
   std::shared_ptr<const TensorLayout> layout_;
@@ -458,7 +471,10 @@ class CudaDevice final : public Device {
 
 }  // namespace cuda
 
-void require_cuda(const RunSpec&) {
+void require_cuda(const RunSpec& run) {
+  if (run.real.jpeg == "device" && !cuda::has_nvjpeg())
+    throw ConfigError("run file", "real.jpeg",
+                      "this program was built without nvJPEG (nvjpeg.h was not found); expected \"auto\" or \"host\"");
   std::string reason;
   if (cuda::visible_devices(&reason).empty())
     throw ConfigError("run file", "training.device", "no GPU can be used here: " + reason);

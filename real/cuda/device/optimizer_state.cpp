@@ -64,6 +64,10 @@ void OptimizerState::update(cudaStream_t stream) {
   update_tensors(options_, tables, values_.data(), scaled_ ? loss_scale_.data() : nullptr, workspace_.data(), stream);
 }
 
+void OptimizerState::tell_loss_scale(std::span<LossScale> to, cudaStream_t stream) const {
+  if (scaled_) copy_to_host(static_cast<const LossScale*>(loss_scale_.data()), to, stream);
+}
+
 LossScaleState OptimizerState::loss_scale(cudaStream_t stream) const {
   if (!scaled_) return {};
   LossScale state{};

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/optim/optimizer.hpp"
@@ -34,6 +35,8 @@ class OptimizerState {
   DeviceTensorSet& velocity() { return velocity_; }
   /// In device memory; null where gradients are not scaled.
   const float* scale() const { return scaled_ ? &loss_scale_.data()->scale : nullptr; }
+  /// Copies the scale and whether the latest update was skipped to page-locked memory, in stream order; nothing where gradients are not scaled.
+  void tell_loss_scale(std::span<LossScale> to, cudaStream_t stream) const;
   /// Both wait for `stream`.
   LossScaleState loss_scale(cudaStream_t stream) const;
   void set_loss_scale(const LossScaleState& state, cudaStream_t stream);

@@ -79,6 +79,24 @@ TEST(Zoo, CifarParametersByHand) {
   EXPECT_EQ(build_model("resnet110").parameters() - 2752, 1727962);
 }
 
+TEST(Zoo, NarrowCifarNetByHand) {
+  // 8, 16, 32 channels, one block each: stem 8 x 27 + 16; stages 2 x (576 + 16), 1152 + 2304 + 2 x 32,
+  // 4608 + 9216 + 2 x 64; shortcuts 128 + 32 + 512 + 64; classifier 320 + 10.
+  const ModelGraph g = build_model("resnet8_w8", 14);
+  EXPECT_EQ(g.parameters(), 232 + 1184 + 3520 + 13952 + 736 + 330);
+  EXPECT_EQ(g.parameters(), 19954);
+  EXPECT_EQ(g.name, "resnet8_w8");
+  EXPECT_EQ(g.input(), (Shape{3, 14, 14}));
+  EXPECT_EQ(output(g, "layer3.0.add"), (Shape{32, 4, 4}));  // 14 -> 7 -> 4
+  EXPECT_EQ(build_model("resnet20_w16").parameters(), build_model("resnet20").parameters());
+}
+
+TEST(Zoo, NamesOfNarrowNetsAreChecked) {
+  for (const char* name : {"resnet8_w0", "resnet8_w", "resnet8_w08", "resnet8_w1025", "resnet9_w8", "resnet18_w8",
+                           "resnet_w8", "resnet8_w8x", "resnet8_w8_w8", "resnet50_w8"})
+    EXPECT_THROW(build_model(name), std::invalid_argument) << name;
+}
+
 TEST(Zoo, AlexNetByHand) {
   // Convolutions 34,944 + 307,456 + 885,120 + 663,936 + 442,624; fc 37,752,832 + 16,781,312 + 4,097,000.
   const ModelGraph g = build_model("alexnet");

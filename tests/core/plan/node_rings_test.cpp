@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace lockstep {
 namespace {
@@ -120,6 +121,24 @@ TEST(NodeRings, PartsOfTheMeshAreNarrow) {
   EXPECT_EQ(node_rings(other_v100(), 2).size(), 1u);
   EXPECT_EQ(node_rings(other_v100(), 4).size(), 4u);
   EXPECT_EQ(node_rings(other_v100(), 5).size(), 1u);
+}
+
+// Five GPUs of the mesh have no NVLink ring but a path: GPU 4 hangs on one of the first four.
+TEST(NodeChains, APathWhereThereIsNoRing) {
+  for (const NodeSpec& node : {dgx1v(), other_v100()}) {
+    const auto chains = node_chains(node, 5);
+    ASSERT_EQ(chains.size(), 1u);
+    std::set<int> seen(chains[0].begin(), chains[0].end());
+    EXPECT_EQ(seen.size(), 5u);
+    for (std::size_t i = 0; i + 1 < chains[0].size(); ++i) {
+      int links = 0;
+      for (const auto& p : node.nvlink.pairs) {
+        if (std::minmax(p.a, p.b) == std::minmax(chains[0][i], chains[0][i + 1])) links += p.links;
+      }
+      EXPECT_GT(links, 0);
+    }
+    EXPECT_EQ(node_chains(node, 8), node_rings(node, 8));  // rings serve as chains
+  }
 }
 
 TEST(NodeRings, EveryMeshUsesAllItsCables) {

@@ -247,6 +247,47 @@ TEST(TreeSchedule, EmptyBufferStillSynchronises) {
   EXPECT_EQ(makespan(s), 4);  // up 2, down 2
 }
 
+// 4 members, 2 channels, 64 elements, chunks of 3: a loop moves at most 4 x 2 x 3 = 24 elements, so three loops of 6 steps each.
+TEST(RingSchedule, LongPiecesGoRoundInLoops) {
+  const Schedule s = ring_schedule(CollectiveOp::Allreduce, {0, 64}, 4, random_orders(4, 2, 1), 3);
+  for (int m = 0; m < 4; ++m) {
+    for (int lane = 0; lane < 2; ++lane) {
+      EXPECT_EQ(s.steps(m, lane), 18);
+      for (std::int64_t i = 0; i < 18; ++i) EXPECT_LE(s.step(m, lane, i).send.length, 3);
+    }
+  }
+  EXPECT_FALSE(check(checked(s, 64), 1).has_value());
+  EXPECT_EQ(ring_schedule(CollectiveOp::Allreduce, {0, 24}, 4, random_orders(4, 2, 1), 3).steps(0, 0), 6);
+  EXPECT_EQ(ring_schedule(CollectiveOp::ReduceScatter, {0, 64}, 4, {}, 3).steps(0, 0), 3);
+}
+
+// 3 nodes of 4: trees over nodes 0, 1, 2 (root 1, children 0 and 2; shifted: root 0), the others of a node in a chain behind its head. A chunk goes up
+// 3 chain hops and 1 tree hop, and down again: 8 steps.
+TEST(TreeSchedule, NodesHangTheirMembersInAChain) {
+  const Schedule s = tree_schedule({0, 24}, 12, 100, {{2, 0, 3, 1}});
+  EXPECT_EQ(s.lanes(0), 2 * TreeSchedule::kNodeTreeLanes);
+  const ScheduleStep up = s.step(2, TreeSchedule::kSendUp, 0);  // head of node 0 in tree 0: to the head of node 1
+  EXPECT_EQ(up.send_to, 6);
+  const ScheduleStep last = s.step(1, TreeSchedule::kSendUp, 0);  // end of the chain 2, 0, 3, 1
+  EXPECT_EQ(last.send_to, 3);
+  EXPECT_EQ(last.send_lane, TreeSchedule::kReduceChain);
+  EXPECT_EQ(s.steps(6, TreeSchedule::kSendUp), 0);  // the root
+  EXPECT_EQ(makespan(s), 8);
+  EXPECT_FALSE(check(checked(s, 24), 1).has_value());
+}
+
+TEST(TreeSchedule, TreesOfNodesAreCorrect) {
+  for (const int node : {1, 2, 3, 5}) {
+    for (int nodes = 1; nodes <= 7; ++nodes) {
+      for (const std::int64_t length : {0, 1, 37}) {
+        const Schedule s = tree_schedule({3, length}, node * nodes, 2, random_orders(node, 3, 7));
+        const auto fault = check(checked(s, length + 5), 1);
+        EXPECT_FALSE(fault.has_value()) << nodes << " nodes of " << node << ", " << length << " elements: " << *fault;
+      }
+    }
+  }
+}
+
 /// Every operation, alone, in the middle of a larger buffer, with one and several channels.
 void sweep(int first, int last, std::uint64_t seed) {
   for (int n = first; n <= last; ++n) {

@@ -33,6 +33,18 @@ TEST(RunSpec, BatchMustDivide) {
       Contains(HasSubstr("80000 images are not divisible by 2048 GPUs; expected a multiple of 2048, such as 79872")));
 }
 
+TEST(RunSpec, LinksAndOtherJobs) {
+  RunSpec run;
+  run.simulation.slow_links = {{"", 0.5}, {"node0.nic0", 0}, {"node0.nic1", std::numeric_limits<double>::quiet_NaN()}};
+  run.simulation.failed_links = {""};
+  run.simulation.background = 1;
+  EXPECT_THAT(texts(validate(run)),
+              UnorderedElementsAre(HasSubstr("simulation.slow_links: no link is named"),
+                                   HasSubstr("factor 0 of node0.nic0"), HasSubstr("factor nan of node0.nic1"),
+                                   HasSubstr("simulation.failed_links: no link is named"),
+                                   HasSubstr("simulation.background: 1 is out of range")));
+}
+
 TEST(RunSpec, EveryFaultAtOnce) {
   RunSpec run;
   run.training.epochs = 0;

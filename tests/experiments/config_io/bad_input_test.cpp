@@ -113,9 +113,9 @@ TEST(BadInput, UnknownAlgorithmAndOtherWords) {
                           "one of fp32, tf32, fp16, bf16",
                           "run.toml:4:1: allreduce.algorithm: \"rign\" is not known (did you mean \"ring\"?); expected "
                           "one of auto, ring, "
-                          "halving_doubling, tree, torus, hierarchical, three_phase",
+                          "halving_doubling, tree, torus, hierarchical, three_phase, library",
                           "run.toml:5:1: allreduce.across: expected one of auto, ring, halving_doubling, tree, torus, "
-                          "hierarchical, three_phase "
+                          "hierarchical, three_phase, library "
                           "in quotes, found 2",
                           "run.toml:7:1: simulation.routing: \"ospf\" is not known; expected one of static, ecmp"));
 }
@@ -245,6 +245,16 @@ TEST(BadLibrary, Protocols) {
                   "l.toml:3:1: protocols[0].efficiency: is out of range; expected 0 < efficiency <= 1",
                   "l.toml:4:1: protocols[0].ring_cap: a rate of 0; expected more, or no key for unlimited",
                   "l.toml:7:1: protocols[1].name: protocol \"ll\" is given twice"));
+  EXPECT_THAT(
+      read("nvlink_share = 2\n[[protocols]]\nname = \"simple\"\n[tuning]\nrule = \"estimates\"\ntree = 0\n"
+           "[[tuning.architectures]]\ncapability = 70\nnvlink = \"0Bps\"\n"
+           "[[tuning.architectures]]\ncapability = 70\nnvlink = \"20GBps\"\nll = { one = \"0Bps\" }\n"),
+      ElementsAre(
+          "l.toml:1:1: nvlink_share: is out of range; expected 0 < share <= 1",
+          "l.toml:6:1: tuning.tree: is out of range; expected 0 < share <= 1",
+          "l.toml:9:1: tuning.architectures[0].nvlink: a rate of 0; expected more, or no key for unlimited",
+          "l.toml:11:1: tuning.architectures[1].capability: does not rise; expected architectures from old to new",
+          "l.toml:13:8: tuning.architectures[1].ll.one: a rate of 0; expected more, or no key for unlimited"));
 }
 
 constexpr const char* kGpu =

@@ -60,8 +60,8 @@ TEST(Overrides, FaultsPointAtTheOverride) {
                   "--set training.epoch=3: training.epoch: unknown key; did you mean \"epochs\"?",
                   "--set buckets.size=25: buckets.size: \"25\" is not a size (the unit is missing); write \"25MiB\" or "
                   "\"4096B\"",
-                  "--set nonsense.key=1: nonsense: unknown key; known here: allreduce, buckets, cluster, data, model, "
-                  "optimizer, output, "
+                  "--set nonsense.key=1: nonsense: unknown key; known here: allreduce, buckets, cluster, cluster_file, "
+                  "data, effects, gpu_file, library_file, model, optimizer, output, "
                   "real, schedule, setup, simulation, training",
                   "--set cluster.gpus=0: cluster.gpus: 0 GPUs; expected 1 to 1000000"));
 }
@@ -78,6 +78,16 @@ TEST(Overrides, WithoutAPlaceAreAllNamed) {
           "--set =3: expected path=value, such as training.epochs=30",
           "--set training..epochs=3: expected path=value, such as training.epochs=30",
           "--set training.epochs.x=3: training.epochs: is not a table, so nothing below it can be set; found 30"));
+}
+
+TEST(Overrides, EntriesOfListsByNumber) {
+  const Scratch scratch;
+  const auto path = scratch.write("run.toml", "[simulation]\nslow_ranks = [{ rank = 0, factor = 2 }]\n");
+  EXPECT_EQ(read_run(path, {"simulation.slow_ranks.0.factor=3"}).simulation.slow_ranks[0].factor, 3);
+  EXPECT_EQ(read_run(path, {"simulation.slow_ranks[0].factor=4"}).simulation.slow_ranks[0].factor, 4);
+  EXPECT_THAT(scratch.faults([&] { read_run(path, {"simulation.slow_ranks.1.factor=3"}); }),
+              ElementsAre("--set simulation.slow_ranks.1.factor=3: simulation.slow_ranks: has no entry 1; it is a list "
+                          "of 1, numbered from 0"));
 }
 
 TEST(Overrides, PlaceOfAKey) {

@@ -38,25 +38,43 @@ static auto fields(const AllreduceSpec& s) {
   return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l);
 }
 static auto fields(const ClusterRef& s) {
-  const auto& [a, b, c, d, e] = s;
-  return std::tuple(a, b, c, d, e);
+  const auto& [a, b, c, d, e, f] = s;
+  return std::tuple(a, b, c, d, e, f);
+}
+static auto fields(const FileValue& s) {
+  const auto& [a, b] = s;
+  return std::tuple(a, b);
+}
+static bool operator==(const FileValue& x, const FileValue& y) { return fields(x) == fields(y); }
+static auto fields(const FileValues& s) {
+  const auto& [a, b, c] = s;
+  return std::tuple(a, b, c);
 }
 static auto fields(const SlowRank& s) {
   const auto& [a, b] = s;
   return std::tuple(a, b);
 }
 static bool operator==(const SlowRank& x, const SlowRank& y) { return fields(x) == fields(y); }
+static auto fields(const SlowLink& s) {
+  const auto& [a, b] = s;
+  return std::tuple(a, b);
+}
+static bool operator==(const SlowLink& x, const SlowLink& y) { return fields(x) == fields(y); }
 static auto fields(const SimulationSpec& s) {
-  const auto& [a, b, c, d, e, f, g] = s;
-  return std::tuple(a, b, c, d, e, f, g);
+  const auto& [a, b, c, d, e, f, g, h, i, j] = s;
+  return std::tuple(a, b, c, d, e, f, g, h, i, j);
+}
+static auto fields(const EffectsSpec& s) {
+  const auto& [a, b, c, d, e, f, g, h] = s;
+  return std::tuple(a, b, c, d, e, f, g, h);
 }
 static auto fields(const DataSpec& s) {
-  const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = s;
-  return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l);
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = s;
+  return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l, m);
 }
 static auto fields(const RealSpec& s) {
-  const auto& [a, b, c, d, e] = s;
-  return std::tuple(a, b, c, d, e);
+  const auto& [a, b, c, d, e, f] = s;
+  return std::tuple(a, b, c, d, e, f);
 }
 static auto fields(const SetupSpec& s) {
   const auto& [a, b, c, d] = s;
@@ -67,9 +85,9 @@ static auto fields(const OutputSpec& s) {
   return std::tuple(a, b, c, d, e);
 }
 static auto fields(const RunSpec& s) {
-  const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = s;
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = s;
   return std::tuple_cat(fields(a), fields(b), fields(c), fields(d), fields(e), fields(f), fields(g), fields(h),
-                        fields(i), fields(j), fields(k), fields(l));
+                        fields(i), fields(j), fields(k), fields(l), fields(m), fields(n));
 }
 
 namespace {
@@ -104,6 +122,27 @@ struct Arbitrary {
       epoch = number();
       batch = *rc::gen::arbitrary<std::int64_t>();
     }
+  }
+  void operator()(const char*, std::vector<SlowLink>& v) {
+    v.resize(static_cast<std::size_t>(*rc::gen::inRange(0, 3)));
+    for (SlowLink& slow : v) {
+      (*this)("", slow.link);
+      slow.factor = number();
+    }
+  }
+  void operator()(const char*, std::vector<std::string>& v) {
+    v.resize(static_cast<std::size_t>(*rc::gen::inRange(0, 3)));
+    for (std::string& s : v) (*this)("", s);
+  }
+  /// Keys that do not collide, one of them below another table; values of every kind.
+  void values(const char*, std::vector<FileValue>& v) {
+    v = {};
+    std::string text;
+    (*this)("", text);
+    if (*rc::gen::arbitrary<bool>()) v.push_back({"a", toml_text(text)});
+    if (*rc::gen::arbitrary<bool>()) v.push_back({"b.1.c", std::to_string(*rc::gen::arbitrary<int>())});
+    if (*rc::gen::arbitrary<bool>()) v.push_back({"b.1.d", *rc::gen::arbitrary<bool>() ? "true" : "[[1, 2], []]"});
+    if (*rc::gen::arbitrary<bool>()) v.push_back({"\"x y\".z", "[{ q = 0.5, \"r s\" = [] }, {}]"});
   }
   void operator()(const char*, std::vector<SlowRank>& v) {
     v.resize(static_cast<std::size_t>(*rc::gen::inRange(0, 3)));

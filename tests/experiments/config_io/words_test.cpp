@@ -31,8 +31,9 @@ TEST(Words, EveryEnumeratorHasOne) {
   every_enumerator_up_to(WarmupKind::Gradual);
   every_enumerator_up_to(DecayKind::Cosine);
   every_enumerator_up_to(BucketPolicy::Horovod);
-  every_enumerator_up_to(AllreduceAlgorithm::ThreePhase);
+  every_enumerator_up_to(AllreduceAlgorithm::Library);
   every_enumerator_up_to(NetworkKind::FatTree);
+  every_enumerator_up_to(TuningRule::Estimates);
   every_enumerator_up_to(Confidence::Memory);
   EXPECT_FALSE(value_of<Precision>("fp64").has_value());
 }
@@ -47,6 +48,7 @@ TEST(Words, TheRunFileTakesEveryChoiceAndNothingElse) {
       std::vector<std::string> sets{choice.key + "=" + word};
       if (word == "fixed") sets.push_back("buckets.tensors=[161]");
       if (word == "ordered") sets.push_back("training.norm_group=32");
+      if (word == "device") sets.push_back("training.device=cuda");
       EXPECT_NO_THROW(read_run(path, sets)) << choice.key << " " << word;
     }
     const auto faults = scratch.faults([&] { read_run(path, {choice.key + "=nonsense"}); });

@@ -7,6 +7,7 @@
 
 #include "core/base/error.hpp"
 #include "experiments/output/report.hpp"
+#include "experiments/output/train_log.hpp"
 
 namespace lockstep {
 namespace {
@@ -52,6 +53,18 @@ TEST_F(Directory, FilesAppearWhole) {
   std::ifstream(path_ / "f") >> content;
   EXPECT_EQ(content, "two");
   EXPECT_THROW(write_file(path_ / "missing" / "f", "x"), BackendError);
+}
+
+TEST(TrainLog, TellsOfLossScalingWhereItIsUsed) {
+  LogRecord r;
+  r.result.steps = 5;
+  EXPECT_FALSE(nlohmann::json::parse(json_line(r)).contains("loss_scale"));
+  EXPECT_FALSE(nlohmann::json::parse(json_line(r)).contains("skipped_steps"));
+  r.result.loss_scale = 512;
+  r.result.skipped = 2;
+  const auto j = nlohmann::json::parse(json_line(r));
+  EXPECT_EQ(j["loss_scale"], 512);
+  EXPECT_EQ(j["skipped_steps"], 2);
 }
 
 TEST(Trace, IsChromeTraceJson) {

@@ -40,6 +40,24 @@ TEST(SweepPlan, AllCombinationsTheLastFastest) {
                           "cluster.gpus=8, training.precision=fp16", "cluster.gpus=8, training.precision=fp32"));
 }
 
+TEST(SweepPlan, KeysOfTheFilesThatTheRunNames) {
+  const SweepPlan plan = plan_sweep(
+      ladder({"cluster_file.node.nvlink.per_link=20GBps,25GBps", "gpu_file.memory_achieved=700GBps,800GBps"}), {});
+  ASSERT_THAT(plan.points, SizeIs(4));
+  std::set<std::string> digests;
+  for (const auto& p : plan.points) {
+    EXPECT_TRUE(p.faults.empty()) << p.faults.front().text();
+    digests.insert(p.digest);
+  }
+  EXPECT_THAT(digests, SizeIs(4));  // results of another value are never taken for this one's
+  EXPECT_THAT(
+      faults(ladder({"cluster_file.node.nvlink.per_lin=20GBps"})),
+      ElementsAre("--over cluster_file.node.nvlink.per_lin=20GBps: cluster_file.node.nvlink.per_lin: unknown key; did "
+                  "you mean \"per_link\"?"));
+  EXPECT_THAT(faults(ladder({"library_file.launch=5"})),
+              ElementsAre(StartsWith("--over library_file.launch=5: library_file.launch: ")));
+}
+
 TEST(SweepPlan, ZipWalksTogetherAndOneValueGoesWithAll) {
   SweepRequest request = ladder({"cluster.gpus=1..4", "training.global_batch=192,384,768", "training.epochs=5"});
   request.zip = true;

@@ -50,7 +50,7 @@ TEST(Validation, RowsAreWellFormed) {
     }
     counted += row.counted;
   }
-  EXPECT_EQ(counted, 25);
+  EXPECT_EQ(counted, 48);
 }
 
 }  // namespace

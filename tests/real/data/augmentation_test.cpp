@@ -190,7 +190,7 @@ TEST(PrepareImage, ColoursBecomeGreyOnlyWhereTheImageIs) {
 
 std::vector<float> changed(const ColourNoise& noise, std::uint64_t seed, std::vector<float> rgb) {
   Rng rng(seed, "colours");
-  change_colours(noise, rng, rgb.size() / 3, rgb);
+  change_colours(draw_colours(noise, rng), rgb.size() / 3, rgb);
   return rgb;
 }
 

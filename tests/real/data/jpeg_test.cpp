@@ -1,6 +1,5 @@
 // JPEG images that the test itself writes: kinds of colour, parts, shrinking, damage; a folder of them.
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -8,66 +7,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <jpeglib.h>
-
-#include "core/base/rng.hpp"
 #include "real/data/jpeg/decode.hpp"
 #include "real/data/loader.hpp"
 #include "real/data/resample.hpp"
 #include "tests/real/data/files.hpp"
+#include "tests/real/data/jpeg_files.hpp"
 
 namespace lockstep {
 namespace {
 
 using testing::HasSubstr;
 
-struct Kind {
-  int components = 3;
-  int subsampling = 2;  ///< of colour, in both directions
-  bool progressive = false;
-  /// Else a smooth picture: red grows to the right, green downwards, blue is half; grey: the ramp to the right.
-  bool noise = false;
-};
-
-std::string encode(int w, int h, const Kind& kind) {
-  jpeg_compress_struct info{};
-  jpeg_error_mgr errors{};
-  info.err = jpeg_std_error(&errors);
-  jpeg_create_compress(&info);
-  unsigned char* memory = nullptr;
-  unsigned long size = 0;
-  jpeg_mem_dest(&info, &memory, &size);
-  info.image_width = static_cast<unsigned>(w);
-  info.image_height = static_cast<unsigned>(h);
-  const int n = info.input_components = kind.components;
-  info.in_color_space = n == 1 ? JCS_GRAYSCALE : n == 3 ? JCS_RGB : JCS_CMYK;
-  jpeg_set_defaults(&info);
-  jpeg_set_quality(&info, 95, TRUE);
-  info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = n == 3 ? kind.subsampling : 1;
-  if (kind.progressive) jpeg_simple_progression(&info);
-  jpeg_start_compress(&info, TRUE);
-  std::vector<unsigned char> row(static_cast<std::size_t>(w * n));
-  Rng rng(1, "pixels");
-  for (int y = 0; y < h; ++y) {
-    for (int x = 0; x < w; ++x) {
-      unsigned char* p = row.data() + x * n;
-      p[0] = static_cast<unsigned char>(255 * x / w);
-      if (n >= 3) {
-        p[1] = static_cast<unsigned char>(255 * y / h);
-        p[2] = 128;
-      }
-      if (n == 4) p[3] = 255;  // Adobe's inverted black: none
-      for (int c = 0; kind.noise && c < n; ++c) p[c] = static_cast<unsigned char>(rng.below(256));
-    }
-    JSAMPROW rows[1] = {row.data()};
-    jpeg_write_scanlines(&info, rows, 1);
-  }
-  jpeg_finish_compress(&info);
-  std::string out(reinterpret_cast<char*>(memory), size);
-  jpeg_destroy_compress(&info);
-  std::free(memory);
-  return out;
-}
+using namespace test;
 
 Image decoded(const std::string& bytes, const WantedOf& wanted = {}) {
   Image image;
@@ -121,8 +72,8 @@ TEST(Jpeg, ShrinksAsLongAsThePartKeepsTwiceItsPixels) {
 TEST(Jpeg, APartHasThePixelsOfTheWhole) {
   constexpr int kW = 203, kH = 157;
   Rng rng(2, "parts");
-  for (const Kind& kind : {Kind{3, 2, false, true}, Kind{3, 1, false, true}, Kind{3, 2, true, true},
-                           Kind{1, 1, false, true}, Kind{4, 1, false, true}}) {
+  for (const JpegKind& kind : {JpegKind{3, 2, false, true}, JpegKind{3, 1, false, true}, JpegKind{3, 2, true, true},
+                               JpegKind{1, 1, false, true}, JpegKind{4, 1, false, true}}) {
     const std::string bytes = encode(kW, kH, kind);
     for (const int eighths : {8, 4, 2}) {
       const auto side = [&](int pixels) { return pixels * eighths / 16; };
@@ -192,7 +143,7 @@ TEST(Jpeg, AnImpossibleSizeIsDamage) {
 
 TEST(Jpeg, AlteredBytesGiveAnImageOrAReason) {
   Rng rng(4, "flips");
-  for (const Kind& kind : {Kind{}, Kind{3, 2, true}, Kind{1, 1}, Kind{4, 1}}) {
+  for (const JpegKind& kind : {JpegKind{}, JpegKind{3, 2, true}, JpegKind{1, 1}, JpegKind{4, 1}}) {
     const std::string bytes = encode(64, 64, kind);
     for (int i = 0; i < 500; ++i) {
       std::string altered = bytes;

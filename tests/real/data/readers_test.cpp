@@ -45,6 +45,52 @@ TEST_F(Files, IdxPlainAndPacked) {
   check();
 }
 
+TEST_F(Files, ShrunkImagesAreMeansOfSquares) {
+  // Second image: 4 5 / 6 7, mean 5.5, rounded half up.
+  put_idx("train");
+  DataSpec data = spec("idx", 3);
+  data.shrink = 2;
+  const auto set = open_dataset(data, Split::Training, {3, 1, 1}, 10, 1);
+  EXPECT_EQ(set->size(), 3);
+  EXPECT_THAT(set->description(), HasSubstr("averaged over 2 x 2 pixels"));
+  Image image;
+  set->read(1, {}, image);
+  EXPECT_EQ(image.h, 1);
+  EXPECT_EQ(image.w, 1);
+  EXPECT_EQ(image.label, 0);
+  EXPECT_THAT(image.pixels, testing::ElementsAre(6));
+}
+
+/// One image of 3 x 5 pixels in 2 channels.
+class Coloured final : public Dataset {
+ public:
+  std::int64_t size() const override { return 1; }
+  int classes() const override { return 1; }
+  std::string description() const override { return "one"; }
+  void read(std::int64_t, const WantedOf&, Image& out) const override {
+    out = {2, 3, 5, {}, 0, {}};
+    for (int y = 0; y < 3; ++y) {
+      for (int x = 0; x < 5; ++x) {
+        out.pixels.push_back(static_cast<std::uint8_t>(10 * y + x));
+        out.pixels.push_back(255);
+      }
+    }
+  }
+};
+
+TEST(Shrunk, ChannelsApartAndTheRestLeftOut) {
+  // Of 3 x 5 two squares remain: 0 1 / 10 11 and 2 3 / 12 13: means 5.5 and 7.5.
+  Image image;
+  shrunk(std::make_unique<Coloured>(), 2)->read(0, {}, image);
+  EXPECT_EQ(image.h, 1);
+  EXPECT_EQ(image.w, 2);
+  EXPECT_THAT(image.pixels, testing::ElementsAre(6, 255, 8, 255));
+  // One square of 3 x 3: (0 + 1 + 2 + 10 + 11 + 12 + 20 + 21 + 22) / 9 = 11.
+  shrunk(std::make_unique<Coloured>(), 3)->read(0, {}, image);
+  EXPECT_THAT(image.pixels, testing::ElementsAre(11, 255));
+  EXPECT_THROW(shrunk(std::make_unique<Coloured>(), 4)->read(0, {}, image), ConfigError);
+}
+
 TEST_F(Files, IdxCutAnywhereIsRefused) {
   for (const std::string part : {"-images-idx3-ubyte", "-labels-idx1-ubyte"}) {
     put_idx("train");

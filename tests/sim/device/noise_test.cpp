@@ -34,6 +34,29 @@ TEST(Noise, SlowestGpuIsAsSlowAsExpected) {
   }
 }
 
+double mean_of_slowest(const Noise& noise, int ranks, int steps) {
+  double sum = 0;
+  for (int step = 0; step < steps; ++step) {
+    double slowest = 0;
+    for (int r = 0; r < ranks; ++r) slowest = std::max(slowest, noise.factor(r, step));
+    sum += slowest;
+  }
+  return sum / steps;
+}
+
+TEST(Noise, JitterAloneWaitsForTheExpectedMaximum) {
+  // Every step the slowest of 256 draws: 1 + 2.83 sigma (2.827) on average. The maximum's own deviation is 0.36 sigma (Gumbel: pi / sqrt(6) / z with
+  // z = sqrt(2 ln 256) = 3.33 gives 0.385 at most), so the mean of 400 steps is good to 0.02 sigma; 4 of these are asked for.
+  EXPECT_NEAR((mean_of_slowest(Noise(1, 256, 0, 0.004, {}), 256, 400) - 1) / 0.004, expected_max_normal(256), 0.08);
+}
+
+TEST(Noise, SpreadAndJitterAddAsVariances) {
+  // Fixed sigma 1.5 % and 0.8 % per step are one normal of sqrt(1.5^2 + 0.8^2) = 1.7 % over ranks and steps together: the slowest of 256 takes
+  // 1 + 2.83 x 1.7 % on average, not 1 + 2.83 x (1.5 + 0.8) %. The fixed part is a stratified sample, which lowers the expectation a little; 5 % of it.
+  const double slowest = mean_of_slowest(Noise(1, 256, 0.015, 0.008, {}), 256, 400);
+  EXPECT_NEAR((slowest - 1) / 0.017, expected_max_normal(256), 0.05 * expected_max_normal(256));
+}
+
 TEST(Noise, AloneIsTheAnchor) { EXPECT_DOUBLE_EQ(Noise(1, 1, 0.03, 0, {}).factor(0, 5), 1); }
 
 TEST(Noise, SeedAndStepMatter) {
@@ -64,6 +87,26 @@ TEST(Input, SlowerOfStorageAndDecoding) {
   data.decode_rate = 20000;
   EXPECT_EQ(input_rate(data, 40, 4).per_step, Time::milliseconds(16));
   EXPECT_STREQ(input_rate(data, 40, 4).bottleneck, "storage");
+}
+
+TEST(Noise, ExpectedSlowestRank) {
+  // Equal GPUs: 1 + sigma E[max of N normals]: 1 + 0.01 x 2.83 for 256. Never jittered: the slowest itself.
+  EXPECT_NEAR(Noise(1, 256, 0, 0.01, {}).expected_slowest(), 1 + 0.01 * expected_max_normal(256), 1e-5);
+  EXPECT_EQ(Noise(1, 16, 0, 0, {{3, 1.3}}).expected_slowest(), 1.3);
+  // One rank so slow that no other can be slower: its own mean.
+  EXPECT_NEAR(Noise(1, 64, 0, 0.01, {{3, 1.5}}).expected_slowest(), 1.5, 1e-5);
+}
+
+TEST(Noise, ExpectedSlowestRankIsTheMeanOfManySteps) {
+  // 400 steps of 300 unequal ranks: the maximum spreads by about a third of sigma, 0.004 / 20 = 2e-4 for the mean; 4 of those.
+  const Noise noise(7, 300, 0.01, 0.012, {{5, 1.02}});
+  double sum = 0;
+  for (int step = 0; step < 400; ++step) {
+    double slowest = 0;
+    for (int rank = 0; rank < 300; ++rank) slowest = std::max(slowest, noise.factor(rank, step));
+    sum += slowest;
+  }
+  EXPECT_NEAR(noise.expected_slowest(), sum / 400, 8e-4);
 }
 
 }  // namespace

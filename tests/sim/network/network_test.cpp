@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <vector>
@@ -97,7 +98,7 @@ TEST(Network, ParkingLot) {
 TEST(Network, EmptyFlowEndsAtOnceAndTakesNoShare) {
   Scene scene({10});
   EXPECT_EQ(scene.run({{0, {0}, 10'000}, {400'000, {0}, 0}, {500'000, {}, 0}}), (Ends{1'000'000, 400'000, 500'000}));
-  EXPECT_EQ(scene.network->use()[0].flows, 2);
+  EXPECT_EQ(scene.network->use(0).flows, 2);
   EXPECT_EQ(scene.network->solves(), 0U);
 }
 
@@ -252,6 +253,110 @@ TEST(Network, DigestRepeatsAndOrderOfStartsShowsInItOnly) {
   EXPECT_EQ(first, second);
   EXPECT_EQ(third, (Ends{first[2], first[1], first[0]}));
   EXPECT_NE(one.queue.digest(), three.queue.digest());
+}
+
+/// Times at which a scene's messages are said to have left (-1: nothing was said) and have arrived.
+struct Told {
+  Ends left, arrived;
+};
+
+Told messages(Scene& scene, const std::vector<Arrival>& arrivals, Time latency) {
+  for (std::size_t i = 0; i < arrivals.size(); ++i)
+    scene.queue.push(Time::picoseconds(arrivals[i].ps), kStart, static_cast<std::uint32_t>(i), 0);
+  Told told{Ends(arrivals.size(), -1), Ends(arrivals.size(), -1)};
+  std::vector<std::size_t> of_number(arrivals.size());
+  while (!scene.queue.empty()) {
+    const Event event = scene.queue.pop();
+    std::uint64_t token = 0;
+    if (event.kind == kStart) {
+      const Arrival& a = arrivals[event.a];
+      of_number[static_cast<std::size_t>(scene.network->send(a.links, a.bytes, a.cap, latency))] = event.a;
+    } else if (scene.network->finish(event, token)) {
+      auto& list = token & Network::kArrived ? told.arrived : told.left;
+      list[of_number[token & 0xffffffffU]] = event.time.picoseconds();
+    }
+  }
+  return told;
+}
+
+// 10,000 B at 10 GB/s leave in 1 us and arrive 0.5 us later: one event.
+TEST(Network, AMessageThatMeetsNobodyIsOneEvent) {
+  Scene scene({10, 20});
+  const Told told = messages(scene, {{0, {0, 1}, 10'000}}, Time::nanoseconds(500));
+  EXPECT_EQ(told.arrived, (Ends{1'500'000}));
+  EXPECT_EQ(told.left, (Ends{-1}));
+  EXPECT_EQ(scene.queue.popped(), 2U);  // the start and the arrival
+  EXPECT_EQ(scene.network->use(1).flows, 1);
+  EXPECT_EQ(scene.network->active(), 0U);
+}
+
+// The second comes when the first has left its link, though it has not arrived: they do not meet.
+TEST(Network, LatencyHoldsNoLink) {
+  Scene scene({10});
+  const Told told = messages(scene, {{0, {0}, 10'000}, {1'000'000, {0}, 10'000}}, Time::microseconds(5));
+  EXPECT_EQ(told.arrived, (Ends{6'000'000, 7'000'000}));
+  EXPECT_EQ(told.left, (Ends{-1, -1}));
+}
+
+// First alone for 0.5 us (5,000 B), then two at 5 GB/s: the first leaves after 1.5 us; the second has moved 5,000 B by then, and 5,000 B more at
+// 10 GB/s end at 2 us. Both are told, since both shared.
+TEST(Network, AMessageThatIsJoinedBecomesAFlow) {
+  Scene scene({10, 20});
+  const Told told = messages(scene, {{0, {0, 1}, 10'000}, {500'000, {0}, 10'000}}, Time::microseconds(1));
+  EXPECT_EQ(told.left, (Ends{1'500'000, 2'000'000}));
+  EXPECT_EQ(told.arrived, (Ends{2'500'000, 3'000'000}));
+}
+
+TEST(Network, EmptyMessagesOnlyTakeTheirLatency) {
+  Scene scene({10});
+  const Told told = messages(scene, {{0, {0}, 10'000}, {5, {0}, 0}, {7, {}, 0}}, Time::nanoseconds(1));
+  EXPECT_EQ(told.arrived, (Ends{1'001'000, 1'005, 1'007}));
+}
+
+TEST(Network, AwaitLeftTellsOnceAlsoIfTheMessageIsJoinedLater) {
+  const std::vector<std::int32_t> link{0};
+  for (const bool joined : {false, true}) {
+    Scene scene({10});
+    const std::int32_t first = scene.network->send(link, 10'000, Bandwidth::unlimited(), Time::microseconds(1));
+    EXPECT_FALSE(scene.network->await_left(first));
+    if (joined) scene.network->send(link, 10'000, Bandwidth::unlimited(), Time::microseconds(1));
+    int left = 0;
+    std::uint64_t token = 0;
+    while (!scene.queue.empty()) {
+      const Event event = scene.queue.pop();
+      if (!scene.network->finish(event, token) || token != static_cast<std::uint64_t>(first)) continue;
+      ++left;
+      EXPECT_TRUE(scene.network->await_left(first));
+      EXPECT_EQ(event.time, Time::microseconds(joined ? 2 : 1));
+    }
+    EXPECT_EQ(left, 1);
+  }
+}
+
+// 400 messages over a few of 12 links, as messages and as flows that nobody takes for alone. When rates change, ends are rounded at other
+// moments: each of the others may shift one by a picosecond.
+TEST(Network, MessagesEndAsFlowsDo) {
+  std::uint64_t random = 7;
+  const auto below = [&random](std::uint64_t n) {
+    random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+    return static_cast<std::int64_t>((random >> 33) % n);
+  };
+  for (const std::uint64_t spread : {20'000'000U, 200'000'000U, 2'000'000'000U}) {  // crowded, half, nearly alone
+    std::vector<Arrival> arrivals;
+    for (int i = 0; i < 400; ++i) {
+      Arrival a{below(spread), {}, static_cast<double>(below(20'000))};
+      for (std::int32_t l = 0; l < 12; ++l) {
+        if (below(4) == 0) a.links.push_back(l);
+      }
+      if (below(3) == 0) a.cap = Bandwidth::gigabytes_per_second(static_cast<double>(1 + below(8)));
+      arrivals.push_back(a);
+    }
+    const std::vector<double> rates{10, 12, 7, 3, 10, 10, 20, 9, 5, 10, 11, 4};
+    Scene flows(rates), sent(rates);
+    const Ends ends = flows.run(arrivals), arrived = messages(sent, arrivals, Time::microseconds(3)).arrived;
+    for (std::size_t i = 0; i < ends.size(); ++i) EXPECT_LE(std::abs(arrived[i] - 3'000'000 - ends[i]), 400) << i;
+    for (std::size_t l = 0; l < rates.size(); ++l) EXPECT_EQ(flows.network->use(l).flows, sent.network->use(l).flows);
+  }
 }
 
 }  // namespace

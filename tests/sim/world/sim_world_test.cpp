@@ -8,6 +8,8 @@
 #include "core/model/zoo.hpp"
 #include "experiments/compose.hpp"
 #include "experiments/config_io/config_io.hpp"
+#include "experiments/inputs/read_inputs.hpp"
+#include "experiments/interval.hpp"
 
 namespace lockstep {
 namespace {
@@ -16,12 +18,7 @@ const std::string kSource = LOCKSTEP_SOURCE_DIR;
 const DataPaths kPaths{kSource + "/data"};
 
 Inputs load(const std::string& experiment, const std::vector<std::string>& set) {
-  Inputs in;
-  in.run = read_run(kSource + "/experiments/" + experiment + "/run.toml", set);
-  in.cluster = read_cluster(in.run.cluster.file, kPaths);
-  in.library = read_library(in.run.allreduce.library, kPaths);
-  in.gpu = read_gpu(in.cluster.node.gpu, kPaths);
-  return in;
+  return read_inputs(kSource + "/experiments/" + experiment + "/run.toml", set, kPaths);
 }
 
 std::vector<std::string> small(std::vector<std::string> more = {}) {
@@ -170,7 +167,7 @@ TEST(SimWorld, NegotiationCostsARound) {
 TEST(Compose, IntervalContainsTheCentre) {
   const Inputs in = load("fujitsu_abci_2048", small());
   const StepPrediction centre = predict_step(in);
-  const Interval i = predict_interval(in, centre, {});
+  const Interval i = predict_interval(in, centre, {}, {});
   EXPECT_LE(i.low, centre.step);
   EXPECT_GE(i.high, centre.step);
   EXPECT_FALSE(i.parameters.empty());

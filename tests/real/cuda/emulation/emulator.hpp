@@ -56,6 +56,10 @@ void exchange(void* value, std::size_t bytes, unsigned source);
 #define blockDim emulator::block_size
 #define gridDim emulator::grid_size
 
+// One rounding each: kernels are compiled without fused products.
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fmul_rn(float a, float b) { return a * b; }
+
 inline void __syncthreads() { emulator::block_barrier(); }
 
 template <class T>

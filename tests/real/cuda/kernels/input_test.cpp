@@ -1,64 +1,98 @@
-// Augmentation against real/data, dropout against core's random streams, LRN against differences in fp64.
+// Prepared images against real/data, dropout against core's random streams, LRN against differences in fp64.
 #include <gtest/gtest.h>
 
 #include "core/base/rng.hpp"
-#include "real/cuda/kernels/augment.hpp"
 #include "real/cuda/kernels/dropout.hpp"
+#include "real/cuda/kernels/images.hpp"
 #include "real/cuda/kernels/lrn.hpp"
 #include "real/data/augmentation.hpp"
 #include "tests/real/cuda/kernels/buffer.hpp"
 
 namespace lockstep::cuda {
 
-TEST(Augment, EqualsPreparedImages) {
-  struct Size {
-    const char* kind;
-    int stored_h, stored_w, stored_c, h, w, c, c_out;
-  };
-  for (const Size s : {Size{"cifar10", 32, 32, 3, 32, 32, 3, 4},
-                       {"idx", 28, 28, 1, 32, 32, 3, 8},
-                       {"idx", 28, 28, 1, 32, 32, 1, 1},
-                       {"cifar10", 9, 7, 3, 5, 10, 3, 3}}) {
+namespace {
+
+struct Case {
+  const char* kind;
+  int stored_h, stored_w, stored_c;
+  Shape input;
+  int c_out;
+  ColourNoise colours;
+  PackedImage::Kind travels;  ///< as what its images travel
+};
+
+Image noise(const Case& k, int which) {
+  Image image;
+  image.c = k.stored_c, image.h = k.stored_h, image.w = k.stored_w;
+  Rng rng(3, "pixels", static_cast<std::uint64_t>(which));
+  for (int i = 0; i < k.stored_c * k.stored_h * k.stored_w; ++i)
+    image.pixels.push_back(static_cast<std::uint8_t>(rng.below(256)));
+  return image;
+}
+
+}  // namespace
+
+// The bits of prepare_image() in fp32, rounded once otherwise. Where contrast changes, the mean luma (below 2^8) may differ by one unit in its last place,
+// 2^-16; saturation and brightness multiply that by up to 1.4 each, 1 - factor of contrast is up to 0.4, and what follows rounds values below 2^10
+// differently, at most eight times by 2^-15: below 2^-11 of a pixel in all.
+TEST(PrepareImages, EqualThoseOfTheHost) {
+  const Shape cifar{3, 32, 32}, small{3, 24, 20};
+  for (const Case& k : {Case{"cifar10", 32, 32, 3, cifar, 4, {}, PackedImage::Laid},
+                        {"idx", 28, 28, 1, cifar, 8, {}, PackedImage::Laid},
+                        {"idx", 28, 28, 1, {1, 32, 32}, 1, {}, PackedImage::Laid},
+                        {"cifar10", 9, 7, 3, {3, 5, 10}, 3, {}, PackedImage::Laid},
+                        {"cifar10", 32, 32, 3, {3, 8, 8}, 4, {}, PackedImage::Prepared},
+                        {"imagenet_folder", 20, 25, 3, small, 4, {}, PackedImage::Resampled},
+                        {"imagenet_folder", 12, 11, 3, small, 3, {}, PackedImage::Resampled},
+                        {"imagenet_folder", 20, 25, 1, small, 4, {}, PackedImage::Resampled},
+                        {"imagenet_folder", 20, 25, 3, {1, 40, 40}, 4, {}, PackedImage::Resampled},
+                        {"imagenet_folder", 20, 25, 3, small, 4, {0.4, 0.1}, PackedImage::Resampled},
+                        {"imagenet_folder", 20, 25, 3, small, 4, {0, 0.1}, PackedImage::Resampled},
+                        {"imagenet_folder", 90, 90, 3, small, 4, {0.4, 0.1}, PackedImage::Prepared},
+                        {"imagenet_folder", 6, 500, 3, {3, 300, 300}, 4, {}, PackedImage::Resampled},
+                        {"imagenet_folder", 4, 3000, 3, {3, 300, 4}, 4, {}, PackedImage::Prepared}}) {
     for (const bool augmented : {false, true}) {
-      const Recipe recipe = recipe_of(s.kind, "auto");
-      const Shape shape{s.c, s.h, s.w};
-      constexpr int kStored = 5, kImages = 4;
-      const auto bytes = static_cast<std::size_t>(s.stored_h * s.stored_w * s.stored_c);
-      std::vector<unsigned char> stored;
-      Rng rng(3, "pixels");
-      for (std::size_t i = 0; i < kStored * bytes; ++i) stored.push_back(static_cast<unsigned char>(rng.below(256)));
-      std::vector<ImageDraw> draws;
-      std::vector<float> prepared;
-      for (int i = 0; i < kImages; ++i) {
-        const int which = (i * 3 + 1) % kStored;
-        const Draw draw = draw_of(recipe, augmented, 42, 1, which, s.stored_h, s.stored_w, shape);
-        draws.push_back({which, draw.top, draw.left, draw.flip ? 1 : 0});
-        Image image;
-        image.c = s.stored_c, image.h = s.stored_h, image.w = s.stored_w;
-        const auto begin = stored.begin() + static_cast<std::ptrdiff_t>(bytes) * which;
-        image.pixels.assign(begin, begin + static_cast<std::ptrdiff_t>(bytes));
-        std::vector<float> out(static_cast<std::size_t>(shape.elements()));
-        prepare_image(image, recipe, augmented, 42, 1, which, shape, out);
-        prepared.insert(prepared.end(), out.begin(), out.end());
+      Recipe recipe = recipe_of(k.kind, "auto");
+      recipe.colours = k.colours;
+      constexpr int kImages = 5;  // the last is one that could not be read
+      const auto each = static_cast<std::size_t>(k.input.elements());
+      std::vector<float> slots(kImages * each), wanted(kImages * each);
+      std::vector<PackedImage> images(kImages);
+      bool coloured = false;
+      for (std::size_t i = 0; i + 1 < kImages; ++i) {
+        const Image image = noise(k, static_cast<int>(i));
+        const std::span<float> slot(slots.data() + i * each, each), out(wanted.data() + i * each, each);
+        const auto sample = static_cast<std::int64_t>(i);
+        images[i] = pack_image(image, recipe, augmented, 42, 1, sample, k.input, slot).value();
+        images[i].at = static_cast<long long>(i * each * sizeof(float));
+        EXPECT_LE(images[i].size, static_cast<long long>(slot.size_bytes()));
+        EXPECT_EQ(images[i].kind, k.travels) << k.kind << " " << k.stored_h << " " << augmented;
+        coloured = coloured || images[i].recolour != 0;
+        prepare_image(image, recipe, augmented, 42, 1, sample, k.input, out);
       }
-      const AugmentShape sizes{kImages, s.stored_h, s.stored_w, s.stored_c, s.h, s.w, s.c, s.c_out};
+      EXPECT_EQ(coloured, augmented && k.travels == PackedImage::Resampled && k.colours.lighting > 0);
+      const double least = *std::min_element(recipe.deviation.begin(), recipe.deviation.end());
+      const double error = coloured && k.colours.jitter > 0 ? 0x1p-11 / 255 / least : 0;
+      const InputShape shape{kImages, k.input.h, k.input.w, k.input.c, k.c_out};
+      std::vector<float> raw(kImages * each), means(kImages);
+      const ColourScratch scratch = k.colours.lighting > 0 ? ColourScratch{raw.data(), means.data()} : ColourScratch{};
       for (const Element e : kElements) {
-        const auto pixels = static_cast<std::size_t>(kImages * s.h * s.w), wide = static_cast<std::size_t>(s.c_out);
-        Buffer out(e, pixels * wide), turned(e, pixels * wide);
+        const auto plane = static_cast<std::size_t>(k.input.h * k.input.w), wide = static_cast<std::size_t>(k.c_out);
+        Buffer out(e, kImages * plane * wide);
         in_both_orders([&] {
-          augment(e, sizes, stored.data(), draws.data(), pixel_scale(recipe.mean, recipe.deviation), out.data(),
-                  nullptr);
-          nchw_to_nhwc(e, kImages, s.c, s.h, s.w, s.c_out, prepared.data(), turned.data(), nullptr);
-          return out.image() + turned.image();
+          prepare_images(e, shape, reinterpret_cast<const unsigned char*>(slots.data()), images.data(),
+                         pixel_scale(recipe), scratch, out.data(), nullptr);
+          return out.image();
         });
-        const auto plane = static_cast<std::size_t>(s.h * s.w), c = static_cast<std::size_t>(s.c);
-        for (std::size_t p = 0; p < pixels; ++p) {
-          for (std::size_t k = 0; k < wide; ++k) {
-            const double wanted =
-                k < c ? static_cast<double>(prepared[p / plane * c * plane + k * plane + p % plane]) : 0;
-            ASSERT_TRUE(near(e, wanted, turned[p * wide + k], 0)) << s.kind << " " << p << " " << k;
-            ASSERT_TRUE(near(e, wanted, out[p * wide + k], 0x1p-22)) << s.kind << " " << p << " " << k;
-            ASSERT_TRUE(k < c || out[p * wide + k] == 0);
+        for (std::size_t p = 0; p < kImages * plane; ++p) {
+          for (std::size_t c = 0; c < wide; ++c) {
+            const double value =
+                c < static_cast<std::size_t>(k.input.c) ? wanted[p / plane * each + c * plane + p % plane] : 0;
+            if (e == Element::F32 && error == 0) {
+              ASSERT_EQ(out[p * wide + c], value) << k.kind << " " << k.stored_h << " " << p << " " << c;
+            }
+            ASSERT_TRUE(near(e, value, out[p * wide + c], error))
+                << k.kind << " " << k.stored_h << " " << p << " " << c;
           }
         }
       }

@@ -1,0 +1,255 @@
+#include "core/plan/library_choice.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "core/base/error.hpp"
+#include "core/base/units_text.hpp"
+#include "core/plan/node_rings.hpp"
+
+namespace lockstep {
+
+namespace {
+
+using A = AllreduceAlgorithm;
+
+int cables_between(const NodeSpec& node, int a, int b) {
+  if (!node.nvlink.present) return 0;
+  if (node.nvlink.through_switch) return node.nvlink.links_per_gpu;
+  int sum = 0;
+  for (const NvlinkPair& p : node.nvlink.pairs) sum += (p.a == a && p.b == b) || (p.a == b && p.b == a) ? p.links : 0;
+  return sum;
+}
+
+bool over_nvlink(const NodeSpec& node, const std::vector<int>& order, bool closed) {
+  if (order.size() < 2) return node.nvlink.present;
+  for (std::size_t i = 0; i + 1 < order.size(); ++i) {
+    if (cables_between(node, order[i], order[i + 1]) == 0) return false;
+  }
+  return !closed || cables_between(node, order.back(), order.front()) > 0;
+}
+
+bool nics_beside_gpus(const NodeSpec& node, int node_gpus) {
+  const NicSpec& nic = node.nic;
+  if (nic.under_switch.empty()) return false;
+  for (int g = 0; g < node_gpus; ++g) {
+    const int n = static_cast<std::size_t>(g) < nic.nic_of_gpu.size() ? nic.nic_of_gpu[static_cast<std::size_t>(g)]
+                                                                      : g * nic.count / node.gpus;
+    if (n < 0 || static_cast<std::size_t>(n) >= nic.under_switch.size()) return false;
+    const int below = nic.under_switch[static_cast<std::size_t>(n)];
+    if (below < 0 || static_cast<std::size_t>(below) >= node.pcie.switches.size()) return false;
+    const auto& gpus = node.pcie.switches[static_cast<std::size_t>(below)];
+    if (std::find(gpus.begin(), gpus.end(), g) == gpus.end()) return false;
+  }
+  return true;
+}
+
+/// Channels of one kind and their speed together.
+void search(const NodeSpec& node, const std::vector<std::vector<int>>& orders, bool closed,
+            const ArchitectureTuning& gpu, int nodes, bool& nvlink, int& channels, Bandwidth& bus) {
+  nvlink = over_nvlink(node, orders.front(), closed);
+  channels = static_cast<int>(orders.size());
+  bus = nvlink ? gpu.nvlink * channels : std::min(node.pcie.x16.value, node.pcie.host_link.value);
+  if (!nvlink && !(bus.bytes_per_second() > 0)) bus = node.pcie.x16.value;
+  if (nodes == 1) return;
+  const int nics = std::max(1, node.nic.count);
+  channels = std::min(channels, nics);
+  const Bandwidth doors = node.nic.rate.value * (nics * (!closed && nodes == 2 ? 2 : 1));
+  bus = orders.front().size() < 2 ? doors : std::min(bus, doors);
+}
+
+double correction(const TuningSpec& t, const std::string& protocol, std::int64_t bytes) {
+  const auto& table = protocol == "ll"      ? t.correction_ll
+                      : protocol == "ll128" ? t.correction_ll128
+                                            : t.correction_simple;
+  const auto units = static_cast<std::uint64_t>(std::max<std::int64_t>(1, bytes / 64));
+  const auto entry = static_cast<std::size_t>(std::bit_width(units) - 1);
+  return entry < table.size() ? table[entry] : 1;
+}
+
+int floor_log2(int n) { return std::bit_width(static_cast<unsigned>(n)) - 1; }
+
+struct Job {
+  const LibrarySpec& library;
+  const LibraryView& view;
+  const ArchitectureTuning& gpu;
+  std::int64_t bytes;
+};
+
+Bandwidth estimated_bus(const Job& job, bool tree, const std::string& protocol) {
+  const TuningSpec& t = job.library.tuning;
+  const int nodes = job.view.nodes;
+  const Bandwidth bus = std::min(tree ? job.view.tree_bus : job.view.ring_bus, job.gpu.bus);
+  if (!tree) {
+    if (protocol == "ll") return std::min(bus * t.ring_ll, job.gpu.ll.at(nodes));
+    if (protocol == "ll128")
+      return std::min({bus * t.ring_ll128, job.gpu.ll128_ring.at(nodes) * job.view.ring_channels, t.ll128_bus});
+    return bus;
+  }
+  const int channels = job.view.tree_channels;
+  const Bandwidth simple = std::min({bus * t.tree, job.gpu.tree.at(nodes) * channels, t.tree_bus.at(nodes)});
+  if (protocol == "ll") return std::min(simple * t.tree_ll, job.gpu.ll.at(nodes));
+  if (protocol == "ll128")
+    return std::min(simple * (nodes == 1 ? t.tree_ll128_one_node : t.tree_ll128),
+                    job.gpu.ll128_tree.at(nodes) * channels);
+  return simple;
+}
+
+Time estimated_latency(const Job& job, bool tree, const ProtocolSpec& p) {
+  const TuningSpec& t = job.library.tuning;
+  const int n = job.view.ranks, k = job.view.nodes;
+  const bool nvlink = tree ? job.view.tree_nvlink : job.view.nvlink;
+  Time inside = tree ? (nvlink ? p.tree_nvlink : p.tree_pcie) : (nvlink ? p.ring_nvlink : p.ring_pcie);
+  const Time across = tree ? p.tree_network : p.ring_network;
+  if (k > 1) {
+    if (p.name == "ll") inside = inside * t.inside_ll;
+    if (!tree) inside = std::max(inside, t.inside_floor * (p.name == "simple" ? 3 : 1));
+  }
+  if (tree) return p.tree_base + (inside * (n / k - 1) + across * floor_log2(k)) * 2;
+  if (k > 1 && t.every_step_network) inside = across;
+  Time latency = p.ring_base + inside * (2 * (n - 1) - 2 * (k - 1)) + across * (2 * (k - 1));
+  const std::int64_t slow_from =
+      t.slow_from_per_rank > 0 ? t.slow_from_per_rank * n : t.slow_from_per_channel * n * job.view.ring_channels;
+  if (p.name == "simple" && k > 1 && slow_from > 0 && job.bytes >= slow_from) latency = latency * job.gpu.ring_slowdown;
+  return latency;
+}
+
+LibraryEstimate by_estimate(const Job& job, bool tree, int protocol) {
+  const ProtocolSpec& p = job.library.protocols[static_cast<std::size_t>(protocol)];
+  const int n = job.view.ranks;
+  LibraryEstimate e;
+  e.algorithm = tree ? A::Tree : A::Ring;
+  e.protocol = protocol;
+  if (p.name == "ll128" && !job.gpu.ll128) {
+    e.allowed = false;
+    e.reason = "LL128 is off on this architecture";
+  } else if (p.name == "ll128" && !((tree ? job.view.tree_nvlink : job.view.nvlink) && job.view.nics_beside_gpus)) {
+    e.allowed = false;
+    e.reason = (tree ? job.view.tree_nvlink : job.view.nvlink) ? "LL128 needs GPU and NIC below one PCIe switch"
+                                                               : "LL128 needs NVLink inside the node";
+  }
+  e.latency = estimated_latency(job, tree, p);
+  const Bandwidth bus = estimated_bus(job, tree, p.name);
+  e.bandwidth = tree ? bus * (0.5 * correction(job.library.tuning, p.name, job.bytes)) : bus * (n / (2.0 * (n - 1)));
+  e.time = e.latency + Bytes(job.bytes) / e.bandwidth;
+  return e;
+}
+
+/// NCCL 2.4: bytes up to which LL is taken. Threads double, then channels are added, while a thread has more than ll_channel_bytes.
+std::int64_t ll_limit(const Job& job, bool tree, int channels) {
+  const TuningSpec& t = job.library.tuning;
+  const std::int64_t pieces = tree ? 1 : job.view.ranks;
+  const auto up = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+  std::int64_t threads = t.ll_least_threads;
+  while (up(job.bytes, threads * pieces) > t.ll_channel_bytes && threads * 2 <= t.ll_most_threads) threads *= 2;
+  const std::int64_t used = std::clamp<std::int64_t>(up(job.bytes, threads * pieces * t.ll_channel_bytes), 1, channels);
+  return used * threads * pieces * job.gpu.ll_thread_bytes * (tree ? t.ll_tree : 1) *
+         (job.view.nodes > 1 ? t.ll_nodes : 1);
+}
+
+LibraryEstimate by_threshold(const Job& job, bool tree, int protocol) {
+  const TuningSpec& t = job.library.tuning;
+  const int n = job.view.ranks, k = job.view.nodes;
+  const ProtocolSpec& p = job.library.protocols[static_cast<std::size_t>(protocol)];
+  const int found = job.view.ring_channels;
+  const int channels = found * t.copies <= t.most_channels ? found * t.copies : found;
+  const Time ring_latency = t.ring_step * (n - 1);
+  const Time tree_latency = t.tree_across * floor_log2(k) + t.tree_inside * (n / k - 1);
+  const Bandwidth ring = t.channel * (job.view.nvlink ? channels : 1);
+
+  LibraryEstimate e;
+  e.algorithm = tree ? A::Tree : A::Ring;
+  e.protocol = protocol;
+  e.latency = tree ? tree_latency : ring_latency;
+  e.bandwidth = tree ? ring * (job.view.nvlink ? t.tree_nvlink * (k == 2 ? 2 : 1) : t.tree_pcie) : ring;
+  e.time = e.latency + Bytes(job.bytes) / e.bandwidth;
+  if (tree && k == 1) {
+    e.allowed = false;
+    e.reason = "no trees inside one node";
+  } else if (tree && ring_latency <= tree_latency) {
+    e.allowed = false;
+    e.reason = "the ring's latency is no longer";
+  }
+  const std::int64_t limit = ll_limit(job, tree, channels);
+  const bool ll = job.bytes <= limit;
+  if (e.allowed && ll != (p.name == "ll")) {
+    e.allowed = false;
+    e.reason = (ll ? "LL up to " : "LL only up to ") + to_text(Bytes(limit));
+  }
+  return e;
+}
+
+}  // namespace
+
+LibraryView library_view(const NodeSpec& node, const LibrarySpec& library, int node_gpus, int ranks, int capability) {
+  LOCKSTEP_EXPECTS(node_gpus >= 1 && ranks >= 1);
+  const ArchitectureTuning& gpu = library.tuning.of(capability);
+  LibraryView v;
+  v.ranks = ranks;
+  v.nodes = (ranks + node_gpus - 1) / node_gpus;
+  v.capability = capability;
+  search(node, node_rings(node, node_gpus), true, gpu, v.nodes, v.nvlink, v.ring_channels, v.ring_bus);
+  search(node, node_chains(node, node_gpus), false, gpu, v.nodes, v.tree_nvlink, v.tree_channels, v.tree_bus);
+  v.nics_beside_gpus = v.nodes == 1 || nics_beside_gpus(node, node_gpus);
+  return v;
+}
+
+std::vector<LibraryEstimate> library_estimates(const LibrarySpec& library, const LibraryView& view, Bytes size) {
+  std::vector<LibraryEstimate> out;
+  if (library.tuning.rule == TuningRule::None) return out;
+  const Job job{library, view, library.tuning.of(view.capability), std::max<std::int64_t>(1, size.count())};
+  for (const bool tree : {false, true}) {
+    for (int p = 0; p < static_cast<int>(library.protocols.size()); ++p) {
+      if (view.ranks == 1) {
+        LibraryEstimate alone;
+        alone.algorithm = tree ? A::Tree : A::Ring;
+        alone.protocol = p;
+        alone.allowed = !tree && p == 0;
+        alone.reason = "one rank";
+        out.push_back(std::move(alone));
+        continue;
+      }
+      out.push_back(library.tuning.rule == TuningRule::Estimates ? by_estimate(job, tree, p)
+                                                                 : by_threshold(job, tree, p));
+    }
+  }
+  return out;
+}
+
+int library_choice(const std::vector<LibraryEstimate>& estimates, AllreduceAlgorithm algorithm, int protocol) {
+  int best = -1;
+  for (int i = 0; i < static_cast<int>(estimates.size()); ++i) {
+    const LibraryEstimate& e = estimates[static_cast<std::size_t>(i)];
+    if (!e.allowed || (algorithm != A::Library && e.algorithm != algorithm) ||
+        (protocol >= 0 && e.protocol != protocol))
+      continue;
+    if (best >= 0) {
+      const LibraryEstimate& b = estimates[static_cast<std::size_t>(best)];
+      if (e.time > b.time || (e.time == b.time && e.algorithm == b.algorithm)) continue;
+    }
+    best = i;
+  }
+  return best;
+}
+
+std::string to_text(const LibrarySpec& library, const std::vector<LibraryEstimate>& estimates, int chosen, int others) {
+  const auto one = [&](const LibraryEstimate& e) {
+    const std::string name = std::string(e.algorithm == A::Tree ? "tree/" : "ring/") +
+                             library.protocols[static_cast<std::size_t>(e.protocol)].name;
+    return name + " " + (e.allowed ? to_text(e.time) : "off: " + e.reason);
+  };
+  std::vector<const LibraryEstimate*> rest;
+  for (int i = 0; i < static_cast<int>(estimates.size()); ++i) {
+    if (i != chosen) rest.push_back(&estimates[static_cast<std::size_t>(i)]);
+  }
+  std::stable_sort(rest.begin(), rest.end(), [](const LibraryEstimate* a, const LibraryEstimate* b) {
+    return a->allowed != b->allowed ? a->allowed : a->time < b->time;
+  });
+  std::string text = chosen >= 0 ? one(estimates[static_cast<std::size_t>(chosen)]) : "none";
+  for (std::size_t i = 0; i < rest.size() && static_cast<int>(i) < others; ++i)
+    text += (i == 0 ? "; else " : ", ") + one(*rest[i]);
+  return text;
+}
+
+}  // namespace lockstep

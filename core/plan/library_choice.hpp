@@ -1,0 +1,53 @@
+// What a communication library would choose, ring or tree and which protocol, by its own rule. Choices only: times come from events.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/spec/cluster_spec.hpp"
+#include "core/spec/library_spec.hpp"
+#include "core/spec/run_spec.hpp"
+
+namespace lockstep {
+
+/// The job as the library's search sees it.
+struct LibraryView {
+  int ranks = 1, nodes = 1;
+  int capability = 70;                       ///< of the GPUs
+  bool nvlink = false;                       ///< rings inside a node run over NVLink only
+  bool tree_nvlink = false;                  ///< chains inside a node do
+  int ring_channels = 1, tree_channels = 1;  ///< found by the search, without copies
+  Bandwidth ring_bus, tree_bus;  ///< channels x speed of one; over several nodes no more than the NICs together
+  bool nics_beside_gpus =
+      false;  ///< or one node; else each below the PCIe switch of its NIC: LL128 needs it and NVLink
+};
+
+/// `node_gpus` >= 1 GPUs of each node, `ranks` >= 1 in all. Rings and chains as node_rings() and node_chains() find them, one per NIC over several
+/// nodes; a link counts with the library's own figure for its architecture, a NIC and PCIe with the cluster's. On two nodes the search lets a
+/// tree's channels be twice as fast inside as between (NCCL's search, from memory). The library needs architectures.
+LibraryView library_view(const NodeSpec& node, const LibrarySpec& library, int node_gpus, int ranks, int capability);
+
+/// One candidate.
+struct LibraryEstimate {
+  AllreduceAlgorithm algorithm = AllreduceAlgorithm::Ring;  ///< Ring or Tree
+  int protocol = 0;                                         ///< index into the library's protocols
+  bool allowed = true;
+  std::string reason;  ///< why it is not allowed, or the threshold that decides; may be empty
+  Time latency;
+  Bandwidth bandwidth;  ///< algbw, correction by size included
+  Time time;            ///< latency + bytes / bandwidth: what the library believes
+};
+
+/// Every (algorithm, protocol) in the order ring before tree, protocols as in the file. Rules and their sources: TuningSpec and the library
+/// files. One rank: only ring with the first protocol is allowed, at no time. Pure.
+std::vector<LibraryEstimate> library_estimates(const LibrarySpec& library, const LibraryView& view, Bytes size);
+
+/// Index of the allowed candidate with the least time; ties: a tree before a ring, as in NCCL, then the first. `algorithm` Ring or Tree and
+/// `protocol` >= 0 restrict it, as NCCL_ALGO and NCCL_PROTO do. -1 if none is left.
+int library_choice(const std::vector<LibraryEstimate>& estimates,
+                   AllreduceAlgorithm algorithm = AllreduceAlgorithm::Library, int protocol = -1);
+
+/// "ring/ll 41.4 us; else tree/ll128 42.7 us, ring/ll128 45.1 us": the chosen one, then up to `others` more by rising time.
+std::string to_text(const LibrarySpec& library, const std::vector<LibraryEstimate>& estimates, int chosen, int others);
+
+}  // namespace lockstep

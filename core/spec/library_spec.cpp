@@ -1,0 +1,36 @@
+#include "core/spec/library_spec.hpp"
+
+#include <algorithm>
+
+#include "core/base/error.hpp"
+
+namespace lockstep {
+
+const ArchitectureTuning& TuningSpec::of(int capability) const {
+  LOCKSTEP_EXPECTS(!architectures.empty());
+  const ArchitectureTuning* best = &architectures.front();
+  for (const ArchitectureTuning& a : architectures) {
+    if (a.capability <= capability) best = &a;
+  }
+  return *best;
+}
+
+LibrarySpec limited_to(LibrarySpec library, int capability, int nodes) {
+  for (ProtocolSpec& p : library.protocols) {
+    if (p.tree_holds_chunk) {
+      p.tree_nvlink = p.ring_nvlink;
+      p.tree_pcie = p.ring_pcie;
+      p.tree_network = p.ring_network;
+    }
+    if (library.tuning.architectures.empty()) continue;
+    const ArchitectureTuning& limits = library.tuning.of(capability);
+    const Bandwidth payload = p.name == "ll" ? std::min(limits.bus, limits.ll.at(nodes)) : limits.bus;
+    // The files speak of payload, the links of what is sent.
+    if (payload < Bandwidth::unlimited()) p.total_cap = payload * (1 / p.efficiency);
+    if (p.name == "ll" && library.tuning.rule == TuningRule::Estimates)
+      p.ring_cap = std::min(p.ring_cap, limits.nvlink * (library.tuning.ring_ll / p.efficiency));
+  }
+  return library;
+}
+
+}  // namespace lockstep

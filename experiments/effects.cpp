@@ -1,0 +1,62 @@
+#include "experiments/effects.hpp"
+
+namespace lockstep {
+
+namespace {
+
+void no_link_latency(Inputs& i) {
+  i.cluster.node.nvlink.latency.value = i.cluster.node.pcie.latency.value = i.cluster.node.nic.latency.value =
+      Time::zero();
+  for (TierSpec& tier : i.cluster.network.tiers) tier.hop.value = Time::zero();
+}
+
+void no_protocol(Inputs& i) {
+  for (ProtocolSpec& p : i.library.protocols) {
+    ProtocolSpec bare;
+    bare.name = p.name;
+    bare.at_most = p.at_most;
+    p = bare;
+  }
+  i.library.nvlink_share.value = 1;
+}
+
+void no_reduction(Inputs& i) { i.library.reduce.value = Bandwidth::bytes_per_second(0); }
+
+void no_staging(Inputs& i) {
+  i.library.host_memory = false;
+  i.run.allreduce.gpudirect = true;
+}
+
+void no_coordination(Inputs& i) {
+  i.library.launch.value = i.library.negotiate.value = Time::zero();
+  i.run.buckets.cycle = Time::nanoseconds(1);  // a bucket waits for the next multiple of it
+}
+
+void no_input(Inputs& i) {
+  i.run.data.decode_rate = 0;
+  i.run.data.storage_rate = Bandwidth::bytes_per_second(0);
+}
+
+constexpr EffectSwitch kSwitches[] = {
+    {"small_batch", "small batch: waves and kernel starts", &EffectsSpec::small_batch, nullptr},
+    {"link_latency", "latency of links and switches", &EffectsSpec::link_latency, no_link_latency},
+    {"protocol", "protocol of the library", &EffectsSpec::protocol, no_protocol},
+    {"reduction", "adding what was received", &EffectsSpec::reduction, no_reduction},
+    {"staging", "copies through host memory", &EffectsSpec::staging, no_staging},
+    {"coordination", "launch and coordination of buckets", &EffectsSpec::coordination, no_coordination},
+    {"contention", "communication kernels beside the backward pass", &EffectsSpec::contention, nullptr},
+    {"input", "images that come too late", &EffectsSpec::input, no_input},
+};
+
+}  // namespace
+
+std::span<const EffectSwitch> effect_switches() { return kSwitches; }
+
+Inputs without_switched_off(Inputs inputs) {
+  for (const EffectSwitch& s : kSwitches) {
+    if (!(inputs.run.effects.*s.enabled) && s.off) s.off(inputs);
+  }
+  return inputs;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,30 @@
+// The errors of the model, from single GPUs and microbenchmarks: what a prediction's interval has beyond its parameters.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiments/config_io/config_io.hpp"
+#include "experiments/interval.hpp"
+
+namespace lockstep {
+
+/// The band in which the next of a row of errors lies with 90 %: mean +- t sd sqrt(1 + 1/n), t the 95th percentile of
+/// Student's distribution with n - 1 degrees of freedom, widened so that it holds 0 (predictions are not corrected by the
+/// mean). No band for fewer than two errors.
+ErrorBand band_of(const std::vector<double>& errors, std::string source);
+
+/// Errors ln(true / predicted) of the model as it is now:
+///   batch       per halving of the images, over the series that data/model_error.toml lists
+///   network     rows of AlexNet in those series, anchored on ResNet-50
+///   software    difference of two draws from the factors between anchor and bare model: of the GPU files of this compute
+///               capability, each factor against the mean of its file and precision; of all GPU files if that leaves fewer
+///               than two degrees of freedom
+///   collective  rows "allreduce_us" of 1 MiB or more of data/published/validation.csv that count: bare allreduces inside a
+///               node, as nccl-tests measures them. `without`: a row to leave out, for its own interval
+///   run_to_run, unanchored   as data/model_error.toml states them
+/// Only what this run needs is worked out. Throws ConfigError for faults of those files. Cost: some tens of milliseconds.
+ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const std::string& without = "");
+
+}  // namespace lockstep

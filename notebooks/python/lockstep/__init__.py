@@ -1,0 +1,26 @@
+"""Lockstep from Python: load a run, change it, predict it, sweep it, read what real runs wrote.
+
+    import lockstep as ls
+
+    run = ls.load("experiments/fujitsu_abci_2048/run.toml")
+    half = run.with_values({"cluster.gpus": 1024, "training.global_batch": 40960})
+    print(ls.simulate(half).images_per_s)
+    table = ls.sweep(run, over={"cluster.gpus": [256, 512, 1024, 2048]}, per_gpu_batch=40)     # a pandas DataFrame
+
+A wrong value raises ConfigError with the message that the program prints. Work releases the interpreter's lock; Ctrl-C
+stops it after the simulation that is under way.
+"""
+
+from ._core import BackendError, ConfigError, InternalError
+from . import figures
+from .files import read_log, read_sweep, read_trace
+from .prediction import Band, Prediction, simulate
+from .run import Run, data_directory, load
+from .sweeps import sweep
+from ._core import version as _version
+
+__version__ = _version()
+__all__ = [
+    "BackendError", "Band", "ConfigError", "InternalError", "Prediction", "Run", "data_directory", "figures", "load", "read_log",
+    "read_sweep", "read_trace", "simulate", "sweep",
+]

@@ -1,0 +1,129 @@
+// The Python module `lockstep._core`: the functions of the program, each a call that returns text. The package beside it gives them types.
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "core/base/error.hpp"
+#include "experiments/config_io/config_io.hpp"
+#include "experiments/inputs/read_inputs.hpp"
+#include "experiments/output/report.hpp"
+#include "experiments/parallel.hpp"
+#include "experiments/prediction/predict.hpp"
+#include "experiments/sweep/plan.hpp"
+#include "experiments/sweep/results.hpp"
+#include "experiments/sweep/runner.hpp"
+
+namespace py = pybind11;
+
+namespace {
+
+using namespace lockstep;
+using Sets = std::vector<std::string>;
+
+/// What the thread that works has reached, for the thread that holds the interpreter.
+class Watched {
+ public:
+  bool reached(double fraction) {
+    fraction_.store(fraction, std::memory_order_relaxed);
+    return !stop_.load(std::memory_order_relaxed);
+  }
+  void stop() { stop_.store(true, std::memory_order_relaxed); }
+  double fraction() const { return fraction_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<double> fraction_{0};
+  std::atomic<bool> stop_{false};
+};
+
+/// Runs `work(watched)` in a thread of its own without the interpreter's lock. Meanwhile calls `progress(fraction)`, if not None, and lets
+/// Ctrl-C through; an exception of either stops the work, which ends after the simulation that is under way, and is thrown then.
+template <typename Work>
+auto interruptibly(const py::object& progress, Work work) {
+  Watched watched;
+  auto result = std::async(std::launch::async, [&] { return work(watched); });
+  std::optional<py::error_already_set> raised;
+  for (bool ready = false; !ready;) {
+    {
+      const py::gil_scoped_release unlocked;
+      ready = result.wait_for(std::chrono::milliseconds(20)) == std::future_status::ready;
+    }
+    if (ready || raised) continue;
+    try {
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      if (!progress.is_none()) progress(watched.fraction());
+    } catch (py::error_already_set& error) {
+      raised.emplace(error);
+      watched.stop();
+    }
+  }
+  if (raised) {
+    try {
+      result.get();
+    } catch (...) {  // the user's own exception goes first
+    }
+    throw py::error_already_set(*raised);
+  }
+  return result.get();
+}
+
+std::string effective(const std::string& file, const Sets& sets, const std::string& data) {
+  const py::gil_scoped_release unlocked;
+  return write_run(read_inputs(file, sets, {data}).run);
+}
+
+/// result.json of the run, and its trace (empty unless asked for).
+std::pair<std::string, std::string> simulate(const std::string& file, const Sets& sets, const std::string& data,
+                                             bool curve, bool interval, bool explain, bool trace,
+                                             const py::object& progress) {
+  return interruptibly(progress, [&](Watched& watched) {
+    const SimulationReport report =
+        predict_report(read_inputs(file, sets, {data}), file, {data}, {curve, interval, explain},
+                       [&watched](double fraction, const std::string&) { return watched.reached(fraction); });
+    return std::make_pair(to_json(report), trace ? to_trace(report.prediction.timeline) : std::string());
+  });
+}
+
+/// Columns and rows, as in results.csv of `lockstep sweep`.
+std::pair<std::vector<std::string>, std::vector<SweepRow>> sweep(const std::string& file, const Sets& sets,
+                                                                 const std::string& data, const Sets& overs,
+                                                                 const std::string& per_gpu_batch, bool zip,
+                                                                 bool efficiency, std::size_t jobs,
+                                                                 const py::object& progress) {
+  return interruptibly(progress, [&](Watched& watched) {
+    const SweepRequest request{file, sets, overs, per_gpu_batch, zip, {data}};
+    const SweepPlan plan = plan_sweep(request, [&](std::size_t, std::size_t) { return watched.reached(0); });
+    std::vector<std::size_t> todo;
+    for (const SweepPoint& point : plan.points) todo.push_back(point.index);
+    std::vector<SweepRow> rows(plan.points.size());
+    SweepJob job;
+    job.threads = jobs > 0 ? jobs : usable_threads();
+    job.efficiency = efficiency;
+    job.finished = [&rows](const SweepRow& row) { rows[index_of(row)] = row; };
+    job.progress = [&watched](double fraction, std::size_t) { return watched.reached(fraction); };
+    run_sweep(request, plan, todo, job);
+    return std::make_pair(sweep_columns(plan.axes, efficiency), rows);
+  });
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "The simulator of Lockstep; use the package `lockstep`.";
+  py::register_exception<ConfigError>(m, "ConfigError", PyExc_ValueError);
+  py::register_exception<BackendError>(m, "BackendError", PyExc_RuntimeError);
+  py::register_exception<InternalError>(m, "InternalError", PyExc_RuntimeError);
+  m.def("version", &version);
+  m.def("effective", &effective, py::arg("file"), py::arg("sets"), py::arg("data"));
+  m.def("simulate", &simulate, py::arg("file"), py::arg("sets"), py::arg("data"), py::arg("curve"), py::arg("interval"),
+        py::arg("explain"), py::arg("trace"), py::arg("progress") = py::none());
+  m.def("sweep", &sweep, py::arg("file"), py::arg("sets"), py::arg("data"), py::arg("overs"), py::arg("per_gpu_batch"),
+        py::arg("zip"), py::arg("efficiency"), py::arg("jobs"), py::arg("progress") = py::none());
+}

@@ -1,0 +1,312 @@
+#include "sim/fold/phase_simulation.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+#include <variant>
+
+#include "core/base/error.hpp"
+#include "sim/fold/group_schedules.hpp"
+#include "sim/network/message_cost.hpp"
+
+namespace lockstep::sim {
+
+namespace {
+
+constexpr int kFirstRounds = 16, kLastRounds = 48;  // of a node: the stretch whose steps are prolonged
+
+/// The ranks that stand for all, lane by lane, on the links of their nodes.
+class PhaseSimulation {
+ public:
+  PhaseSimulation(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, const Phase& phase,
+                  int protocol, const Traffic& traffic)
+      : fabric_(fabric),
+        settings_(settings),
+        plan_(plan),
+        protocol_(settings.library.protocols[at(protocol)]),
+        phase_(phase),
+        groups_(plan, phase),
+        traffic_(traffic) {
+    for (int rank : traffic.ranks) seat(rank);
+    for (std::size_t i = 0; i < ranks_.size(); ++i) find_senders(static_cast<int>(i));
+    for (std::size_t i = 0; i < ranks_.size(); ++i) find_paths(static_cast<int>(i));
+  }
+
+  Time run() {
+    const Schedule& s = groups_.of(traffic_.ranks.front());
+    if (!is_ring(s)) return window(0, -1);
+    const auto& ring = std::get<RingSchedule>(s.variant());
+    const std::int64_t hops = ring.members - 1;
+    const auto loops = static_cast<double>(ring.loops);
+    const bool adds = settings_.library.reduce.value.bytes_per_second() > 0;
+    if (ring.op == CollectiveOp::Allreduce && adds) return (stretch(0, hops) + stretch(hops, hops)) * loops;
+    return stretch(0, ring.op == CollectiveOp::Allreduce ? 2 * hops : hops) * loops;
+  }
+
+ private:
+  static constexpr std::uint32_t kFlow = 0, kArrival = 1, kCombined = 2;
+
+  /// Where the messages of a lane arrive.
+  struct Target {
+    int rank = 0, lane = 0;
+    int sender = 0;  ///< the real one's GPU, whose way into the receiver's node it takes
+  };
+  struct LaneState {
+    std::int64_t step = 0, total = 0, steps = 0;  ///< steps: of the whole schedule
+    bool begun = false, sending = false, combining = false, combined = false, reduce = false;
+    std::int64_t receive = -1;
+    std::vector<char> arrived;
+    std::vector<Target> targets;
+    std::vector<std::int32_t> links, counts;
+    Time latency;
+    Bandwidth cap;
+    double efficiency = 1;
+  };
+  struct RankState {
+    int rank = 0, member = 0;
+    const Schedule* schedule = nullptr;
+    std::vector<LaneState> lanes;
+  };
+
+  void seat(int rank) {
+    RankState state{rank, groups_.member(rank), &groups_.of(rank), {}};
+    state.lanes.resize(at(state.schedule->lanes(state.member)));
+    for (std::size_t l = 0; l < state.lanes.size(); ++l)
+      state.lanes[l].steps = state.schedule->steps(state.member, static_cast<int>(l));
+    ranks_.push_back(std::move(state));
+  }
+
+  /// Whose messages this rank's lanes wait for, by the classes of its real senders. A lane has one peer in all its steps.
+  void find_senders(int index) {
+    const RankState& me = ranks_[at(index)];
+    for (std::size_t l = 0; l < me.lanes.size(); ++l) {
+      if (me.lanes[l].steps == 0) continue;
+      const ScheduleStep step = me.schedule->step(me.member, static_cast<int>(l), 0);
+      if (step.receive_from < 0) continue;
+      const int sender = groups_.peer(me.rank, step.receive_from);
+      LaneState& from =
+          ranks_[at(traffic_.class_of[at(sender)])].lanes[at(lane_to(sender, me.member, static_cast<int>(l)))];
+      from.targets.push_back({index, static_cast<int>(l), settings_.gpu_of_rank[at(sender)]});
+    }
+  }
+
+  int lane_to(int sender, int receiver, int lane) const {
+    const Schedule& s = groups_.of(sender);
+    const int member = groups_.member(sender);
+    for (int l = 0; l < s.lanes(member); ++l) {
+      if (s.steps(member, l) == 0) continue;
+      const ScheduleStep theirs = s.step(member, l, 0);
+      if (theirs.send_to == receiver && theirs.send_lane == lane) return l;
+    }
+    throw InternalError("a message that nobody sends");
+  }
+
+  std::int32_t compact(std::int32_t link) {
+    const auto [it, fresh] = number_.emplace(link, static_cast<std::int32_t>(links_.size()));
+    if (fresh) links_.push_back({"", fabric_.links()[at(link)].capacity, Time::zero()});
+    return it->second;
+  }
+
+  void cross(LaneState& lane, std::int32_t link, std::int32_t count = 1) {
+    const std::int32_t l = compact(link);
+    const auto it = std::find(lane.links.begin(), lane.links.end(), l);
+    if (it == lane.links.end()) {
+      lane.links.push_back(l);
+      lane.counts.push_back(count);
+    } else {
+      lane.counts[at(it - lane.links.begin())] += count;
+    }
+  }
+
+  void find_paths(int index) {
+    RankState& me = ranks_[at(index)];
+    for (std::size_t l = 0; l < me.lanes.size(); ++l) {
+      if (me.lanes[l].steps == 0) continue;
+      const ScheduleStep step = me.schedule->step(me.member, static_cast<int>(l), 0);
+      if (step.send_to >= 0)
+        find_path(me, me.lanes[l], traffic_.hops[at(index)][l], groups_.peer(me.rank, step.send_to));
+    }
+  }
+
+  void find_path(const RankState& me, LaneState& lane, const Hop& hop, int to_rank) {
+    const int from = settings_.gpu_of_rank[at(me.rank)], to = settings_.gpu_of_rank[at(to_rank)];
+    const int node = from / settings_.gpus_per_node;
+    const bool inside = node == to / settings_.gpus_per_node;
+    const Route route = fabric_.route(from, to);
+    const MessageCost cost = message_cost(settings_.library, protocol_, phase_, route, settings_.gpudirect);
+    lane.latency = cost.latency;
+    lane.cap = cost.cap;
+    lane.efficiency = cost.efficiency;
+    for (std::int32_t l : route.links) {
+      if (inside || fabric_.node_of(l) == node) cross(lane, l);
+    }
+    if (inside) return;
+    const Time mean = Time::seconds(hop.latency_sum / static_cast<double>(hop.count));
+    lane.latency += (is_ring(*me.schedule) ? mean : hop.longest) - route.latency;
+    for (const auto& [cable, count] : hop.cables) cross(lane, cable, count);
+    for (const Target& t : lane.targets) {
+      const int receiver = settings_.gpu_of_rank[at(ranks_[at(t.rank)].rank)];
+      for (std::int32_t l : fabric_.route(t.sender, receiver).links) {
+        if (fabric_.node_of(l) == receiver / settings_.gpus_per_node) cross(lane, l);
+      }
+    }
+  }
+
+  /// Steps [first, first + count) of every lane (count < 0: all of them) from a common start; returns the last end.
+  Time window(std::int64_t first, std::int64_t count) {
+    first_ = first;
+    for (RankState& r : ranks_) {
+      for (LaneState& lane : r.lanes) {
+        lane.step = 0;
+        lane.begun = lane.sending = lane.combining = lane.combined = false;
+        lane.total = count < 0 ? lane.steps : std::min(count, lane.steps - first);
+        lane.arrived.assign(at(lane.total), 0);
+      }
+    }
+    EventQueue queue;
+    Network network(queue, links_, kFlow);
+    queue_ = &queue;
+    network_ = &network;
+    messages_.clear();
+    Time end;
+    for (std::size_t i = 0; i < ranks_.size(); ++i) advance(static_cast<int>(i));
+    while (!queue.empty()) {
+      const Event event = queue.pop();
+      bool moved = true;
+      if (event.kind == kFlow) {
+        std::uint64_t token = 0;
+        moved = network.finish(event, token);
+        if (moved) sent(token);
+      } else if (event.kind == kArrival) {
+        arrive(event.b);
+      } else {
+        LaneState& lane = ranks_[event.a].lanes[event.b];
+        lane.combining = false;
+        lane.combined = true;
+        advance(static_cast<int>(event.a));
+      }
+      if (moved) end = queue.now();
+    }
+    for (const RankState& r : ranks_) {
+      for (const LaneState& lane : r.lanes) {
+        if (lane.step != lane.total) throw InternalError("a folded phase stands still");
+      }
+    }
+    return end;
+  }
+
+  /// The time of `steps` alike steps of a ring, beginning with `first`.
+  Time stretch(std::int64_t first, std::int64_t steps) {
+    const auto& ring = std::get<RingSchedule>(groups_.of(traffic_.ranks.front()).variant());
+    const std::int64_t round = std::min<std::int64_t>(ring.members, std::max(4, settings_.gpus_per_node));
+    if (steps <= kLastRounds * round) return window(first, steps);
+    const Time a = window(first, kFirstRounds * round), b = window(first, kLastRounds * round);
+    return b + (b - a) * (static_cast<double>(steps - kLastRounds * round) /
+                          static_cast<double>((kLastRounds - kFirstRounds) * round));
+  }
+
+  struct Message {
+    int rank = 0, lane = 0;
+    std::int64_t step = 0;
+  };
+
+  void advance(int index) {
+    RankState& r = ranks_[at(index)];
+    for (bool again = true; again;) {
+      again = false;
+      for (std::size_t l = 0; l < r.lanes.size(); ++l) again = advance(index, r, static_cast<int>(l)) || again;
+    }
+  }
+
+  bool advance(int index, RankState& r, int l) {
+    LaneState& lane = r.lanes[at(l)];
+    bool progressed = false;
+    while (lane.step < lane.total) {
+      if (!lane.begun && !begin(index, r, l)) break;
+      if (lane.receive >= 0 && !combine(index, l, lane)) break;
+      if (lane.sending) break;
+      ++lane.step;
+      lane.begun = false;
+      progressed = true;
+    }
+    return progressed;
+  }
+
+  bool begin(int index, RankState& r, int l) {
+    LaneState& lane = r.lanes[at(l)];
+    const std::int64_t k = first_ + lane.step;
+    const ScheduleStep step = r.schedule->step(r.member, l, k);
+    for (const auto& wait : step.waits) {
+      if (wait.lane >= 0 && r.lanes[at(wait.lane)].step < wait.steps) return false;
+    }
+    lane.begun = true;
+    lane.combined = lane.combining = false;
+    lane.receive = step.receive_from >= 0 ? step.receive.length : -1;
+    lane.reduce = step.reduce;
+    if (step.send_to < 0) return true;
+    lane.sending = true;
+    double elements = static_cast<double>(step.send.length);
+    if (is_ring(*r.schedule)) {
+      const auto& ring = std::get<RingSchedule>(r.schedule->variant());
+      elements = static_cast<double>(ring.buffer.length) / static_cast<double>(ring.loops) / ring.members /
+                 ring.orders.channels();
+    }
+    messages_.push_back({index, l, lane.step});
+    network_->start(lane.links, elements * plan_.element_bytes / lane.efficiency, lane.cap, messages_.size() - 1,
+                    lane.counts);
+    return true;
+  }
+
+  bool combine(int index, int l, LaneState& lane) {
+    if (lane.combined) return true;
+    if (lane.combining || !lane.arrived[at(lane.step)]) return false;
+    const Bandwidth reduce = settings_.library.reduce.value;
+    if (lane.reduce && reduce.bytes_per_second() > 0 && lane.receive > 0) {
+      lane.combining = true;
+      queue_->push(queue_->now() + Bytes(lane.receive * plan_.element_bytes) / reduce, kCombined,
+                   static_cast<std::uint32_t>(index), static_cast<std::uint64_t>(l));
+      return false;
+    }
+    lane.combined = true;
+    return true;
+  }
+
+  void sent(std::uint64_t token) {
+    const Message m = messages_[token];
+    LaneState& lane = ranks_[at(m.rank)].lanes[at(m.lane)];
+    queue_->push(queue_->now() + lane.latency, kArrival, 0, token);
+    lane.sending = false;
+    advance(m.rank);
+  }
+
+  void arrive(std::uint64_t token) {
+    const Message m = messages_[token];
+    for (const Target& t : ranks_[at(m.rank)].lanes[at(m.lane)].targets) {
+      ranks_[at(t.rank)].lanes[at(t.lane)].arrived[at(m.step)] = 1;
+      advance(t.rank);
+    }
+  }
+
+  Fabric& fabric_;
+  const EngineSettings& settings_;
+  const CollectivePlan& plan_;
+  const ProtocolSpec& protocol_;
+  const Phase& phase_;
+  GroupSchedules groups_;
+  const Traffic& traffic_;
+  std::vector<RankState> ranks_;
+  std::vector<Link> links_;
+  std::unordered_map<std::int32_t, std::int32_t> number_;
+  std::vector<Message> messages_;
+  EventQueue* queue_ = nullptr;
+  Network* network_ = nullptr;
+  std::int64_t first_ = 0;
+};
+
+}  // namespace
+
+Time phase_time(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, const Phase& phase,
+                int protocol, const Traffic& traffic) {
+  return PhaseSimulation(fabric, settings, plan, phase, protocol, traffic).run();
+}
+
+}  // namespace lockstep::sim

@@ -1,0 +1,133 @@
+#include "sim/fold/traffic.hpp"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "core/base/digest.hpp"
+#include "sim/fold/group_schedules.hpp"
+
+namespace lockstep::sim {
+
+namespace {
+
+/// Where a member stands in its schedule; equal places do the same at about the same time.
+std::uint64_t place_of(const Schedule& schedule, int member) {
+  Digest d;
+  if (const auto* ring = std::get_if<RingSchedule>(&schedule.variant())) {
+    if (!is_ring(schedule)) d.add(static_cast<std::uint64_t>(ring->orders.place_of(0, member)));
+  } else if (const auto* tree = std::get_if<TreeSchedule>(&schedule.variant())) {
+    const auto neighbour = [&](int t, int m, int lane) {
+      const int l = t * tree->lanes_per_tree() + lane;
+      return tree->steps(m, l) > 0 ? tree->step(m, l, 0).send_to : -1;
+    };
+    for (int t = 0; t < 2; ++t) {
+      int depth = 0, height = 0;
+      for (int m = neighbour(t, member, TreeSchedule::kSendUp); m >= 0; m = neighbour(t, m, TreeSchedule::kSendUp))
+        ++depth;
+      for (int m = neighbour(t, member, TreeSchedule::kSendLeft); m >= 0; m = neighbour(t, m, TreeSchedule::kSendLeft))
+        ++height;
+      d.add(static_cast<std::uint64_t>(depth));
+      d.add(static_cast<std::uint64_t>(height));
+      d.add(static_cast<std::uint64_t>(neighbour(t, member, TreeSchedule::kSendRight) >= 0));
+    }
+  }
+  return d.value();
+}
+
+/// Fills ranks and class_of: nodes whose ranks have equal places are one class, the first of them stands for it.
+void classify(Traffic& traffic, const EngineSettings& settings, const GroupSchedules& groups, int world) {
+  const int per_node = settings.gpus_per_node;
+  std::map<int, Digest> nodes;  // node -> what its ranks do
+  std::unordered_map<int, std::uint64_t> places;
+  for (int r = 0; r < world; ++r) {
+    if (!groups.takes_part(r)) continue;
+    const auto [it, fresh] = places.emplace(groups.member(r), 0);
+    if (fresh) it->second = place_of(groups.of(r), groups.member(r));
+    Digest& node = nodes[settings.gpu_of_rank[at(r)] / per_node];
+    node.add(static_cast<std::uint64_t>(settings.gpu_of_rank[at(r)] % per_node));
+    node.add(it->second);
+  }
+  std::unordered_map<std::uint64_t, int> first;
+  std::unordered_map<int, int> stands, index_of_gpu;
+  for (const auto& [node, digest] : nodes) stands[node] = first.emplace(digest.value(), node).first->second;
+  for (int r = 0; r < world; ++r) {
+    const int gpu = settings.gpu_of_rank[at(r)];
+    if (!groups.takes_part(r) || stands.at(gpu / per_node) != gpu / per_node) continue;
+    index_of_gpu[gpu] = static_cast<int>(traffic.ranks.size());
+    traffic.ranks.push_back(r);
+  }
+  traffic.class_of.assign(at(world), -1);
+  for (int r = 0; r < world; ++r) {
+    const int gpu = settings.gpu_of_rank[at(r)];
+    if (groups.takes_part(r))
+      traffic.class_of[at(r)] = index_of_gpu.at(stands.at(gpu / per_node) * per_node + gpu % per_node);
+  }
+}
+
+/// Fills hops. Of the cables that a lane's messages cross, the one with most messages of the whole phase is watched, by all lanes.
+void survey(Traffic& traffic, Fabric& fabric, const EngineSettings& settings, const GroupSchedules& groups, int world) {
+  for (int rank : traffic.ranks) traffic.hops.emplace_back(at(groups.of(rank).lanes(groups.member(rank))));
+  const auto each = [&](auto&& visit) {
+    for (int r = 0; r < world; ++r) {
+      const int c = traffic.class_of[at(r)];
+      if (c < 0) continue;
+      const Schedule& s = groups.of(r);
+      const int member = groups.member(r), from = settings.gpu_of_rank[at(r)];
+      for (std::size_t l = 0; l < traffic.hops[at(c)].size(); ++l) {
+        if (s.steps(member, static_cast<int>(l)) == 0) continue;
+        const ScheduleStep step = s.step(member, static_cast<int>(l), 0);
+        if (step.send_to < 0) continue;
+        const int to = settings.gpu_of_rank[at(groups.peer(r, step.send_to))];
+        if (from / settings.gpus_per_node != to / settings.gpus_per_node)
+          visit(traffic.hops[at(c)][l], fabric.route(from, to));
+      }
+    }
+  };
+  const auto first_cable = static_cast<std::int32_t>(fabric.first_cable());
+  std::vector<std::int32_t> load(fabric.links().size() - at(first_cable));
+  each([&](Hop& hop, const Route& route) {
+    hop.longest = std::max(hop.longest, route.latency);
+    hop.latency_sum += route.latency.seconds();
+    ++hop.count;
+    for (std::int32_t l : route.links) {
+      if (l >= first_cable) ++load[at(l - first_cable)];
+    }
+  });
+  if (load.empty()) return;
+  std::unordered_map<const Hop*, std::int32_t> worst;
+  const auto crowding = [&](std::int32_t l) {
+    return load[at(l - first_cable)] / fabric.links()[at(l)].capacity.bytes_per_second();
+  };
+  each([&](Hop& hop, const Route& route) {
+    for (std::int32_t l : route.links) {
+      if (l < first_cable) continue;
+      const auto [it, fresh] = worst.emplace(&hop, l);
+      if (crowding(l) > crowding(it->second)) it->second = l;
+    }
+  });
+  std::vector<char> watched(load.size(), 0);
+  for (const auto& [hop, l] : worst) watched[at(l - first_cable)] = 1;
+  each([&](Hop& hop, const Route& route) {
+    for (std::int32_t l : route.links) {
+      if (l < first_cable || !watched[at(l - first_cable)]) continue;
+      const auto it = std::find_if(hop.cables.begin(), hop.cables.end(), [l](const auto& c) { return c.first == l; });
+      if (it == hop.cables.end())
+        hop.cables.emplace_back(l, 1);
+      else
+        ++it->second;
+    }
+  });
+}
+
+}  // namespace
+
+Traffic traffic_of(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, const Phase& phase) {
+  const GroupSchedules groups(plan, phase);
+  Traffic traffic;
+  classify(traffic, settings, groups, plan.grid.size());
+  survey(traffic, fabric, settings, groups, plan.grid.size());
+  return traffic;
+}
+
+}  // namespace lockstep::sim

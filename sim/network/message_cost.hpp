@@ -1,0 +1,48 @@
+// What a message costs besides its bytes.
+#pragma once
+
+#include <algorithm>
+
+#include "core/plan/collective.hpp"
+#include "core/spec/library_spec.hpp"
+#include "sim/network/fabric.hpp"
+
+namespace lockstep::sim {
+
+struct MessageCost {
+  Time latency;           ///< from the end of its flow to its arrival: the route's, the protocol's share, staging
+  Bandwidth cap;          ///< of its flow: the protocol's and that of the staging copy
+  double efficiency = 1;  ///< payload / bytes that its links are busy with
+};
+
+/// A message of `phase`; libraries count those of trees apart. Staged: between nodes if the library works in host memory, or the route crosses
+/// a host bridge without GPUDirect.
+inline MessageCost message_cost(const LibrarySpec& library, const ProtocolSpec& protocol, const Phase& phase,
+                                const Route& route, bool gpudirect) {
+  const bool tree = phase.algorithm == PhaseAlgorithm::Tree;
+  const int channels = phase.orders.channels() * (tree ? 2 : 1);  // a rank works on all of them at once
+  MessageCost cost{route.latency, tree ? protocol.tree_cap : protocol.ring_cap, protocol.efficiency};
+  if (protocol.total_cap < Bandwidth::unlimited())
+    cost.cap = std::min(cost.cap, protocol.total_cap / static_cast<double>(channels));
+  switch (route.path_class) {
+    case PathClass::Local: break;
+    case PathClass::Nvlink: {
+      cost.latency += tree ? protocol.tree_nvlink : protocol.ring_nvlink;
+      const double reached = library.nvlink_share.value;  // the link is busy longer, whatever limits the kernel
+      cost.efficiency *= reached;
+      cost.cap = cost.cap / reached;
+      break;
+    }
+    case PathClass::Pcie: cost.latency += tree ? protocol.tree_pcie : protocol.ring_pcie; break;
+    case PathClass::Network: cost.latency += tree ? protocol.tree_network : protocol.ring_network; break;
+  }
+  const bool staged =
+      route.path_class == PathClass::Network && (library.host_memory || (route.crosses_host && !gpudirect));
+  if (staged) {
+    cost.latency += library.staging_latency.value;
+    if (library.staging.value.bytes_per_second() > 0) cost.cap = std::min(cost.cap, library.staging.value);
+  }
+  return cost;
+}
+
+}  // namespace lockstep::sim

@@ -1,0 +1,122 @@
+#include "core/plan/library_choice.hpp"
+
+#include <gtest/gtest.h>
+
+#include "experiments/config_io/config_io.hpp"
+
+namespace lockstep {
+namespace {
+
+using A = AllreduceAlgorithm;
+
+const DataPaths kData{std::string(LOCKSTEP_SOURCE_DIR) + "/data"};
+
+struct Subject {
+  LibrarySpec library;
+  LibraryView view;
+  std::vector<LibraryEstimate> at(Bytes size) const { return library_estimates(library, view, size); }
+  std::string choice(Bytes size) const {
+    const auto all = at(size);
+    const int i = library_choice(all);
+    if (i < 0) return "none";
+    const auto& e = all[static_cast<std::size_t>(i)];
+    return (e.algorithm == A::Tree ? "tree/" : "ring/") + library.protocols[static_cast<std::size_t>(e.protocol)].name;
+  }
+  const LibraryEstimate& of(const std::vector<LibraryEstimate>& all, A algorithm, const std::string& protocol) const {
+    for (const auto& e : all) {
+      if (e.algorithm == algorithm && library.protocols[static_cast<std::size_t>(e.protocol)].name == protocol)
+        return e;
+    }
+    throw std::out_of_range(protocol);
+  }
+};
+
+Subject subject(const std::string& library, const std::string& cluster, int gpus) {
+  Subject s{read_library(library, kData), {}};
+  const ClusterSpec c = read_cluster(cluster, kData);
+  s.view = library_view(c.node, s.library, std::min(gpus, c.node.gpus), gpus,
+                        read_gpu(c.node.gpu, kData).compute_capability);
+  return s;
+}
+
+// The evaluation of 2.27.5's rules in the fact base, ABCI: 8 GPUs on two nodes of 4.
+//   ring LL      6.6 + 12 x max(0.6, 1) + 2 x 2.7 = 24.0 us         ring simple 8.4 + 12 x max(3.4, 3) + 2 x 14 = 77.2 us
+//   tree LL      6.8 + 2 (3 x 0.6 + 5)            = 20.4 us         tree simple 8.4 + 2 (3 x 4 + 14)          = 60.4 us
+TEST(LibraryChoice, Nccl227LatenciesOnTwoNodes) {
+  const Subject s = subject("nccl-2.27", "abci", 8);
+  const auto all = s.at(Bytes(8));
+  EXPECT_NEAR(s.of(all, A::Ring, "ll").latency.microseconds(), 24.0, 1e-6);
+  EXPECT_NEAR(s.of(all, A::Ring, "simple").latency.microseconds(), 77.2, 1e-6);
+  EXPECT_NEAR(s.of(all, A::Tree, "ll").latency.microseconds(), 20.4, 1e-6);
+  EXPECT_NEAR(s.of(all, A::Tree, "simple").latency.microseconds(), 60.4, 1e-6);
+}
+
+// The same at 2,048 GPUs on 512 nodes: ring LL 6.6 + (4094 - 1022) x 1 + 1022 x 2.7 = 5838 us, simple 8.4 + 3072 x 3.4 + 1022 x 14 = 24761 us,
+// tree LL 6.8 + 2 (1.8 + 9 x 5) = 100.4 us, simple 8.4 + 2 (12 + 9 x 14) = 284.4 us.
+TEST(LibraryChoice, Nccl227LatenciesOn512Nodes) {
+  const Subject s = subject("nccl-2.27", "abci", 2048);
+  const auto all = s.at(Bytes(8));
+  EXPECT_NEAR(s.of(all, A::Ring, "ll").latency.microseconds(), 5838.0, 0.01);
+  EXPECT_NEAR(s.of(all, A::Ring, "simple").latency.microseconds(), 24761.2, 0.01);
+  EXPECT_NEAR(s.of(all, A::Tree, "ll").latency.microseconds(), 100.4, 0.01);
+  EXPECT_NEAR(s.of(all, A::Tree, "simple").latency.microseconds(), 284.4, 0.01);
+  EXPECT_EQ(s.choice(Bytes::mib(50)).substr(0, 5), "tree/");  // a flat ring is useless there
+}
+
+// Before Ampere a simple ring over several nodes is 1.9 times as slow once bytes / (channels x ranks) reaches 64: 2 x 8 x 64 = 1,024 bytes.
+TEST(LibraryChoice, RingsOverNodesSlowDown) {
+  const Subject s = subject("nccl-2.27", "abci", 8);
+  EXPECT_NEAR(s.of(s.at(Bytes(1023)), A::Ring, "simple").latency.microseconds(), 77.2, 1e-6);
+  EXPECT_NEAR(s.of(s.at(Bytes(1024)), A::Ring, "simple").latency.microseconds(), 77.2 * 1.9, 1e-6);
+}
+
+// ABCI's adapters hang on the processors: no LL128 between nodes; inside one node it is allowed; DGX-1's hang below the GPUs' switches.
+TEST(LibraryChoice, Ll128WantsGpuAndNicBelowOneSwitch) {
+  const Subject far = subject("nccl-2.8", "abci", 8);
+  const auto all = far.at(Bytes::mib(1));
+  EXPECT_FALSE(far.of(all, A::Ring, "ll128").allowed);
+  EXPECT_NE(far.of(all, A::Ring, "ll128").reason.find("PCIe switch"), std::string::npos);
+  const Subject inside = subject("nccl-2.8", "abci", 4), near = subject("nccl-2.8", "dgx1-v100", 16);
+  EXPECT_TRUE(inside.of(inside.at(Bytes::mib(1)), A::Ring, "ll128").allowed);
+  EXPECT_TRUE(near.of(near.at(Bytes::mib(1)), A::Ring, "ll128").allowed);
+}
+
+// NCCL 2.4, DGX-1V: 6 rings, 12 channels with their copies; LL up to 12 x 256 threads x 8 pieces x 64 bytes = 1.5 MiB; never a tree in one node.
+TEST(LibraryChoice, Nccl24TakesLlUpToAThresholdAndNoTreeInANode) {
+  const Subject s = subject("nccl-2.4", "dgx1-v100", 8);
+  EXPECT_EQ(s.view.ring_channels, 6);
+  EXPECT_EQ(s.choice(Bytes(8)), "ring/ll");
+  EXPECT_EQ(s.choice(Bytes::kib(1536)), "ring/ll");
+  EXPECT_EQ(s.choice(Bytes(1536 * 1024 + 8)), "ring/simple");
+  EXPECT_EQ(s.choice(Bytes::mib(1024)), "ring/simple");
+}
+
+// NCCL 2.4 between nodes, 4 DGX-1V: ring 5 x 4 channels x 2 = 40 GB/s and 6 x 31 = 186 us, tree 30 GB/s and 15 x 2 + 4 x 7 = 58 us: equal at
+// 40 x 30 / 10 GB/s x 128 us = 15.36 MB. On two nodes the tree is also faster (60 GB/s): always.
+TEST(LibraryChoice, Nccl24TreeThreshold) {
+  const Subject four = subject("nccl-2.4", "dgx1-v100", 32);
+  EXPECT_EQ(four.view.ring_channels, 4);
+  EXPECT_EQ(four.choice(Bytes(15359000)), "tree/simple");
+  EXPECT_EQ(four.choice(Bytes(15361000)), "ring/simple");  // LL of a ring ends at 8 x 256 x 32 pieces x 64 x 2 = 8 MiB
+  const Subject two = subject("nccl-2.4", "dgx1-v100", 16);
+  EXPECT_EQ(two.choice(Bytes::mib(1024)), "tree/simple");
+}
+
+// NCCL 2.8.3 on one DGX A100: LL ring at first, simple rings for the largest sizes; in between whatever estimates least.
+// 1 MiB: ring LL 3.6 + 14 x 0.47 + 1.048576e6 / (58.75e9 x 8 / 14) s = 10.18 + 31.23 = 41.4 us (235 GB/s / 4 = 58.75).
+TEST(LibraryChoice, Nccl28OnDgxA100) {
+  const Subject s = subject("nccl-2.8", "dgx-a100", 8);
+  EXPECT_NEAR(s.of(s.at(Bytes::mib(1)), A::Ring, "ll").time.microseconds(), 41.41, 0.01);
+  EXPECT_EQ(s.choice(Bytes(8)), "ring/ll");
+  EXPECT_EQ(s.choice(Bytes::mib(1024)), "ring/simple");
+}
+
+TEST(LibraryChoice, OneRankAndNoRule) {
+  EXPECT_EQ(subject("nccl-2.8", "dgx1-v100", 1).choice(Bytes::mib(1)), "ring/simple");
+  const Subject s = subject("nccl-2.8", "dgx1-v100", 8);
+  EXPECT_TRUE(library_estimates(read_library("plain", kData), s.view, Bytes(8)).empty());
+  EXPECT_EQ(library_choice({}), -1);
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,80 @@
+// Where the model's own error comes from.
+#include "experiments/validation/model_error.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/base/error.hpp"
+#include "experiments/config_io/csv.hpp"
+#include "experiments/inputs/read_inputs.hpp"
+#include "experiments/validation/validation.hpp"
+
+namespace lockstep {
+namespace {
+
+const std::filesystem::path kSource = LOCKSTEP_SOURCE_DIR;
+const DataPaths kData{kSource / "data"};
+
+Inputs ladder(const std::vector<std::string>& sets) {
+  return read_inputs(kSource / "experiments/dgx_ladders/run.toml", sets, kData);
+}
+
+TEST(ErrorBand, OfAFewErrorsByHand) {
+  // 0.1, 0.2, 0.3: mean 0.2, sd 0.1; Student's 95th percentile at 2 degrees is 2.920; 2.920 x 0.1 x sqrt(4/3) = 0.3372.
+  const ErrorBand b = band_of({0.1, 0.2, 0.3}, "s");
+  EXPECT_NEAR(b.low, 0.2 - 0.3372, 1e-4);
+  EXPECT_NEAR(b.high, 0.2 + 0.3372, 1e-4);
+  // All of one sign and close together: 0 is held all the same, for predictions are not corrected.
+  const ErrorBand biased = band_of({0.2, 0.2, 0.2001}, "s");
+  EXPECT_EQ(biased.low, 0);
+  EXPECT_NEAR(biased.high, 0.2003, 1e-3);
+  EXPECT_TRUE(band_of({0.3}, "s").none());
+}
+
+TEST(ModelErrorEvidence, IsOfSingleGpusAndSingleNodesOnly) {
+  for (const ValidationRow& row : read_validation(kData.data)) {
+    if (row.quantity != "allreduce_us" || !row.counted) continue;
+    std::string cluster, gpus;
+    for (const auto& set : row.set) {
+      if (set.rfind("cluster=", 0) == 0) cluster = set.substr(8);
+      if (set.rfind("gpus=", 0) == 0) gpus = set.substr(5);
+    }
+    EXPECT_LE(std::stoi(gpus), read_cluster(cluster, kData).node.gpus) << row.id;
+  }
+}
+
+TEST(ModelErrorEvidence, HasASizeAndASourceForEveryTerm) {
+  const ModelError e = read_model_error(kData, ladder({"cluster.same_software=false"}));
+  for (const ErrorBand* b : {&e.batch, &e.network, &e.software, &e.collective, &e.run_to_run, &e.unanchored}) {
+    EXPECT_FALSE(b->none());
+    EXPECT_FALSE(b->source.empty());
+    EXPECT_LE(b->low, 0);
+    EXPECT_GE(b->high, 0);
+  }
+  EXPECT_NEAR(e.run_to_run.high, 1.645 * 0.012, 1e-5);
+  // Its own row is left out of a collective's interval.
+  const ModelError without = read_model_error(kData, ladder({}), "v100x8_134217728");
+  EXPECT_NE(without.collective.high, e.collective.high);
+  // A single GPU communicates with nobody.
+  EXPECT_TRUE(read_model_error(kData, ladder({"cluster.gpus=1", "training.global_batch=192"})).collective.none());
+}
+
+TEST(ValidationSlow, IntervalsOfEveryKindOfRow) {
+  int seen = 0;
+  for (const ValidationRow& row : read_validation(kData.data)) {
+    const bool wanted = row.id == "dgx1_fp16_8" || row.id == "v100x8_67108864" || row.id == "goyal_ring_over_hd_256k";
+    if (!wanted) continue;
+    ++seen;
+    const ValidationResult r = validate_row(row, kData.data, kSource / "experiments", true);
+    ASSERT_TRUE(r.has_interval()) << row.id;
+    EXPECT_LT(*r.interval_low, r.predicted) << row.id;
+    EXPECT_GT(*r.interval_high, r.predicted) << row.id;
+    EXPECT_GT(r.half_width(), 0.005) << row.id;
+    EXPECT_TRUE(r.holds_published()) << row.id;
+  }
+  EXPECT_EQ(seen, 3);
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,12 @@
+# SimGrid (Debian: libsimgrid-dev), only to compare with: the target lockstep_simgrid exists where it is installed.
+find_path(SIMGRID_INCLUDE simgrid/s4u.hpp)
+find_library(SIMGRID_LIBRARY simgrid)
+if(SIMGRID_INCLUDE AND SIMGRID_LIBRARY)
+  message(STATUS "SimGrid to compare with: ON")
+  add_library(lockstep_simgrid INTERFACE)
+  target_include_directories(lockstep_simgrid SYSTEM INTERFACE ${SIMGRID_INCLUDE})
+  target_link_libraries(lockstep_simgrid INTERFACE ${SIMGRID_LIBRARY})
+  target_compile_definitions(lockstep_simgrid INTERFACE LOCKSTEP_HAS_SIMGRID=1)
+else()
+  message(STATUS "SimGrid to compare with: OFF (simgrid/s4u.hpp or libsimgrid not found; Debian: libsimgrid-dev)")
+endif()
