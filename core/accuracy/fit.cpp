@@ -252,7 +252,7 @@ std::vector<std::pair<std::string, double>> Fit::constants() const {
   return out;
 }
 
-std::optional<AccuracyPrediction> Fit::predict(double batch, double epochs) const {
+std::optional<FormInterval> Fit::interval(double batch, double epochs) const {
   const bool timeless = form.logarithmic;
   const auto within = [](double x, double low, double high) { return x >= low && x <= high; };
   if (!within(batch, low_batch() / 2, 2 * high_batch())) return std::nullopt;
@@ -277,16 +277,24 @@ std::optional<AccuracyPrediction> Fit::predict(double batch, double epochs) cons
   const double spread = !form.logarithmic && known_spread(points) ? spread_at(points, batch) : 1;
   const double t = boost::math::quantile(boost::math::students_t(freedom), 0.975);
   const double half = t * s * std::sqrt(spread * spread + leverage(normal, gradient(*this, here)));
-  const double y = evaluate(form, shapes, linear, here);
-  AccuracyPrediction p;
-  p.figure = form.logarithmic ? Figure{std::exp(y), std::exp(y - half), std::exp(y + half)}
-                              : Figure{y, std::max(0.0, y - half), std::min(100.0, y + half)};
-  p.extrapolated =
+  const bool outside =
       !within(batch, low_batch(), high_batch()) || (!timeless && !within(epochs, low_epochs(), high_epochs()));
-  return p;
+  return FormInterval{evaluate(form, shapes, linear, here), half, t, outside};
 }
 
-Fit fit(const Form& form, const std::vector<AccuracyPoint>& given, const std::string& where) {
+AccuracyPrediction in_unit(const Form& form, const FormInterval& i) {
+  const double low = i.middle - i.half, high = i.middle + i.half;
+  if (form.logarithmic) return {{std::exp(i.middle), std::exp(low), std::exp(high)}, i.extrapolated};
+  return {{i.middle, std::max(0.0, low), std::min(100.0, high)}, i.extrapolated};
+}
+
+std::optional<AccuracyPrediction> Fit::predict(double batch, double epochs) const {
+  const auto i = interval(batch, epochs);
+  if (!i) return std::nullopt;
+  return in_unit(form, *i);
+}
+
+Fit fit(const Form& form, const std::vector<AccuracyPoint>& given, const std::string& where, bool errors) {
   for (const auto& p : given) LOCKSTEP_EXPECTS(p.batch > 0 && p.value > 0 && p.sigma >= 0);
   const std::vector<AccuracyPoint> points = ordered(given);
   if (!enough(form, points)) {
@@ -296,24 +304,26 @@ Fit fit(const Form& form, const std::vector<AccuracyPoint>& given, const std::st
                     places(points), form.formula, form.parameters() + 2, form.parameters() + 1));
   }
   Fit whole = without_errors(form, points);
+  if (!errors) return whole;
   for (std::size_t i = 0; i < points.size(); ++i) {
     std::vector<AccuracyPoint> others = points;
     others.erase(others.begin() + static_cast<std::ptrdiff_t>(i));
     const Fit f = without_errors(form, others);
     const AccuracyPoint& p = points[i];
     whole.left_out.push_back(evaluate(form, f.shapes, f.linear, p) - scale_of(form, p));
-    whole.left_out_bands.push_back(f.predict(p.batch, p.epochs));
+    whole.left_out_aicc.push_back(f.aicc);
+    whole.left_out_intervals.push_back(f.interval(p.batch, p.epochs));
   }
   whole.leave_one_out = weighted_rms(whole.left_out, Vector(points.size(), 1.0), static_cast<double>(points.size()));
   return whole;
 }
 
 std::vector<Fit> fit_all(const std::vector<Form>& forms, const std::vector<AccuracyPoint>& points,
-                         const std::string& where) {
+                         const std::string& where, bool errors) {
   std::vector<Fit> fits;
   for (const Form& form : forms) {
     if (!fits.empty() && !enough(form, points)) continue;
-    fits.push_back(fit(form, points, where));
+    fits.push_back(fit(form, points, where, errors));
   }
   return fits;
 }

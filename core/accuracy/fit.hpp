@@ -15,6 +15,13 @@ struct AccuracyPrediction {
   bool extrapolated = false;  ///< outside the range of the points
 };
 
+/// A prediction in the scale of the residuals (logarithm or value).
+struct FormInterval {
+  double middle = 0, half = 0;
+  double quantile = 0;  ///< of Student, in `half`
+  bool extrapolated = false;
+};
+
 /// Constants of a form for one set of points. They belong to the recipe of those points.
 struct Fit {
   Form form;
@@ -23,9 +30,10 @@ struct Fit {
   double rms = 0;  ///< of the residuals: relative (log) in logarithmic forms, else in the unit of the value
   double aicc =
       0;  ///< n log(weighted mean square) + 2 K + 2 K (K + 1) / (n - K - 1), K = parameters + 1; infinite if n <= K + 1
-  double leave_one_out = 0;      ///< root mean square of each point against a fit to all others; unit as rms
-  std::vector<double> left_out;  ///< those errors: prediction minus point (log ratio in logarithmic forms)
-  std::vector<std::optional<AccuracyPrediction>> left_out_bands;  ///< predict() of the fit to the others, at each point
+  double leave_one_out = 0;           ///< root mean square of each point against a fit to all others; unit as rms
+  std::vector<double> left_out;       ///< those errors: prediction minus point (log ratio in logarithmic forms)
+  std::vector<double> left_out_aicc;  ///< of the fits to the others
+  std::vector<std::optional<FormInterval>> left_out_intervals;  ///< interval() of the fits to the others, at each point
 
   /// Form at this batch and length, without any question of range.
   double at(double batch, double epochs) const;
@@ -34,6 +42,8 @@ struct Fit {
   /// small), t of Student with n - p degrees of freedom, w the spread of runs there (1 if unknown), J by differences;
   /// constants that the points do not determine are held. Extrapolated outside the points' range of batch or, for forms
   /// of top-1, epochs; nothing beyond half the least or twice the largest of either, where no form can be trusted.
+  std::optional<FormInterval> interval(double batch, double epochs) const;
+  /// The same in the unit of the points; top-1 is cut at 0 and 100.
   std::optional<AccuracyPrediction> predict(double batch, double epochs) const;
   /// Ranges of the points.
   double low_batch() const, high_batch() const, low_epochs() const, high_epochs() const;
@@ -44,11 +54,13 @@ struct Fit {
 /// Fits `form`: linear constants in closed form, shapes by a logarithmic grid and Brent's method, nested (deterministic). Residuals count with 1 / sigma where every point knows its spread, else equally. Results of
 /// equal batch and length stay apart: their spread is information. Needs parameters() + 2 points at parameters() + 1 or more places: ConfigError (where, "points"), because users bring
 /// points. Cost: about 60 evaluations of all points for one shape, 4,000 for two, times n + 1. Pure.
-Fit fit(const Form& form, const std::vector<AccuracyPoint>& points, const std::string& where);
+/// Without `errors` nothing is left out: leave_one_out is 0, bands are those of the residuals alone.
+Fit fit(const Form& form, const std::vector<AccuracyPoint>& points, const std::string& where, bool errors = true);
 
-/// All `forms`, the first as the literature names it, the others for comparison. Forms with too many constants for the
-/// points are left out, unless it is the first (ConfigError).
+AccuracyPrediction in_unit(const Form& form, const FormInterval& interval);
+
+/// All `forms`. Forms with too many constants for the points are left out, unless it is the first (ConfigError).
 std::vector<Fit> fit_all(const std::vector<Form>& forms, const std::vector<AccuracyPoint>& points,
-                         const std::string& where);
+                         const std::string& where, bool errors = true);
 
 }  // namespace lockstep

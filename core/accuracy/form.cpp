@@ -96,9 +96,9 @@ std::vector<Form> effective_epochs_forms(std::optional<double> critical_batch) {
                   return Terms{0, {1, -std::pow(kUnit / effective, free_g ? s.back() : 1.0)}};
                 }};
   };
-  const Form constant{"constant", "Ainf",   false,
-                      {},         {"Ainf"}, [](const AccuracyPoint&, const Shapes&) {
-                        return Terms{0, {1}}; }};
+  const Form constant{
+      "constant", "Ainf", false, {}, {"Ainf"}, [](const AccuracyPoint&, const Shapes&) {
+                        return Terms{0, {1}}; }, true};
   if (critical_batch) {
     return {form("effective epochs, g = 1", "Ainf - k 90 / Eeff", {}, false),
             form("effective epochs", "Ainf - k (90 / Eeff)^g", {g}, true), constant};

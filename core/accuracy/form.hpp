@@ -38,6 +38,7 @@ struct Form {
   std::vector<ShapeRange> shapes;
   std::vector<std::string> constants;  ///< names of the linear ones; of the scale itself in a logarithmic form
   std::function<Terms(const AccuracyPoint& at, const std::vector<double>& shapes)> terms;
+  bool blank = false;  ///< knows nothing of the batch: shown beside the others, never predicts
 
   std::size_t parameters() const { return shapes.size() + constants.size(); }
 };
@@ -55,7 +56,7 @@ std::vector<Form> fixed_epochs_forms();
 /// Top-1 against batch and epochs: A = Ainf - k (90 / Eeff)^g with effective epochs Eeff = E / (1 + B/Bc): a run at
 /// batch B counts as a shorter run at small batch. With `critical_batch` Bc is that of an epochs-to-target fit;
 /// otherwise it is fitted too. First g = 1 where Bc is given (g cannot be told from points of one length), else g free;
-/// then the other of the two, and a constant, which says what the batch explains at all.
+/// then the other of the two, and a blank constant, which says what the batch explains at all.
 std::vector<Form> effective_epochs_forms(std::optional<double> critical_batch);
 
 }  // namespace lockstep

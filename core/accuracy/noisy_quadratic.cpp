@@ -76,22 +76,28 @@ BatchScaling scaling(const NoisyQuadratic& problem, OptimizerKind kind, std::uin
   run.seed = seed;
   BatchScaling out;
   out.trials_per_point = kRates;
-  std::vector<AccuracyPoint> points;
-  for (double batch = 1; batch <= 16384; batch *= 2) {
+  // From the largest batch down, and from the last best rate on: what is slower than the best so far need not finish.
+  int start = 0;
+  for (double batch = 16384; batch >= 1; batch /= 2) {
     run.batch = batch;
     run.most_steps = kMostSteps;
     BatchScaling::Point best{batch, 0, 0, false};
-    for (int i = 0; i < kRates; ++i) {
+    int best_rate = start;
+    for (int k = 0; k < kRates; ++k) {
+      const int i = (start + k) % kRates;
       run.schedule.base_lr = std::exp2(1 - 0.5 * i);
       const auto steps = steps_to_target(problem, run);
       if (!steps) continue;
       best = {batch, run.schedule.base_lr, *steps, i == 0 || i == kRates - 1};
-      run.most_steps = std::max<std::int64_t>(1, *steps - 1);  // only a better rate is of interest
+      best_rate = i;
+      run.most_steps = std::max<std::int64_t>(1, *steps - 1);
     }
-    if (best.steps == 0) continue;
-    out.points.push_back(best);
-    points.push_back({batch, 0, static_cast<double>(best.steps) * batch, 0});
+    start = best_rate;
+    if (best.steps > 0) out.points.push_back(best);
   }
+  std::reverse(out.points.begin(), out.points.end());
+  std::vector<AccuracyPoint> points;
+  for (const auto& p : out.points) points.push_back({p.batch, 0, static_cast<double>(p.steps) * p.batch, 0});
   const Fit f = fit(epochs_forms().front(), points, "noisy quadratic model");
   out.critical_batch = f.shapes.front();
   out.least_steps = std::exp(f.linear.front()) / out.critical_batch;

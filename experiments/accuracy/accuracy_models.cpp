@@ -24,10 +24,13 @@ std::vector<AccuracyPoint> points_of(const std::vector<PublishedPoint>& rows, co
   return out;
 }
 
-std::vector<Fit> fitted(std::vector<Form> forms, const std::vector<AccuracyPoint>& points, const std::string& name,
-                        bool alternatives) {
-  if (!alternatives) forms.resize(1);
-  return fit_all(forms, points, "data/published, fit " + name);
+std::vector<Form> forms_of(const std::string& name, const PublishedAccuracy& published) {
+  if (name == "lars_epochs") return epochs_forms();
+  if (name == "lars_tuned")
+    return effective_epochs_forms(fit_published("lars_epochs", published, false).first().shapes.front());
+  if (name == "lars_2017") return effective_epochs_forms({});
+  if (name == "sgd_untuned") return fixed_epochs_forms();
+  throw ConfigError("--series", "", unknown_word(name, accuracy_model_names()));
 }
 
 }  // namespace
@@ -39,43 +42,39 @@ const char* const kTunedSgdCaveat =
 std::vector<std::string> accuracy_model_names() { return {"lars_epochs", "lars_tuned", "lars_2017", "sgd_untuned"}; }
 
 std::optional<AccuracyPrediction> AccuracyModel::predict(double batch, double epochs) const {
-  if (!fixed_epochs) return used().predict(batch, epochs);
+  if (!fixed_epochs) return average.predict(batch, epochs);
   if (!(epochs >= kFewestEpochs && epochs <= kMostEpochs)) return std::nullopt;
-  return used().predict(batch, *fixed_epochs);
+  return average.predict(batch, *fixed_epochs);
 }
 
-AccuracyModel fit_published(const std::string& name, const PublishedAccuracy& published, bool alternatives) {
-  AccuracyModel m;
+AccuracyModel fit_published(const std::string& name, const PublishedAccuracy& published, bool all) {
+  const std::vector<Form> forms = forms_of(name, published);
+  const bool to_target = name == "lars_epochs";
+  int assumed = 0;
+  const auto points = points_of(to_target ? published.epochs : published.top1, name, assumed);
+  AccuracyModel m(fit_average(forms, points, "data/published, fit " + name, all));
   m.name = name;
-  if (name == "lars_epochs") {
-    int ignored = 0;
+  if (to_target) {
     m.title = "epochs to 75.9 %, LARS, ResNet-50 v1.5";
     m.recipe = published.recipe("mlperf_rcp").legend();
     m.quantity = AccuracyQuantity::EpochsToTarget;
     m.target_percent = 75.9;
-    m.fits = fitted(epochs_forms(), points_of(published.epochs, name, ignored), name, alternatives);
     return m;
   }
-  const auto points = points_of(published.top1, name, m.assumed_epochs);
+  m.assumed_epochs = assumed;
   if (name == "lars_tuned") {
     m.title = "top-1, tuned LARS, ResNet-50";
     m.recipe =
         "headline results of several teams, each with its own LARS recipe (label smoothing in part; trials and "
         "seeds mostly not stated), and " +
         published.recipe("fujitsu_mlperf06_final").legend();
-    const double critical = fit_published("lars_epochs", published, false).used().shapes.front();
-    m.fits = fitted(effective_epochs_forms(critical), points, name, alternatives);
   } else if (name == "lars_2017") {
     m.title = "top-1, LARS of 2017, ResNet-50 v1";
     m.recipe = published.recipe("lars2017_t4_maxaug").legend();
-    m.fits = fitted(effective_epochs_forms({}), points, name, alternatives);
-  } else if (name == "sgd_untuned") {
+  } else {
     m.title = "top-1 after 90 epochs, SGD with the linear rule, ResNet-50";
     m.recipe = published.recipe("goyal2017_fig3_gradual_warmup").legend();
     m.fixed_epochs = kAssumedEpochs;
-    m.fits = fitted(fixed_epochs_forms(), points, name, alternatives);
-  } else {
-    throw ConfigError("--series", "", unknown_word(name, accuracy_model_names()));
   }
   return m;
 }

@@ -26,13 +26,16 @@ std::string accuracy_json(const std::vector<AccuracyModel>& models, const std::v
 
 /// Every published point; `quantity` is top1_percent or epochs; fit as in data/published, empty where `models` lack it.
 std::string points_csv(const PublishedAccuracy& published, const std::vector<AccuracyModel>& models);
-/// A row per form: constants, fit error, leave-one-out error (percent for epochs, points for top-1), AICc, used.
+/// A row per form and one named "mean": weight, constants, fit error, leave-one-out error (percent for epochs, points for top-1), AICc.
 std::string fits_csv(const std::vector<AccuracyModel>& models);
-/// A row per point of the form used: published, and what the fit to the other points says.
+/// A row per point: published, and what the mean of the forms fitted to the other points says.
 std::string left_out_csv(const std::vector<AccuracyModel>& models);
-/// The form used at 16 batches per doubling over all that it may say: value, band, extrapolated. `epochs` outside the
+/// The mean of the forms at 16 batches per doubling over all that it may say: value, band, extrapolated. `epochs` outside the
 /// lengths of the points are replaced by the nearest of them.
 std::string curves_csv(const std::vector<AccuracyModel>& models, double epochs);
+/// A row per fit and batch: value, low, high, extrapolated; empty cells where nothing is predicted.
+std::string predictions_csv(const std::vector<AccuracyModel>& models, const std::vector<double>& batches,
+                            double epochs);
 std::string timed_csv(const std::vector<TimedPoint>& timed);
 
 }  // namespace lockstep

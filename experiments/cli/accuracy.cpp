@@ -8,7 +8,7 @@
 
 #include "core/accuracy/noisy_quadratic.hpp"
 #include "core/base/error.hpp"
-#include "experiments/accuracy/accuracy_models.hpp"
+#include "experiments/accuracy/accuracy_request.hpp"
 #include "experiments/accuracy/accuracy_tables.hpp"
 #include "experiments/cli/command.hpp"
 #include "experiments/output/report.hpp"
@@ -20,40 +20,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Options {
-  std::vector<std::string> series;
-  std::vector<double> batches;
-  double epochs = 90;
+  AccuracyRequest request;
   RunOptions run;
   std::string csv;
   bool json = false, force = false, mechanism = false;
 };
-
-const std::vector<double> kDefaultBatches = {2048, 8192, 16384, 32768, 49152, 65536, 81920, 98304, 114688, 131072};
-
-void check(const Options& o) {
-  for (double b : o.batches) {
-    if (!(b >= 1 && b <= 1e8)) throw ConfigError("--batch", "", fmt::format("{:g}; expected 1 to 1e8 images", b));
-  }
-  if (!(o.epochs > 0 && o.epochs <= 1e4))
-    throw ConfigError("--epochs", "", fmt::format("{:g}; expected more than 0, at most 10,000", o.epochs));
-}
-
-/// A batch that the user asked for by hand and that no model covers is an error; a default one is left out.
-void refuse_what_nothing_covers(const Options& o, const std::vector<AccuracyModel>& models) {
-  for (double b : o.batches) {
-    if (std::any_of(models.begin(), models.end(), [&](const auto& m) { return m.predict(b, o.epochs).has_value(); }))
-      continue;
-    std::string ranges;
-    for (const auto& m : models)
-      ranges += fmt::format("{}{} {:g} to {:g}", ranges.empty() ? "" : ", ", m.name, m.used().low_batch() / 2,
-                            2 * m.used().high_batch());
-    throw ConfigError(
-        "--batch", "",
-        fmt::format("no model covers batch {:g} at {:g} epochs; they reach half and twice as far as their "
-                    "points: {}",
-                    b, o.epochs, ranges));
-  }
-}
 
 /// Top-1 and time of one run file at other batches, on the same GPUs: after the figure of Yamazaki et al.
 std::vector<TimedPoint> timed_points(const Context& context, const Options& o, const std::vector<double>& batches) {
@@ -121,14 +92,11 @@ int mechanism(bool json) {
 
 int accuracy(const Context& context, const Options& o) {
   if (o.mechanism) return mechanism(o.json);
-  check(o);
   const PublishedAccuracy published = read_published_accuracy(context.data);
-  std::vector<AccuracyModel> models;
-  for (const std::string& name : o.series.empty() ? accuracy_model_names() : o.series)
-    models.push_back(fit_published(name, published, true));
-  refuse_what_nothing_covers(o, models);
+  const std::vector<AccuracyModel> models = requested_models(o.request, published);
+  const double epochs = o.request.epochs;
   if (!o.csv.empty()) claim_directory(o.csv, o.force);
-  const std::vector<double>& batches = o.batches.empty() ? kDefaultBatches : o.batches;
+  const std::vector<double> batches = o.request.batches.empty() ? default_batches() : o.request.batches;
   std::vector<TimedPoint> timed;
   if (!o.run.file.empty()) timed = timed_points(context, o, batches);
   if (interrupted()) return kInterrupted;
@@ -138,16 +106,16 @@ int accuracy(const Context& context, const Options& o) {
     write_file(folder / "points.csv", points_csv(published, models));
     write_file(folder / "fits.csv", fits_csv(models));
     write_file(folder / "left_out.csv", left_out_csv(models));
-    write_file(folder / "curves.csv", curves_csv(models, o.epochs));
+    write_file(folder / "curves.csv", curves_csv(models, epochs));
+    write_file(folder / "predictions.csv", predictions_csv(models, batches, epochs));
     if (!timed.empty()) write_file(folder / "timed.csv", timed_csv(timed));
   }
   std::fputs(
-      (o.json ? accuracy_json(models, batches, o.epochs, timed) : accuracy_text(models, batches, o.epochs, timed))
-          .c_str(),
+      (o.json ? accuracy_json(models, batches, epochs, timed) : accuracy_text(models, batches, epochs, timed)).c_str(),
       stdout);
   if (!o.csv.empty() && !o.json)
     fmt::print(
-        "\nwritten to {}: points.csv, fits.csv, left_out.csv, curves.csv{}\nplot: python3 "
+        "\nwritten to {}: points.csv, fits.csv, left_out.csv, curves.csv, predictions.csv{}\nplot: python3 "
         "notebooks/lockstep_plots/accuracy.py {}\n",
         o.csv, timed.empty() ? "" : ", timed.csv", o.csv);
   return kDone;
@@ -160,10 +128,12 @@ CLI::App* add_accuracy(CLI::App& app, const Context& context, Run& run) {
   CLI::App* command = app.add_subcommand(
       "accuracy", "Top-1 and epochs to target against batch size: published points, fitted forms, predictions");
   command
-      ->add_option("--series", options->series, "Fits: lars_epochs, lars_tuned, lars_2017, sgd_untuned (default: all)")
+      ->add_option("--series", options->request.series,
+                   "Fits: lars_epochs, lars_tuned, lars_2017, sgd_untuned (default: all)")
       ->delimiter(',');
-  command->add_option("--batch", options->batches, "Global batches to predict, as a list with commas")->delimiter(',');
-  command->add_option("--epochs", options->epochs, "Length of the predicted runs")->capture_default_str();
+  command->add_option("--batch", options->request.batches, "Global batches to predict, as a list with commas")
+      ->delimiter(',');
+  command->add_option("--epochs", options->request.epochs, "Length of the predicted runs")->capture_default_str();
   command->add_option("--run", options->run.file, "Also simulate this run at the batches: time to train and to target");
   command->add_option("--set", options->run.sets, "Override a key of the run file: path=value (repeatable)");
   command->add_option("--csv", options->csv, "Directory for tables that the plot reads (empty or new; see --force)");

@@ -2,7 +2,7 @@
 """Plots accuracy against batch size: the directory that `lockstep accuracy --csv DIR` writes.
 
 Usage: python3 notebooks/lockstep_plots/accuracy.py DIR
-Writes DIR/accuracy.png and DIR/accuracy.svg. Markers are published results, lines are fitted forms with 95 % bands, dashes are
+Writes DIR/accuracy.png and DIR/accuracy.svg. Markers are published results, lines are predictions (the mean of fitted forms) with 95 % bands, dashes are
 extrapolation. The panel with times is drawn if DIR holds timed.csv (`lockstep accuracy --run FILE --csv DIR`).
 """
 
@@ -24,9 +24,10 @@ LOOK = {
 }
 NEEDED = {
     "points.csv": ("quantity", "series", "fit", "label", "legend", "batch", "epochs", "value", "sigma"),
-    "fits.csv": ("series", "used", "form", "forms_tried", "fit_error", "leave_one_out", "error_unit", "constants"),
+    "fits.csv": ("series", "form", "forms_tried", "fit_error", "leave_one_out", "error_unit", "critical_batch", "least_steps"),
     "curves.csv": ("series", "quantity", "batch", "value", "low", "high", "extrapolated"),
-    "timed.csv": ("batch", "gpus", "time_to_train_s", "top1_percent", "top1_low", "top1_high", "time_to_target_s"),
+    "timed.csv": ("batch", "gpus", "time_to_train_s", "top1_percent", "top1_low", "top1_high", "top1_extrapolated", "time_to_target_s",
+                  "time_to_target_low_s", "time_to_target_high_s", "target_extrapolated"),
 }
 
 
@@ -114,23 +115,21 @@ def steps_panel(ax, points, curves, fits):
         return
     def steps(batch, epochs):
         return epochs * IMAGES / batch
-    line(ax, rows, LOOK["lars_epochs"], steps, label="E0 (1 + B/Bc), 95 % band")
+    line(ax, rows, LOOK["lars_epochs"], steps, label="predicted: mean of the fitted forms, 95 % band")
     markers(ax, [p for p in points if p["fit"] == "lars_epochs"], LOOK["lars_epochs"], steps,
             label="MLPerf points: " + LOOK["lars_epochs"][2])
     other = ("0.35", "D")
     markers(ax, [p for p in points if p["series"] == "mlperf_systems"], other, steps, label="MLPerf systems, kept out of the fit", filled=False)
-    used = next(f for f in fits if f["series"] == "lars_epochs" and f["used"] == "yes")
-    constant = dict(c.split(" = ") for c in used["constants"].split(", "))
-    critical, e0 = float(constant["Bc"]), float(constant["E0"])
+    mean = next(f for f in fits if f["series"] == "lars_epochs" and f["form"] == "mean")
+    critical, least = float(mean["critical_batch"]), float(mean["least_steps"])
     low, high = 700, 180000
     first = min((p for p in points if p["fit"] == "lars_epochs"), key=lambda p: float(p["batch"]))
     anchor = steps(float(first["batch"]), float(first["value"])) * float(first["batch"])
     ax.plot([low, high], [anchor / low, anchor / high], color="0.3", linestyle=":", linewidth=1.3, label="perfect scaling from the smallest batch")
-    least = e0 * IMAGES / critical
     ax.axhline(least, color="0.55", linestyle="-.", linewidth=1.1)
-    ax.annotate(f"Smin = {least:.0f} steps", (low, least), textcoords="offset points", xytext=(6, 4), fontsize=8)
+    ax.annotate(f"Smin = {least:.0f} steps, of E0 (1 + B/Bc)", (low, least), textcoords="offset points", xytext=(6, 4), fontsize=8)
     ax.axvline(critical, color="0.55", linestyle="-.", linewidth=1.1)
-    ax.annotate(f"Bc = {critical:,.0f}", (critical, 430), textcoords="offset points", xytext=(-4, 0), fontsize=8, ha="right")
+    ax.annotate(f"critical batch\nBc = {critical:,.0f}", (critical, 430), textcoords="offset points", xytext=(-4, 0), fontsize=8, ha="right")
     batch_axis(ax, low, high)
     ax.set_yscale("log", base=2)
     ticks = [2**k for k in range(9, 17)]
@@ -162,6 +161,16 @@ def drop_panel(ax, points):
     ax.legend(fontsize=7, loc="lower left", framealpha=0.9)
 
 
+def joined(rows):
+    """The last row within the points again as extrapolated, so that the dashes begin where the line ends."""
+    out = []
+    for r, following in zip(rows, rows[1:] + [None]):
+        out.append(r)
+        if following and (r["extrapolated"], following["extrapolated"]) == ("no", "yes"):
+            out.append({**r, "extrapolated": "yes"})
+    return out
+
+
 def timed_panel(ax, timed, points):
     if not timed:
         ax.set_visible(False)
@@ -170,13 +179,8 @@ def timed_panel(ax, timed, points):
     x = [float(r["batch"]) for r in rows]
     have = [r for r in rows if r["top1_percent"]]
     colour = LOOK["lars_tuned"]
-    line(ax, [{"batch": r["batch"], "value": r["top1_percent"], "low": r["top1_low"], "high": r["top1_high"],
-               "extrapolated": "no" if float(r["batch"]) <= 86016 else "yes"} for r in have], colour, label="top-1 after 90 epochs, predicted")
-    inside = [r for r in have if float(r["batch"]) <= 86016]
-    beyond = [r for r in have if float(r["batch"]) > 86016]
-    if inside and beyond:  # the dashes begin where the line ends
-        line(ax, [{"batch": r["batch"], "value": r["top1_percent"], "low": r["top1_low"], "high": r["top1_high"], "extrapolated": "yes"}
-                  for r in (inside[-1], beyond[0])], colour)
+    line(ax, joined([{"batch": r["batch"], "value": r["top1_percent"], "low": r["top1_low"], "high": r["top1_high"],
+                      "extrapolated": r["top1_extrapolated"]} for r in have]), colour, label="top-1 after 90 epochs, predicted")
     near = [p for p in points if p["fit"] == "lars_tuned" and min(x) <= float(p["batch"]) <= max(x)]
     markers(ax, near, colour, label="published LARS results (seeds 1 to 5)")
     ax.axhline(75.9, color="0.5", linewidth=1, linestyle="-.")
@@ -188,9 +192,10 @@ def timed_panel(ax, timed, points):
     ax.grid(True, color="0.92")
     right = ax.twinx()
     right.spines["right"].set_visible(True)
-    right.plot(x, [float(r["time_to_train_s"]) for r in rows], color="#c8501e", linewidth=1.6, label="time of 90 epochs, simulated (right)")
-    right.plot(x, [number(r, "time_to_target_s") for r in rows], color="#c8501e", linewidth=1.6, linestyle=(0, (4, 3)),
-               label="time to 75.9 %, extrapolated over 65,536 (right)")
+    right.plot(x, [float(r["time_to_train_s"]) for r in rows], color="#c8501e", linewidth=2.2, linestyle=":", label="time of 90 epochs, simulated (right)")
+    reaching = [{"batch": r["batch"], "value": r["time_to_target_s"], "low": r["time_to_target_low_s"], "high": r["time_to_target_high_s"],
+                 "extrapolated": r["target_extrapolated"]} for r in rows if r["time_to_target_s"]]
+    line(right, joined(reaching), ("#c8501e",), label="time to 75.9 %, predicted (right)")
     right.set_ylim(0, None)
     right.set_ylabel("seconds")
     a, b = ax.get_legend_handles_labels(), right.get_legend_handles_labels()
@@ -208,10 +213,10 @@ def plot(folder):
     drop_panel(axes[1][0], points)
     timed_panel(axes[1][1], timed, points)
     used = "; ".join(
-        f"{f['series']}: {f['form']}, fit {float(f['fit_error']):.2g}, left out {float(f['leave_one_out']):.2g} {f['error_unit']}, {f['forms_tried']} forms tried"
-        for f in fits if f["used"] == "yes")
+        f"{f['series']}: fit {float(f['fit_error']):.2g}, left out {float(f['leave_one_out']):.2g} {f['error_unit']}, {f['forms_tried']} forms tried"
+        for f in fits if f["form"] == "mean")
     note = (
-        "Markers: published, bars two standard deviations where known; lines: fitted forms with 95 % bands; dashes: extrapolation. Budget: fixed epochs (left), fixed target "
+        "Markers: published, bars two standard deviations where known; lines: the mean of the forms that were fitted (weighted by AICc) with 95 % bands; dashes: extrapolation. Budget: fixed epochs (left), fixed target "
         "(top right). LARS and SGD recipes differ in smoothing and decay too, so offsets at small batch are not the optimizer's. "
         "Tuned SGD is not excluded: Nado et al. 2021 (arXiv:2102.06356) reach 75.9 % at batch 32,768 with Nesterov momentum. " + used)
     fig.supxlabel("\n".join(textwrap.wrap(note, 235)), fontsize=7.5, x=0.01, ha="left")

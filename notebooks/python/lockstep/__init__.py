@@ -6,6 +6,7 @@
     half = run.with_values({"cluster.gpus": 1024, "training.global_batch": 40960})
     print(ls.simulate(half).images_per_s)
     table = ls.sweep(run, over={"cluster.gpus": [256, 512, 1024, 2048]}, per_gpu_batch=40)     # a pandas DataFrame
+    print(ls.accuracy(batch=[32768, 81920]).predictions)          # epochs and top-1 against batch size, with bands
 
 A wrong value raises ConfigError with the message that the program prints. Work releases the interpreter's lock; Ctrl-C
 stops it after the simulation that is under way.
@@ -13,6 +14,7 @@ stops it after the simulation that is under way.
 
 from ._core import BackendError, ConfigError, InternalError
 from . import figures
+from .accuracy_curves import Accuracy, accuracy
 from .files import read_log, read_sweep, read_trace
 from .prediction import Band, Prediction, simulate
 from .run import Run, data_directory, load
@@ -21,6 +23,6 @@ from ._core import version as _version
 
 __version__ = _version()
 __all__ = [
-    "BackendError", "Band", "ConfigError", "InternalError", "Prediction", "Run", "data_directory", "figures", "load", "read_log",
+    "Accuracy", "BackendError", "Band", "ConfigError", "InternalError", "Prediction", "Run", "accuracy", "data_directory", "figures", "load", "read_log",
     "read_sweep", "read_trace", "simulate", "sweep",
 ]

@@ -84,13 +84,20 @@ TEST(NoisyQuadraticSlow, LayerWiseRatesRaiseTheCriticalBatch) {
       std::printf("  batch %6.0f: %6lld steps at rate %.4f%s\n", p.batch, static_cast<long long>(p.steps), p.rate,
                   p.at_edge ? " (edge)" : "");
     ASSERT_GE(s->points.size(), 8u);
-    // Perfect scaling at first, none at last.
-    const auto& front = s->points[0];
-    const auto& second = s->points[1];
-    const auto& last = s->points.back();
-    const auto& before = s->points[s->points.size() - 2];
-    EXPECT_GT(static_cast<double>(front.steps) / static_cast<double>(second.steps), 1.5);
-    EXPECT_LT(static_cast<double>(before.steps) / static_cast<double>(last.steps), 1.2);
+    // Nearly perfect scaling far below the critical batch: S = Smin (1 + Bc / B) with Bc above 100 falls by at least
+    // 101 / 7.25 = 13.9 from batch 1 to 16, perfect is 16; half of that is asked because the first crossing of a noisy
+    // mean is found. Far above it: none; by 1 + 100 / 8192 at most, one step of rounding allowed.
+    const auto steps_at = [&](double batch) {
+      for (const auto& p : s->points) {
+        if (p.batch == batch) return static_cast<double>(p.steps);
+      }
+      ADD_FAILURE() << "batch " << batch << " did not reach the target";
+      return 1.0;
+    };
+    EXPECT_GT(s->critical_batch, 100);
+    EXPECT_GT(steps_at(1) / steps_at(16), 7);
+    EXPECT_LE(steps_at(8192), std::ceil(steps_at(16384) * (1 + s->critical_batch / 8192)) + 1);
+    for (const auto& p : s->points) EXPECT_FALSE(p.at_edge) << p.batch;
   }
   EXPECT_GT(m.lars.critical_batch, m.sgd.critical_batch);
   EXPECT_LT(m.lars.least_steps, m.sgd.least_steps);
