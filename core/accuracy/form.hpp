@@ -45,7 +45,7 @@ struct Form {
 
 /// Epochs to a target against batch, residuals in log E. First E0 (1 + B/Bc), that is S = Smin (1 + Bc/B) in steps
 /// (McCandlish et al. 2018, arXiv:1812.06162, equation for (S/Smin - 1)(E/Emin - 1) = 1); then E0 (1 + (B/Bc)^p),
-/// E0 exp(B/Bc), E0 sqrt(1 + (B/Bc)^2) and E1 (B/4096)^q, working alternatives.
+/// E0 exp(B/Bc) while its steps E/B still fall, that is up to Bc, and constant steps beyond (maximal data parallelism: Shallue et al., arXiv:1811.03600), E0 sqrt(1 + (B/Bc)^2) and E1 (B/4096)^q, working alternatives.
 std::vector<Form> epochs_forms();
 
 /// Top-1 of the untuned linear rule at a fixed number of epochs, residuals in percentage points. First the hyperbola

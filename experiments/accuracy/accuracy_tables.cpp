@@ -103,6 +103,10 @@ std::string accuracy_text(const std::vector<AccuracyModel>& models, const std::v
           f.leave_one_out, std::isfinite(f.aicc) ? fmt::format("{:.1f}", f.aicc) : "-", constants(f));
     }
     row("the mean", "", average.rms(), average.leave_one_out(), "", "");
+    for (const Fit& f : average.fits()) {
+      if (f.form.blank && f.leave_one_out <= average.leave_one_out())
+        out += "  a constant says as much of points left out: these points do not show what the batch costs\n";
+    }
     if (of_epochs(m)) {
       const auto c = critical_batch(m);
       out +=

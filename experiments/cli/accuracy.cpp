@@ -1,6 +1,7 @@
 // `lockstep accuracy`: published, fitted and predicted accuracy against batch size.
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -27,8 +28,7 @@ struct Options {
 };
 
 /// Top-1 and time of one run file at other batches, on the same GPUs: after the figure of Yamazaki et al.
-std::vector<TimedPoint> timed_points(const Context& context, const Options& o, const std::vector<double>& batches) {
-  const Inputs base = load(context, o.run);
+std::vector<TimedPoint> timed_points(const Context& context, const Inputs& base, const std::vector<double>& batches) {
   const Progress progress = progress_line(context);
   std::vector<TimedPoint> out;
   for (std::size_t i = 0; i < batches.size() && !interrupted(); ++i) {
@@ -95,10 +95,12 @@ int accuracy(const Context& context, const Options& o) {
   const PublishedAccuracy published = read_published_accuracy(context.data);
   const std::vector<AccuracyModel> models = requested_models(o.request, published);
   const double epochs = o.request.epochs;
+  std::optional<Inputs> run;
+  if (!o.run.file.empty()) run = load(context, o.run);
   if (!o.csv.empty()) claim_directory(o.csv, o.force);
   const std::vector<double> batches = o.request.batches.empty() ? default_batches() : o.request.batches;
   std::vector<TimedPoint> timed;
-  if (!o.run.file.empty()) timed = timed_points(context, o, batches);
+  if (run) timed = timed_points(context, *run, batches);
   if (interrupted()) return kInterrupted;
 
   if (!o.csv.empty()) {

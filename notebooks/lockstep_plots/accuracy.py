@@ -17,10 +17,10 @@ import style  # noqa: E402
 IMAGES = 1281167
 # colour, marker, hatch of the band: told apart in grey by marker and by lightness
 LOOK = {
-    "sgd_untuned": ("#c8501e", "s", "SGD Nesterov 0.9, linear rule, untuned\n(warm-up 5, steps at 30, 60, 80; 1 trial, 5 seeds)"),
-    "lars_tuned": ("#1f3f6e", "o", "LARS, tuned by several teams\n(schedules differ; trials not stated; 1 to 5 seeds)"),
-    "lars_2017": ("#5f9e6e", "^", "LARS of 2017, polynomial decay, 100 epochs\n(trials and seeds not stated)"),
-    "lars_epochs": ("#1f3f6e", "o", "LARS, polynomial decay, tuned per batch\n(trials not stated; 10 to 17 seeds)"),
+    "sgd_untuned": ("#c8501e", "s", "SGD Nesterov 0.9, linear rule, untuned; warm-up 5, steps at 30, 60, 80\n(smoothing not stated; decay 1e-4; 1 trial, 5 seeds)"),
+    "lars_tuned": ("#1f3f6e", "o", "LARS, tuned by several teams; schedules and decay differ\n(smoothing in part; trials not stated; 1 to 5 seeds)"),
+    "lars_2017": ("#86bf90", "^", "LARS of 2017, polynomial decay, 100 epochs\n(smoothing, weight decay, trials, seeds not stated)"),
+    "lars_epochs": ("#1f3f6e", "o", "LARS, polynomial decay\n(smoothing 0 or 0.1; decay 2e-5 to 2e-3; trials not stated; 10 to 17 seeds)"),
 }
 NEEDED = {
     "points.csv": ("quantity", "series", "fit", "label", "legend", "batch", "epochs", "value", "sigma"),
@@ -171,47 +171,48 @@ def joined(rows):
     return out
 
 
-def timed_panel(ax, timed, points):
-    if not timed:
-        ax.set_visible(False)
-        return
+def timed_panels(upper, lower, timed, points):
+    """Top-1 above, time below, over the same batches: a figure after Yamazaki et al. 2019, Fig. 3."""
     rows = sorted(timed, key=lambda r: float(r["batch"]))
     x = [float(r["batch"]) for r in rows]
-    have = [r for r in rows if r["top1_percent"]]
     colour = LOOK["lars_tuned"]
-    line(ax, joined([{"batch": r["batch"], "value": r["top1_percent"], "low": r["top1_low"], "high": r["top1_high"],
-                      "extrapolated": r["top1_extrapolated"]} for r in have]), colour, label="top-1 after 90 epochs, predicted")
+    have = [{"batch": r["batch"], "value": r["top1_percent"], "low": r["top1_low"], "high": r["top1_high"], "extrapolated": r["top1_extrapolated"]}
+            for r in rows if r["top1_percent"]]
+    line(upper, joined(have), colour, label="predicted, 95 % band")
     near = [p for p in points if p["fit"] == "lars_tuned" and min(x) <= float(p["batch"]) <= max(x)]
-    markers(ax, near, colour, label="published LARS results (seeds 1 to 5)")
-    ax.axhline(75.9, color="0.5", linewidth=1, linestyle="-.")
-    ax.annotate("75.9 %", (max(x), 75.9), textcoords="offset points", xytext=(-2, 3), fontsize=8, ha="right")
-    ax.set_ylim(70, 79)
-    ax.set_ylabel("top-1, %")
-    ax.set_xticks(x, [f"{int(b):,}" for b in x], rotation=30, fontsize=8)
-    ax.set_xlabel("global batch, images")
-    ax.grid(True, color="0.92")
-    right = ax.twinx()
-    right.spines["right"].set_visible(True)
-    right.plot(x, [float(r["time_to_train_s"]) for r in rows], color="#c8501e", linewidth=2.2, linestyle=":", label="time of 90 epochs, simulated (right)")
+    markers(upper, near, colour, label="published LARS results (seeds 1 to 5)")
+    upper.axhline(75.9, color="0.5", linewidth=1, linestyle="-.")
+    upper.annotate("75.9 %", (max(x), 75.9), textcoords="offset points", xytext=(-2, 3), fontsize=8, ha="right")
+    upper.set_ylim(72, 79)
+    upper.set_ylabel("top-1, %")
+    upper.set_title(f"top-1 after 90 epochs, and time, on {rows[0]['gpus']} GPUs (one run file, batch changed)", loc="left", fontsize=10)
     reaching = [{"batch": r["batch"], "value": r["time_to_target_s"], "low": r["time_to_target_low_s"], "high": r["time_to_target_high_s"],
                  "extrapolated": r["target_extrapolated"]} for r in rows if r["time_to_target_s"]]
-    line(right, joined(reaching), ("#c8501e",), label="time to 75.9 %, predicted (right)")
-    right.set_ylim(0, None)
-    right.set_ylabel("seconds")
-    a, b = ax.get_legend_handles_labels(), right.get_legend_handles_labels()
-    ax.legend(a[0] + b[0], a[1] + b[1], fontsize=7, loc="lower left", framealpha=0.9)
-    ax.set_title(f"top-1 and time on {rows[0]['gpus']} GPUs (one run file, batch changed)", loc="left", fontsize=10)
+    line(lower, joined(reaching), ("#c8501e",), label="to 75.9 %, predicted (band: epochs alone)")
+    lower.plot(x, [float(r["time_to_train_s"]) for r in rows], color="0.25", linewidth=2, linestyle=":", label="90 epochs, simulated")
+    lower.set_ylim(0, None)
+    lower.set_ylabel("time, s")
+    lower.set_xlabel("global batch, images")
+    for ax, where in ((upper, "lower left"), (lower, "upper left")):
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(x, [f"{int(b):,}" for b in x] if ax is lower else [""] * len(x), rotation=30, fontsize=8)
+        ax.minorticks_off()
+        ax.grid(True, color="0.92")
+        ax.set_axisbelow(True)
+        ax.legend(fontsize=7, loc=where, framealpha=0.9)
 
 
 def plot(folder):
     folder = pathlib.Path(folder)
     points, fits, curves = (read(folder, name) for name in ("points.csv", "fits.csv", "curves.csv"))
     timed = read(folder, "timed.csv", needed=False)
-    fig, axes = style.figure(13.5, 10.5, nrows=2, ncols=2)
-    top1_panel(axes[0][0], points, curves)
-    steps_panel(axes[0][1], points, curves, fits)
-    drop_panel(axes[1][0], points)
-    timed_panel(axes[1][1], timed, points)
+    names = [["top1", "steps"], ["top1", "steps"], ["drop", "upper" if timed else "."], ["drop", "lower" if timed else "."]]
+    fig, axes = style.mosaic(names, 13.5, 10.5)
+    top1_panel(axes["top1"], points, curves)
+    steps_panel(axes["steps"], points, curves, fits)
+    drop_panel(axes["drop"], points)
+    if timed:
+        timed_panels(axes["upper"], axes["lower"], timed, points)
     used = "; ".join(
         f"{f['series']}: fit {float(f['fit_error']):.2g}, left out {float(f['leave_one_out']):.2g} {f['error_unit']}, {f['forms_tried']} forms tried"
         for f in fits if f["form"] == "mean")

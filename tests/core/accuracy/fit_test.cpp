@@ -173,6 +173,18 @@ TEST(Fit, KnownSpreadWeighs) {
   EXPECT_NEAR(f.linear[0], (70 + 8000 + 70) / 102.0, 1e-9);
 }
 
+// E = 30 exp(B / 20000): 30 e^0.5 = 49.46 at 10,000, 30 e = 81.55 at 20,000; then in proportion to the batch: 163.1 at 40,000.
+TEST(ExponentialForm, StepsNeverRise) {
+  Fit f;
+  f.form = epochs_forms()[2];
+  f.shapes = {20000};
+  f.linear = {std::log(30.0)};
+  EXPECT_NEAR(f.at(10000, 0), 49.46, 0.005);
+  EXPECT_NEAR(f.at(20000, 0), 81.55, 0.005);
+  EXPECT_NEAR(f.at(40000, 0), 163.10, 0.005);
+  for (double b = 1000; b < 1e6; b *= 1.5) EXPECT_LE(f.at(1.5 * b, 0) / (1.5 * b), f.at(b, 0) / b * (1 + 1e-12)) << b;
+}
+
 RC_GTEST_PROP(FitProperties, NoFormBendsTheWrongWay, ()) {
   const auto forms = *rc::gen::element(0, 1, 2);
   std::vector<AccuracyPoint> points;
