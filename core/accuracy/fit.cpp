@@ -123,9 +123,9 @@ Found search(const Form& form, const Weighted& data, std::size_t d, Vector& logs
     }
     return squares;
   };
-  constexpr int kGrid = 40;
-  for (int i = 0; i <= kGrid; ++i) cost(low + (high - low) * i / kGrid);
-  const double step = (high - low) / kGrid;
+  const int grid = form.shapes.size() > 1 ? 20 : 40;
+  for (int i = 0; i <= grid; ++i) cost(low + (high - low) * i / grid);
+  const double step = (high - low) / grid;
   constexpr int kBits = std::numeric_limits<double>::digits / 2;
   const double middle = best_log;
   boost::math::tools::brent_find_minima(cost, std::max(low, middle - step), std::min(high, middle + step), kBits);

@@ -53,7 +53,7 @@ struct Fit {
 
 /// Fits `form`: linear constants in closed form, shapes by a logarithmic grid and Brent's method, nested (deterministic). Residuals count with 1 / sigma where every point knows its spread, else equally. Results of
 /// equal batch and length stay apart: their spread is information. Needs parameters() + 2 points at parameters() + 1 or more places: ConfigError (where, "points"), because users bring
-/// points. Cost: about 60 evaluations of all points for one shape, 4,000 for two, times n + 1. Pure.
+/// points. Cost: about 60 evaluations of all points for one shape, 1,800 for two, times n + 1. Pure.
 /// Without `errors` nothing is left out: leave_one_out is 0, bands are those of the residuals alone.
 Fit fit(const Form& form, const std::vector<AccuracyPoint>& points, const std::string& where, bool errors = true);
 

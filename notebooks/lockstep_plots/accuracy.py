@@ -20,7 +20,7 @@ LOOK = {
     "sgd_untuned": ("#c8501e", "s", "SGD Nesterov 0.9, linear rule, untuned; warm-up 5, steps at 30, 60, 80\n(smoothing not stated; decay 1e-4; 1 trial, 5 seeds)"),
     "lars_tuned": ("#1f3f6e", "o", "LARS, tuned by several teams; schedules and decay differ\n(smoothing in part; trials not stated; 1 to 5 seeds)"),
     "lars_2017": ("#86bf90", "^", "LARS of 2017, polynomial decay, 100 epochs\n(smoothing, weight decay, trials, seeds not stated)"),
-    "lars_epochs": ("#1f3f6e", "o", "LARS, polynomial decay\n(smoothing 0 or 0.1; decay 2e-5 to 2e-3; trials not stated; 10 to 17 seeds)"),
+    "lars_epochs": ("#1f3f6e", "o", "LARS, polynomial decay\n(smoothing 0 or 0.1; decay 2e-5 to 2e-3;\ntrials not stated; 10 to 17 seeds)"),
 }
 NEEDED = {
     "points.csv": ("quantity", "series", "fit", "label", "legend", "batch", "epochs", "value", "sigma"),
