@@ -46,6 +46,7 @@ CLI::App* add_compare(CLI::App& app, const Context& context, Run& run);
 CLI::App* add_plan(CLI::App& app, const Context& context, Run& run);
 CLI::App* add_collective(CLI::App& app, const Context& context, Run& run);
 CLI::App* add_validate(CLI::App& app, const Context& context, Run& run);
+CLI::App* add_accuracy(CLI::App& app, const Context& context, Run& run);
 CLI::App* add_check(CLI::App& app, const Context& context, Run& run);
 CLI::App* add_list(CLI::App& app, const Context& context, Run& run);
 CLI::App* add_completion(CLI::App& app, const Context& context, Run& run);

@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
       "  lockstep sweep experiments/fujitsu_abci_2048/run.toml --over cluster.gpus=4..2048 --per-gpu-batch 40\n"
       "  lockstep collective abci --gpus 2048 --sizes 1MiB:64MiB --algorithm hierarchical\n"
       "  lockstep train experiments/fashion_mnist/run.toml\n"
+      "  lockstep accuracy --batch 32768,81920\n"
       "  lockstep validate\n"
       "Exit codes: 0 done, 1 a check failed, 2 the input is wrong, 3 the machine failed, 130 interrupted.");
   Run run;
@@ -60,6 +61,7 @@ int main(int argc, char** argv) {
   add_plan(app, context, run);
   add_collective(app, context, run);
   add_validate(app, context, run);
+  add_accuracy(app, context, run);
   add_check(app, context, run);
   add_list(app, context, run);
   add_completion(app, context, run);

@@ -48,7 +48,7 @@ Inputs read_inputs(const std::filesystem::path& run_file, const std::vector<std:
   }
   if (complete) reader.add(validate(inputs));
   reader.finish();
-  inputs.top1 = top1_model(run, files);
+  inputs.top1 = top1_model(run, files.paths().data);
   return inputs;
 }
 

@@ -1,15 +1,16 @@
-// Predicted top-1 from published accuracies at the same recipe.
+// Predicted top-1 for the simulator.
 #pragma once
 
+#include <filesystem>
+
 #include "core/spec/run_spec.hpp"
-#include "experiments/inputs/shared_files.hpp"
 #include "sim/sim_world.hpp"
 
 namespace lockstep {
 
-/// Top-1 at the end of a run, interpolated over the batch between published points of its recipe: tuned LARS (data/published/top1_lars_tuned.csv)
-/// or SGD with the linear rule (top1_goyal.csv). Empty unless the model is a ResNet-50 for 1,000 classes on ImageNet trained for 85 to 100 epochs
-/// at a constant batch: nothing else is covered. Gives nothing before the end of the run and outside the points' range.
-sim::Top1Model top1_model(const RunSpec& run, SharedFiles& files);
+/// Top-1 at the end of a run by run_accuracy() (experiments/accuracy); nothing before the end: the models are of whole runs, and a run's
+/// accuracy on the way depends on its rate. Published points are read and fitted when the end is asked for the first
+/// time (a sweep plans thousands of runs that never ask): ConfigError then, as read_published_accuracy. Copies share the result; safe from several threads.
+sim::Top1Model top1_model(const RunSpec& run, const std::filesystem::path& data);
 
 }  // namespace lockstep

@@ -56,6 +56,18 @@ std::string to_json(const SimulationReport& r) {
   if (r.prediction.run.top1) {
     const Figure& f = *r.prediction.run.top1;
     j["top1_percent"] = {{"value", f.value}, {"low", f.low}, {"high", f.high}};
+    if (r.accuracy.top1) j["top1_percent"]["extrapolated"] = r.accuracy.top1->extrapolated;
+  }
+  if (const auto seconds = time_to_target(r)) {
+    const auto& e = *r.accuracy.epochs;
+    j["to_target"] = {{"top1_percent", r.accuracy.target_percent},
+                      {"seconds", {{"value", seconds->value}, {"low", seconds->low}, {"high", seconds->high}}},
+                      {"epochs", {{"value", e.figure.value}, {"low", e.figure.low}, {"high", e.figure.high}}},
+                      {"extrapolated", e.extrapolated}};
+  }
+  if (!r.accuracy.recipe.empty()) {
+    j["accuracy_recipe"] = r.accuracy.recipe;
+    j["accuracy_caveat"] = kTunedSgdCaveat;
   }
   j["buckets"] = Json::array();
   for (const auto& b : step.buckets) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/accuracy/accuracy_models.hpp"
 #include "experiments/compose.hpp"
 #include "experiments/explain.hpp"
 #include "experiments/interval.hpp"
@@ -22,10 +23,15 @@ struct SimulationReport {
   std::optional<Interval> interval;
   std::vector<Rung> ladder;                ///< may be empty
   std::vector<PublishedFigure> published;  ///< rows that speak of this run; may be empty
+  RunAccuracy accuracy;                    ///< may be empty
   Time wall;                               ///< how long the prediction took on this machine
 };
 
 std::string version();
+
+/// Seconds to the target top-1 with its band, if the models cover the run: set-up, and steps and evaluations in proportion to the epochs. The band is
+/// that of the epochs alone.
+std::optional<Figure> time_to_target(const SimulationReport& report);
 
 /// The page that `simulate` prints.
 std::string to_text(const SimulationReport& report);

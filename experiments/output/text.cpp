@@ -34,6 +34,15 @@ std::string published_of(const SimulationReport& r, const std::string& quantity,
 
 }  // namespace
 
+std::optional<Figure> time_to_target(const SimulationReport& r) {
+  const TrainingResult& run = r.prediction.run;
+  if (!r.accuracy.epochs || r.inputs.run.training.epochs <= 0) return std::nullopt;
+  const double per_epoch = (run.stepping + run.evaluating).seconds() / r.inputs.run.training.epochs;
+  const double set_up = (run.elapsed - run.stepping - run.evaluating).seconds();
+  const Figure& e = r.accuracy.epochs->figure;
+  return Figure{set_up + e.value * per_epoch, set_up + e.low * per_epoch, set_up + e.high * per_epoch};
+}
+
 std::string to_text(const SimulationReport& r) {
   const StepPrediction& step = r.prediction.step;
   const TrainingResult& run = r.prediction.run;
@@ -76,6 +85,19 @@ std::string to_text(const SimulationReport& r) {
   if (run.top1)
     line("top-1", fmt::format("{:.1f} % ({:.1f} - {:.1f})", run.top1->value, run.top1->low, run.top1->high),
          published_of(r, "top1_percent", run.top1->value));
+  if (const auto seconds = time_to_target(r)) {
+    const auto& e = *r.accuracy.epochs;
+    line(fmt::format("time to {:g} %", r.accuracy.target_percent),
+         fmt::format("{} ({} - {})", to_text(Time::seconds(seconds->value)), to_text(Time::seconds(seconds->low)),
+                     to_text(Time::seconds(seconds->high))),
+         fmt::format("{:.0f} epochs ({:.0f} - {:.0f}){}", e.figure.value, e.figure.low, e.figure.high,
+                     e.extrapolated ? ", extrapolated" : ""));
+  }
+  if (run.top1 || r.accuracy.epochs) {
+    out += fmt::format("\naccuracy is predicted with 95 % bands{}; the constants belong to these recipes\n  {}\n  {}\n",
+                       r.accuracy.top1 && r.accuracy.top1->extrapolated ? " (top-1 is extrapolated)" : "",
+                       r.accuracy.recipe, kTunedSgdCaveat);
+  }
 
   out += "\nwhere the step goes\n";
   const auto part = [&](const char* name, Time t) {

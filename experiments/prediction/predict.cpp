@@ -27,6 +27,7 @@ SimulationReport predict_report(Inputs inputs, const std::string& run_file, cons
   if (parts.interval && on)
     report.interval =
         predict_interval(report.inputs, report.prediction.step, read_model_error(paths, report.inputs), part(0.4, 1.0));
+  report.accuracy = run_accuracy(report.inputs.run, paths.data);
   report.published = read_figures(paths.data, report.inputs.run.output.published);
   return report;
 }

@@ -19,10 +19,20 @@ PARTS = [
 ]
 
 
+def _look():
+    plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "lockstep"})
+
+
 def figure(width=7.0, height=4.4, **kwargs):
     """A figure and its axes with light grids and no box."""
-    plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "lockstep"})
+    _look()
     return plt.subplots(figsize=(width, height), constrained_layout=True, **kwargs)
+
+
+def mosaic(names, width=7.0, height=4.4):
+    """The same with axes by name, laid out as the rows of `names` say; "." is empty."""
+    _look()
+    return plt.subplot_mosaic(names, figsize=(width, height), constrained_layout=True)
 
 
 def save(fig, path):

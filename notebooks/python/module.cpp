@@ -2,6 +2,7 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,8 @@
 #include <pybind11/stl.h>
 
 #include "core/base/error.hpp"
+#include "experiments/accuracy/accuracy_request.hpp"
+#include "experiments/accuracy/accuracy_tables.hpp"
 #include "experiments/check/report.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/inputs/read_inputs.hpp"
@@ -165,11 +168,24 @@ std::string predicted_and_published(const std::string& only, bool interval, cons
                                     const std::string& experiments, std::size_t jobs, const py::object& progress) {
   return interruptibly(progress, [&](Watched& watched) {
     const auto rows = rows_named(read_validation(data), only);
-    const auto results =
-        validate_rows(rows, data, experiments, interval, jobs > 0 ? jobs : usable_threads(),
-                      [&](double fraction, const std::string&) { return watched.reached(fraction); });
+    const auto results = validate_rows(rows, data, experiments, interval, jobs > 0 ? jobs : usable_threads(),
+                                       [&](double fraction, const std::string&) { return watched.reached(fraction); });
     return to_json(results);
   });
+}
+
+/// Tables of `lockstep accuracy --csv`, by the names of their files.
+std::map<std::string, std::string> accuracy(const Sets& series, const std::vector<double>& batches, double epochs,
+                                            const std::string& data) {
+  const py::gil_scoped_release unlocked;
+  const PublishedAccuracy published = read_published_accuracy(data);
+  const std::vector<AccuracyModel> models = requested_models({series, batches, epochs}, published);
+  return {{"points", points_csv(published, models)},
+          {"fits", fits_csv(models)},
+          {"left_out", left_out_csv(models)},
+          {"curves", curves_csv(models, epochs)},
+          {"predictions", predictions_csv(models, batches.empty() ? default_batches() : batches, epochs)},
+          {"caveat", kTunedSgdCaveat}};
 }
 
 }  // namespace
@@ -183,6 +199,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("effective", &effective, py::arg("file"), py::arg("sets"), py::arg("data"));
   m.def("simulate", &simulate, py::arg("file"), py::arg("sets"), py::arg("data"), py::arg("curve"), py::arg("interval"),
         py::arg("explain"), py::arg("trace"), py::arg("progress") = py::none());
+  m.def("accuracy", &accuracy, py::arg("series"), py::arg("batches"), py::arg("epochs"), py::arg("data"));
   m.def("sweep", &sweep, py::arg("file"), py::arg("sets"), py::arg("data"), py::arg("overs"), py::arg("per_gpu_batch"),
         py::arg("zip"), py::arg("efficiency"), py::arg("jobs"), py::arg("progress") = py::none());
   py::class_<AllreduceRequest>(m, "AllreduceRequest")

@@ -130,6 +130,37 @@ class Predictions(unittest.TestCase):
         self.assertIn("KeyboardInterrupt", err)
 
 
+class AccuracyOfBatches(unittest.TestCase):
+    def test_the_same_as_the_program(self):
+        got = ls.accuracy(series="lars_epochs", batch=[32768, 81920])
+        expected = json.loads(program("accuracy", "--series", "lars_epochs", "--batch", "32768,81920", "--json")[1])["series"][0]
+        for (_, row), p in zip(got.predictions.iterrows(), expected["predictions"], strict=True):
+            self.assertAlmostEqual(row["value"] / p["prediction"]["value"], 1, places=5)  # six digits in tables
+            self.assertEqual(row["extrapolated"], p["prediction"]["extrapolated"])
+        mean = got.fits[got.fits["form"] == "mean"].iloc[0]
+        self.assertAlmostEqual(mean["leave_one_out"], expected["leave_one_out"], places=4)
+        self.assertEqual(len(got.left_out), 8)
+        self.assertEqual(len(got.points[got.points["fit"] == "lars_epochs"]), 8)
+        self.assertTrue((got.curves["low"] <= got.curves["value"]).all())
+        self.assertIn("Nado", got.caveat)
+
+    def test_a_single_batch_and_all_series(self):
+        got = ls.accuracy(batch=8192)
+        self.assertEqual(set(got.predictions["series"]), {"lars_epochs", "lars_tuned", "lars_2017", "sgd_untuned"})
+
+    def test_errors_are_those_of_the_program(self):
+        for arguments, words in [({"series": "lars_epoch"}, ["--series", "lars_epoch"]), ({"batch": 1e7}, ["--batch", "1e7"])]:
+            with self.subTest(str(words)), self.assertRaises(ls.ConfigError) as raised:
+                ls.accuracy(**arguments)
+            code, _, err = program("accuracy", *words)
+            self.assertEqual((code, err.strip()), (2, str(raised.exception).strip()))
+
+    def test_a_prediction_has_its_time_to_target(self):
+        got = ls.simulate(ls.load(SOURCE / "experiments/fujitsu_abci_2048/run.toml"))
+        self.assertLess(got.time_to_target_s.low, got.time_to_target_s.value)
+        self.assertIsNone(ls.simulate(ls.load(DGX, {**SMALL, "model.name": "resnet101"})).time_to_target_s)
+
+
 class Sweeps(unittest.TestCase):
     def test_rows_equal_single_predictions(self):
         run = ls.load(DGX, SMALL)

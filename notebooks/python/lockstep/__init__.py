@@ -9,6 +9,7 @@
     ls.collective("dgx1-v100", gpus=8, sizes="1MiB:64MiB")                                     # and so are these
     ls.check("my-cluster.toml"); ls.choices("models"); ls.validate("dgx1"); ls.plan(run).buckets
     ls.read_log("results/fashion_mnist"); ls.read_trace("results/fashion_mnist/trace.json")
+    print(ls.accuracy(batch=[32768, 81920]).predictions)          # epochs and top-1 against batch size, with bands
 
 A wrong value raises ConfigError with the message that the program prints. Work releases the interpreter's lock; Ctrl-C
 stops it after the simulation that is under way.
@@ -16,6 +17,7 @@ stops it after the simulation that is under way.
 
 from ._core import BackendError, ConfigError, InternalError
 from . import figures
+from .accuracy_curves import Accuracy, accuracy
 from .files import read_log, read_sweep, read_trace
 from .prediction import Band, Prediction, simulate
 from .queries import Plan, check, choices, collective, plan, validate
@@ -26,6 +28,7 @@ from ._core import version as _version
 
 __version__ = _version()
 __all__ = [
-    "BackendError", "Band", "ConfigError", "InternalError", "Plan", "Prediction", "Run", "Training", "calibrate", "check", "choices", "collective",
-    "data_directory", "figures", "load", "plan", "program", "read_log", "read_sweep", "read_trace", "simulate", "sweep", "train", "validate",
+    "Accuracy", "BackendError", "Band", "ConfigError", "InternalError", "Plan", "Prediction", "Run", "Training", "accuracy", "calibrate", "check",
+    "choices", "collective", "data_directory", "figures", "load", "plan", "program", "read_log", "read_sweep", "read_trace", "simulate", "sweep",
+    "train", "validate",
 ]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
     import pandas as pd
 
+    from .accuracy_curves import Accuracy
     from .prediction import Prediction
 
 PARTS = [
@@ -231,4 +232,100 @@ def timeline(prediction: "Prediction | pd.DataFrame", rank: int | None = None) -
     axes.set_yticks(range(len(lanes)), lanes)
     axes.invert_yaxis()
     axes.set_xlabel(f"ms after the start of the step, rank {rank}")
+    return figure
+
+
+_ACCURACY = {"sgd_untuned": ("#c8501e", "s", "SGD, linear rule, untuned (90 epochs)"), "lars_tuned": ("#1f3f6e", "o", "LARS, several teams (about 90 epochs)"),
+             "lars_2017": ("#5f9e6e", "^", "LARS of 2017 (100 epochs)"), "lars_epochs": ("#1f3f6e", "o", "MLPerf reference points, LARS")}
+
+
+def _batches(axes, low: float, high: float) -> None:
+    ticks = [2**k for k in range(7, 18) if low <= 2**k <= high]
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(low, high)
+    axes.set_xticks(ticks, [f"{t // 1024}k" if t >= 1024 else str(t) for t in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("global batch, images")
+    axes.grid(True, color="0.9")
+    axes.set_axisbelow(True)
+
+
+def _curve(axes, rows: "pd.DataFrame", color: str, factor=1.0) -> None:
+    """Line and band, dashed where `extrapolated`; dashes begin and end at the points' range."""
+    inside = rows[~rows["extrapolated"]]
+    parts = [(inside, "-", 0.16)]
+    if not inside.empty:
+        parts += [(rows[rows["batch"] <= inside["batch"].min()], (0, (4, 3)), 0.07), (rows[rows["batch"] >= inside["batch"].max()], (0, (4, 3)), 0.07)]
+    else:
+        parts = [(rows, (0, (4, 3)), 0.07)]
+    for part, style, alpha in parts:
+        scale = factor / part["batch"] if factor != 1.0 else 1.0
+        axes.plot(part["batch"], part["value"] * scale, color=color, linewidth=1.8, linestyle=style)
+        axes.fill_between(part["batch"], part["low"] * scale, part["high"] * scale, color=color, alpha=alpha, linewidth=0)
+
+
+def top1_against_batch(found: "Accuracy") -> "matplotlib.figure.Figure":
+    """Top-1 at a fixed number of epochs against log2 batch, of accuracy(): published results (bars: two standard deviations), the prediction with its band."""
+    figure, axes = _axes(7.2, 4.4)
+    for series in ("sgd_untuned", "lars_tuned", "lars_2017"):
+        color, marker, label = _ACCURACY[series]
+        rows = found.curves[found.curves["series"] == series]
+        if rows.empty:
+            continue
+        _curve(axes, rows, color)
+        points = found.points[(found.points["fit"] == series) & found.points["epochs"].fillna(90).isin([90, 100])]
+        axes.errorbar(points["batch"], points["value"], yerr=2 * points["sigma"], color=color, marker=marker, markeredgecolor="white", markersize=6.5,
+                      linestyle="none", label=label, zorder=3)
+    _batches(axes, 96, 180000)
+    axes.set_ylim(60, 80)
+    axes.set_ylabel("top-1, %")
+    axes.legend(frameon=False, loc="lower left", fontsize=9)
+    return figure
+
+
+def steps_to_target(found: "Accuracy") -> "matplotlib.figure.Figure":
+    """Steps to 75.9 % against batch, both logarithmic, of accuracy(): published points, the prediction with its band, perfect scaling from the
+    smallest batch, and the critical batch with the steps below which nothing falls."""
+    images = 1281167
+    figure, axes = _axes(6.4, 4.4)
+    color, marker, label = _ACCURACY["lars_epochs"]
+    rows = found.curves[found.curves["series"] == "lars_epochs"]
+    if rows.empty:
+        raise ValueError("lars_epochs was not asked for; expected accuracy() with that series")
+    _curve(axes, rows, color, images)
+    points = found.points[found.points["fit"] == "lars_epochs"].sort_values("batch")
+    axes.plot(points["batch"], points["value"] * images / points["batch"], color=color, marker=marker, markeredgecolor="white", markersize=6.5,
+              linestyle="none", label=label, zorder=3)
+    first = points.iloc[0]
+    axes.plot([700, 180000], [first["value"] * images / b for b in (700, 180000)], color=IDEAL, linestyle=":", linewidth=1.3, label="perfect scaling")
+    mean = found.fits[(found.fits["series"] == "lars_epochs") & (found.fits["form"] == "mean")].iloc[0]
+    axes.axvline(mean["critical_batch"], color=IDEAL, linestyle="-.", linewidth=1.1, label=f"critical batch {mean['critical_batch']:,.0f}")
+    axes.axhline(mean["least_steps"], color=IDEAL, linestyle=(0, (1, 1)), linewidth=1.1, label=f"least steps {mean['least_steps']:,.0f}")
+    _batches(axes, 700, 180000)
+    axes.set_yscale("log", base=2)
+    ticks = [2**k for k in range(9, 16)]
+    axes.set_yticks(ticks, [f"{t:,}" for t in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(400, 50000)
+    axes.set_ylabel("steps to 75.9 %")
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def time_to_target(table: "pd.DataFrame") -> "matplotlib.figure.Figure":
+    """Seconds to the target (columns seconds, low, high) against batch, and the epochs that it takes (epochs); dashed where extrapolated."""
+    figure, axes = _axes(6.4, 4.2)
+    table = table.sort_values("batch")
+    _curve(axes, table.rename(columns={"seconds": "value"}), PREDICTED)
+    axes.plot(table["batch"], table["seconds"], color=PREDICTED, marker="|", linestyle="none", label="time to 75.9 %, predicted (band: epochs)")
+    right = axes.twinx()
+    right.plot(table["batch"], table["epochs"], color="#c8501e", linestyle=":", linewidth=1.8, label="epochs (right)")
+    right.set_ylim(0, None)
+    right.set_ylabel("epochs")
+    _batches(axes, table["batch"].min() / 1.1, table["batch"].max() * 1.1)
+    axes.set_ylim(0, None)
+    axes.set_ylabel("seconds")
+    handles, names = axes.get_legend_handles_labels()
+    more, others = right.get_legend_handles_labels()
+    axes.legend(handles + more, names + others, frameon=False, loc="lower left")
     return figure

@@ -47,6 +47,12 @@ class Prediction:
         return pd.DataFrame(self.json["buckets"])
 
     @property
+    def time_to_target_s(self) -> Band | None:
+        """Seconds to the top-1 of json["to_target"], with the band of the epochs that it takes; None where no published points cover the run. Which recipe
+        the constants belong to: json["accuracy_recipe"]."""
+        return _band(self.json.get("to_target", {}).get("seconds"))
+
+    @property
     def scaling(self) -> pd.DataFrame:
         """The curve over the world sizes of output.curve: gpus, step_ms, images_per_s, efficiency and the parts in ms."""
         rows = [{**{k: v for k, v in row.items() if k != "parts_ms"}, **{f"{k}_ms": v for k, v in row["parts_ms"].items()}}

@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import unittest
 
 PROGRAM, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2])
 RUN = SOURCE / "experiments" / "dgx_ladders" / "run.toml"
-COMMANDS = ["simulate", "sweep", "plan", "collective", "validate", "list", "train", "calibrate", "compare", "check"]
+COMMANDS = ["simulate", "sweep", "plan", "collective", "validate", "list", "train", "calibrate", "compare", "check", "accuracy"]
 
 
 class CommandTest(unittest.TestCase):
@@ -109,6 +110,81 @@ class Simulate(CommandTest):
         text = self.call("simulate", RUN, "--no-interval", "--no-curve", "--quiet", "--output", "out", code=2).stderr
         self.assertIn("--force", text)
         self.assertEqual((self.here / "out/mine.txt").read_text(), "precious")
+
+
+class Accuracy(CommandTest):
+    FUJITSU = SOURCE / "experiments" / "fujitsu_abci_2048" / "run.toml"
+
+    def test_page_and_json_say_the_same(self):
+        words = ["accuracy", "--series", "lars_epochs,sgd_untuned", "--batch", "32768,131072", "--quiet"]
+        page, found = self.call(*words).stdout, json.loads(self.call(*words, "--json").stdout)
+        self.assertEqual([s["name"] for s in found["series"]], ["lars_epochs", "sgd_untuned"])
+        self.assertIn("Nado", found["caveat"])
+        self.assertIn("Nado", page)
+        for series in found["series"]:
+            self.assertIn(series["recipe"], page)
+            self.assertAlmostEqual(sum(f["weight"] for f in series["fits"]), 1, places=9)
+            self.assertEqual([p["prediction"]["extrapolated"] for p in series["predictions"]], [False, True])
+            for p in series["predictions"]:
+                value = p["prediction"]
+                self.assertTrue(value["low"] < value["value"] < value["high"], p)
+                self.assertIn(f"{value['value']:.1f}" if series["quantity"] == "epochs" else f"{value['value']:.2f}", page)
+
+    def test_tables(self):
+        self.call("accuracy", "--csv", "out", "--quiet")
+        rows = {}
+        for name in ("points", "fits", "left_out", "curves", "predictions"):
+            with open(self.here / "out" / f"{name}.csv", newline="") as lines:
+                rows[name] = list(csv.DictReader(lines))
+        self.assertEqual(len(rows["points"]), 112 + 20)  # facts: 114 less 2 whose batch changes, 14 reference points, 6 systems
+        self.assertEqual(sum(r["form"] == "mean" for r in rows["fits"]), 4)
+        self.assertEqual(sum(r["series"] == "lars_epochs" for r in rows["left_out"]), 8)
+        for r in rows["curves"]:
+            self.assertLessEqual(float(r["low"]), float(r["value"]))
+            self.assertLessEqual(float(r["value"]), float(r["high"]))
+        self.assertIn("--force", self.call("accuracy", "--csv", "out", "--quiet", code=2).stderr)
+
+    def test_simulated_beside_it(self):
+        found = json.loads(self.call("accuracy", "--run", self.FUJITSU, "--batch", "81920,131072", "--json", "--quiet").stdout)
+        self.assertEqual([row["gpus"] for row in found["simulated"]], [2048, 2048])
+        for row in found["simulated"]:
+            self.assertGreater(row["time_to_target_s"]["high"], row["time_to_target_s"]["value"])
+            self.assertTrue(row["epochs_to_target"]["extrapolated"])
+
+    def test_wrong_input(self):
+        for words, expected in [
+            (["--series", "lars_epoch"], '--series: "lars_epoch" is not known'),
+            (["--series", "lars_epoch"], 'did you mean "lars_epochs"?'),
+            (["--batch", "10000000"], "--batch: no fit covers batch 1e+07"),
+            (["--batch", "0"], "--batch: 0; expected 1 to 1e8 images"),
+            (["--epochs", "-3"], "--epochs: -3; expected more than 0"),
+            (["--run", "nope.toml"], "nope.toml: no such file"),
+        ]:
+            with self.subTest(str(words)):
+                self.assertIn(expected, self.call("accuracy", *words, "--csv", "out", code=2).stderr)
+                self.assertFalse((self.here / "out").exists(), "wrong input leaves nothing behind")
+
+    def test_damaged_tables_are_named_with_their_line(self):
+        for file, old, new, expected in [
+            ("accuracy.csv", ",top1_percent,", ",top1_percnt,", r'accuracy\.csv: top1_percent: no such column; is "top1_percnt" meant'),
+            ("accuracy.csv", ",76.51,", ",lots,", r'accuracy\.csv:5: top1_percent: expected a number, found "lots"'),
+            ("epochs_to_target.csv", "mlperf_rcp,lars", "mlperf_rpc,lars", r'epochs_to_target\.csv:6: series: .*is "mlperf_rcp" meant'),
+        ]:
+            with self.subTest(expected):
+                shutil.rmtree(self.here / "data", ignore_errors=True)
+                shutil.copytree(SOURCE / "data", self.here / "data")
+                path = self.here / "data" / "published" / file
+                path.write_text(path.read_text().replace(old, new, 1))
+                self.assertRegex(self.call("--data", "data", "accuracy", code=2).stderr, expected)
+
+    def test_simulate_prints_accuracy_with_band_recipe_and_caveat(self):
+        words = ["simulate", self.FUJITSU, "--no-interval", "--no-curve", "--quiet"]
+        page, found = self.call(*words).stdout, json.loads(self.call(*words, "--json").stdout)
+        for text in ("top-1", "time to 75.9 %", found["accuracy_recipe"], "Nado"):
+            self.assertIn(text, page)
+        self.assertLess(found["to_target"]["seconds"]["low"], found["to_target"]["seconds"]["value"])
+        other = json.loads(self.call(*words, "--json", "--set", "data.training_images=50000").stdout)
+        self.assertFalse({"top1_percent", "to_target", "accuracy_recipe"} & set(other))
 
 
 class Sweep(CommandTest):

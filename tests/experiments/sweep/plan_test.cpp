@@ -154,7 +154,7 @@ TEST(SweepPlan, TheDigestIsOfEverythingThatAPointReads) {
   request.sets.push_back("output.published=\"\"");
   EXPECT_EQ(digests(), *seen.begin());
   for (const char* file :
-       {"data/clusters/dgx1-v100.toml", "data/libraries/nccl-2.8.toml", "data/published/top1_goyal.csv"}) {
+       {"data/clusters/dgx1-v100.toml", "data/libraries/nccl-2.8.toml", "data/published/accuracy.csv"}) {
     append(file);
     EXPECT_TRUE(seen.insert(digests()).second) << file;
   }

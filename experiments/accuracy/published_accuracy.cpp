@@ -1,0 +1,92 @@
+#include "experiments/accuracy/published_accuracy.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "experiments/config_io/csv.hpp"
+
+namespace lockstep {
+
+namespace {
+
+double in_range(const CsvTable& t, std::size_t row, const std::string& column, double most) {
+  const double v = t.number(row, column);
+  if (!(v > 0 && v <= most))
+    throw ConfigError(t.where(row), column, fmt::format("{:g}; expected a number above 0, at most {:g}", v, most));
+  return v;
+}
+
+PublishedPoint common(const CsvTable& t, std::size_t r) {
+  constexpr double kLargestBatch = 1e8;
+  PublishedPoint p;
+  p.series = t.text(r, "series");
+  p.fit = t.text(r, "fit");
+  p.batch = in_range(t, r, "batch", kLargestBatch);
+  p.sigma = t.number_if_any(r, "sigma").value_or(0);
+  if (p.sigma < 0) throw ConfigError(t.where(r), "sigma", "negative; expected a standard deviation or nothing");
+  p.where = t.where(r);
+  p.source = t.text(r, "source");
+  p.confidence = t.text(r, "confidence");
+  p.note = t.text(r, "note");
+  return p;
+}
+
+}  // namespace
+
+std::string SeriesRecipe::legend() const {
+  return fmt::format("{}: {}; schedule: {}; smoothing {}; decay {}; trials per point: {}; seeds: {}", label, optimizer,
+                     schedule, smoothing, decay, trials, seeds);
+}
+
+const SeriesRecipe& PublishedAccuracy::recipe(const std::string& series) const {
+  const auto it =
+      std::find_if(recipes.begin(), recipes.end(), [&](const SeriesRecipe& r) { return r.series == series; });
+  LOCKSTEP_EXPECTS(it != recipes.end());
+  return *it;
+}
+
+PublishedAccuracy read_published_accuracy(const std::filesystem::path& data) {
+  const std::filesystem::path folder = data / "published";
+  PublishedAccuracy out;
+  const CsvTable recipes = read_csv(folder / "recipes.csv");
+  std::vector<std::string> names;
+  for (std::size_t r = 0; r < recipes.rows(); ++r) {
+    const auto cell = [&](const char* column) { return recipes.text(r, column); };
+    out.recipes.push_back({cell("series"), cell("label"), cell("optimizer"), cell("schedule"), cell("smoothing"),
+                           cell("decay"), cell("trials"), cell("seeds")});
+    names.push_back(cell("series"));
+  }
+  const auto known = [&](const CsvTable& t, std::size_t r) {
+    if (std::find(names.begin(), names.end(), t.text(r, "series")) != names.end()) return;
+    const std::string near = nearest(t.text(r, "series"), names);
+    throw ConfigError(t.where(r), "series",
+                      fmt::format("recipes.csv has no series \"{}\"{}", t.text(r, "series"),
+                                  near.empty() ? "" : "; is \"" + near + "\" meant?"));
+  };
+  constexpr double kMostEpochs = 1e4;
+  const CsvTable top1 = read_csv(folder / "accuracy.csv");
+  for (std::size_t r = 0; r < top1.rows(); ++r) {
+    known(top1, r);
+    if (!top1.text(r, "batch_last").empty()) continue;
+    PublishedPoint p = common(top1, r);
+    p.model = top1.text(r, "model");
+    p.optimizer = top1.text(r, "optimizer");
+    if (!top1.text(r, "epochs").empty()) p.epochs = in_range(top1, r, "epochs", kMostEpochs);
+    p.value = in_range(top1, r, "top1_percent", 100);
+    out.top1.push_back(std::move(p));
+  }
+  const CsvTable epochs = read_csv(folder / "epochs_to_target.csv");
+  for (std::size_t r = 0; r < epochs.rows(); ++r) {
+    known(epochs, r);
+    PublishedPoint p = common(epochs, r);
+    p.model = "ResNet-50 v1.5";
+    p.optimizer = "LARS";
+    p.value = in_range(epochs, r, "epochs", kMostEpochs);
+    out.epochs.push_back(std::move(p));
+  }
+  return out;
+}
+
+}  // namespace lockstep

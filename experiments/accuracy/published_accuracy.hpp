@@ -1,0 +1,41 @@
+// data/published as values: accuracy and epochs against batch size, and the recipes behind them.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+/// A row of accuracy.csv or epochs_to_target.csv.
+struct PublishedPoint {
+  std::string series, fit;  ///< fit: the fit that uses the row, or empty
+  std::string model, optimizer;
+  double batch = 0;
+  std::optional<double> epochs;  ///< length of the run; of epochs_to_target.csv empty
+  double value = 0;              ///< top-1 in percent, or epochs to the target
+  double sigma = 0;              ///< over runs, 0 = unknown
+  std::string where;             ///< "accuracy.csv:12"
+  std::string source, confidence, note;
+};
+
+/// A row of recipes.csv: what was done to get a series.
+struct SeriesRecipe {
+  std::string series, label, optimizer, schedule, smoothing, decay, trials, seeds;
+  /// "Goyal et al. 2017: SGD Nesterov 0.9, untuned; schedule ...; smoothing none; decay 1e-4; trials 1, seeds 5"
+  std::string legend() const;
+};
+
+/// What data/published says of accuracy. Rows whose batch changes during the run are left out of `top1`.
+struct PublishedAccuracy {
+  std::vector<PublishedPoint> top1, epochs;
+  std::vector<SeriesRecipe> recipes;
+  const SeriesRecipe& recipe(const std::string& series) const;
+};
+
+/// Throws ConfigError at file:line for a cell that is no number or out of range, at the file for a missing column, and
+/// for a series that recipes.csv lacks.
+PublishedAccuracy read_published_accuracy(const std::filesystem::path& data);
+
+}  // namespace lockstep
