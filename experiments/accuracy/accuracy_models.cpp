@@ -1,6 +1,7 @@
 #include "experiments/accuracy/accuracy_models.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -47,12 +48,20 @@ std::optional<AccuracyPrediction> AccuracyModel::predict(double batch, double ep
   return average.predict(batch, *fixed_epochs);
 }
 
+std::pair<double, double> AccuracyModel::lengths() const {
+  if (quantity == AccuracyQuantity::EpochsToTarget) return {0, std::numeric_limits<double>::infinity()};
+  if (fixed_epochs) return {kFewestEpochs, kMostEpochs};
+  return {first().low_epochs() / 2, 2 * first().high_epochs()};
+}
+
 AccuracyModel fit_published(const std::string& name, const PublishedAccuracy& published, bool all) {
   const std::vector<Form> forms = forms_of(name, published);
   const bool to_target = name == "lars_epochs";
   int assumed = 0;
   const auto points = points_of(to_target ? published.epochs : published.top1, name, assumed);
-  AccuracyModel m(fit_average(forms, points, "data/published, fit " + name, all));
+  AccuracyModel m(fit_average(
+      forms, points, std::string("published/") + (to_target ? "epochs_to_target" : "accuracy") + ".csv, fit " + name,
+      all));
   m.name = name;
   if (to_target) {
     m.title = "epochs to 75.9 %, LARS, ResNet-50 v1.5";
@@ -77,29 +86,6 @@ AccuracyModel fit_published(const std::string& name, const PublishedAccuracy& pu
     m.fixed_epochs = kAssumedEpochs;
   }
   return m;
-}
-
-RunAccuracy run_accuracy(const RunSpec& run, const std::filesystem::path& data) {
-  constexpr std::int64_t kImageNet = 1281167;
-  const bool covered = run.model.name == "resnet50" && run.model.classes == 0 &&
-                       run.data.training_images == kImageNet && run.schedule.batches.empty();
-  if (!covered) return {};
-  const PublishedAccuracy published = read_published_accuracy(data);
-  const double batch = static_cast<double>(run.training.global_batch), epochs = run.training.epochs;
-  RunAccuracy out;
-  if (run.optimizer.kind != OptimizerKind::Lars) {
-    const AccuracyModel top1 = fit_published("sgd_untuned", published, false);
-    out.top1 = top1.predict(batch, epochs);
-    out.recipe = top1.recipe;
-    return out;
-  }
-  const AccuracyModel top1 = fit_published("lars_tuned", published, false);
-  const AccuracyModel target = fit_published("lars_epochs", published, false);
-  out.top1 = top1.predict(batch, epochs);
-  out.epochs = target.predict(batch, epochs);
-  out.target_percent = target.target_percent;
-  out.recipe = fmt::format("top-1: {}. Epochs to {:g} %: {}", top1.recipe, target.target_percent, target.recipe);
-  return out;
 }
 
 }  // namespace lockstep

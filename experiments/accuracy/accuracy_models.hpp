@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "core/accuracy/average.hpp"
-#include "core/spec/run_spec.hpp"
 #include "experiments/accuracy/published_accuracy.hpp"
 
 namespace lockstep {
@@ -31,6 +30,8 @@ struct AccuracyModel {
   const Fit& first() const { return average.fits().front(); }
   /// FormAverage::predict, and nothing for lengths outside 85 to 100 epochs where all points are runs of 90.
   std::optional<AccuracyPrediction> predict(double batch, double epochs) const;
+  /// Lengths of runs, in epochs, that predict() speaks of: least and largest. Epochs to a target speak of any.
+  std::pair<double, double> lengths() const;
 };
 
 /// lars_epochs (epochs to 75.9 %, MLPerf), lars_tuned (top-1, headline runs), lars_2017 (top-1, You et al.), sgd_untuned (top-1, Goyal et al.)
@@ -42,15 +43,5 @@ AccuracyModel fit_published(const std::string& name, const PublishedAccuracy& pu
 
 /// What Nado et al. found, for every report that shows LARS above SGD.
 extern const char* const kTunedSgdCaveat;
-
-/// What the models say of a run; empty where none covers it: ResNet-50 for 1,000 classes on all of ImageNet at a
-/// constant batch. LARS by lars_tuned and lars_epochs, SGD by sgd_untuned (no epochs to a target: step decay quantises them).
-struct RunAccuracy {
-  std::optional<AccuracyPrediction> top1;    ///< percent, at the end of the run
-  std::optional<AccuracyPrediction> epochs;  ///< to target_percent, of runs as long as it takes
-  double target_percent = 0;
-  std::string recipe;  ///< whose constants these are
-};
-RunAccuracy run_accuracy(const RunSpec& run, const std::filesystem::path& data);
 
 }  // namespace lockstep

@@ -1,6 +1,7 @@
 #include "experiments/accuracy/accuracy_request.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -19,26 +20,43 @@ void check(const AccuracyRequest& r) {
       faults.push_back({"--series", "", unknown_word(name, known)});
   }
   for (double b : r.batches) {
-    if (!(b >= 1 && b <= 1e8)) faults.push_back({"--batch", "", fmt::format("{:g}; expected 1 to 1e8 images", b)});
+    if (!(b >= 1 && b <= 1e8) || b != std::floor(b))
+      faults.push_back({"--batch", "", fmt::format("{:g}; expected a whole number of images, 1 to 1e8", b)});
   }
   if (!(r.epochs > 0 && r.epochs <= 1e4))
     faults.push_back({"--epochs", "", fmt::format("{:g}; expected more than 0, at most 10,000", r.epochs)});
   if (!faults.empty()) throw ConfigError(faults);
 }
 
-/// A batch that the user asked for by hand and that no model covers is an error; a default one is left out.
+std::string range_of(const AccuracyModel& m, bool batches) {
+  if (batches) return fmt::format("{} {:g} to {:g}", m.name, m.average.low_batch() / 2, 2 * m.average.high_batch());
+  const auto [low, high] = m.lengths();
+  return fmt::format("{} {:g} to {:g}", m.name, low, high);
+}
+
+std::string ranges(const std::vector<AccuracyModel>& models, bool batches) {
+  std::string text;
+  for (const auto& m : models) text += (text.empty() ? "" : ", ") + range_of(m, batches);
+  return text;
+}
+
+/// A length at which no model predicts anything, and a batch that the user asked for by hand and that no model covers, are errors; a default batch is left out.
 void refuse_what_nothing_covers(const AccuracyRequest& r, const std::vector<AccuracyModel>& models) {
+  const auto long_enough = [&](const AccuracyModel& m) {
+    const auto [low, high] = m.lengths();
+    return r.epochs >= low && r.epochs <= high;
+  };
+  if (std::none_of(models.begin(), models.end(), long_enough))
+    throw ConfigError(
+        "--epochs", "",
+        fmt::format("no fit covers runs of {:g} epochs; they cover: {}", r.epochs, ranges(models, false)));
   for (double b : r.batches) {
     if (std::any_of(models.begin(), models.end(), [&](const auto& m) { return m.predict(b, r.epochs).has_value(); }))
       continue;
-    std::string ranges;
-    for (const auto& m : models)
-      ranges += fmt::format("{}{} {:g} to {:g}", ranges.empty() ? "" : ", ", m.name, m.average.low_batch() / 2,
-                            2 * m.average.high_batch());
     throw ConfigError("--batch", "",
                       fmt::format("no fit covers batch {:g} at {:g} epochs; they reach half and twice as far as their "
                                   "points: {}",
-                                  b, r.epochs, ranges));
+                                  b, r.epochs, ranges(models, true)));
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/base/error.hpp"
 #include "experiments/config_io/csv.hpp"
+#include "experiments/config_io/words.hpp"
 
 namespace lockstep {
 
@@ -43,7 +44,9 @@ std::string SeriesRecipe::legend() const {
 const SeriesRecipe& PublishedAccuracy::recipe(const std::string& series) const {
   const auto it =
       std::find_if(recipes.begin(), recipes.end(), [&](const SeriesRecipe& r) { return r.series == series; });
-  LOCKSTEP_EXPECTS(it != recipes.end());
+  if (it == recipes.end())
+    throw ConfigError("published/recipes.csv", "series",
+                      "there is no series \"" + series + "\", whose recipe a fit names");
   return *it;
 }
 
@@ -65,10 +68,15 @@ PublishedAccuracy read_published_accuracy(const std::filesystem::path& data) {
                       fmt::format("recipes.csv has no series \"{}\"{}", t.text(r, "series"),
                                   near.empty() ? "" : "; is \"" + near + "\" meant?"));
   };
+  const auto may_enter = [](const CsvTable& t, std::size_t r, const std::vector<std::string>& fits) {
+    if (t.text(r, "fit").empty() || std::find(fits.begin(), fits.end(), t.text(r, "fit")) != fits.end()) return;
+    throw ConfigError(t.where(r), "fit", unknown_word(t.text(r, "fit"), fits) + " or nothing");
+  };
   constexpr double kMostEpochs = 1e4;
   const CsvTable top1 = read_csv(folder / "accuracy.csv");
   for (std::size_t r = 0; r < top1.rows(); ++r) {
     known(top1, r);
+    may_enter(top1, r, {"lars_tuned", "lars_2017", "sgd_untuned"});
     if (!top1.text(r, "batch_last").empty()) continue;
     PublishedPoint p = common(top1, r);
     p.model = top1.text(r, "model");
@@ -80,6 +88,7 @@ PublishedAccuracy read_published_accuracy(const std::filesystem::path& data) {
   const CsvTable epochs = read_csv(folder / "epochs_to_target.csv");
   for (std::size_t r = 0; r < epochs.rows(); ++r) {
     known(epochs, r);
+    may_enter(epochs, r, {"lars_epochs"});
     PublishedPoint p = common(epochs, r);
     p.model = "ResNet-50 v1.5";
     p.optimizer = "LARS";

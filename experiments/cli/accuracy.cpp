@@ -1,7 +1,6 @@
 // `lockstep accuracy`: published, fitted and predicted accuracy against batch size.
 #include <algorithm>
 #include <cstdio>
-#include <optional>
 
 #include <fmt/format.h>
 
@@ -11,6 +10,8 @@
 #include "core/base/error.hpp"
 #include "experiments/accuracy/accuracy_request.hpp"
 #include "experiments/accuracy/accuracy_tables.hpp"
+#include "experiments/accuracy/fitted_models.hpp"
+#include "experiments/accuracy/run_accuracy.hpp"
 #include "experiments/cli/command.hpp"
 #include "experiments/output/report.hpp"
 
@@ -27,25 +28,52 @@ struct Options {
   bool json = false, force = false, mechanism = false;
 };
 
-/// Top-1 and time of one run file at other batches, on the same GPUs: after the figure of Yamazaki et al.
-std::vector<TimedPoint> timed_points(const Context& context, const Inputs& base, const std::vector<double>& batches) {
+/// The run at another batch. What is wrong with it then is the fault of --batch.
+Inputs at_batch(Inputs inputs, std::int64_t batch) {
+  inputs.run.training.global_batch = batch;
+  inputs.run.output.trace = false;
+  inputs.top1 = {};
+  std::vector<Fault> faults = validate(inputs.run);
+  if (faults.empty()) faults = validate(inputs);
+  for (Fault& f : faults) f = {"--batch", "", f.key + ": " + f.message};
+  if (!faults.empty()) throw ConfigError(faults);
+  return inputs;
+}
+
+/// The run at each batch, on the same GPUs. Batches that were not asked for are left out where the run cannot take them.
+std::vector<Inputs> runs_at(const Inputs& base, const std::vector<double>& batches, bool asked) {
+  if (!accuracy_covered(base.run))
+    throw ConfigError(
+        "--run", "",
+        "no fit covers this run; expected ResNet-50 for 1,000 classes on all of ImageNet at 224 x 224 and "
+        "a constant batch");
+  std::vector<Inputs> runs;
+  for (const double batch : batches) {
+    try {
+      runs.push_back(at_batch(base, static_cast<std::int64_t>(batch)));
+    } catch (const ConfigError&) {
+      if (asked) throw;
+    }
+  }
+  return runs;
+}
+
+/// Top-1 and time of each: after the figure of Yamazaki et al.
+std::vector<TimedPoint> timed_points(const Context& context, std::vector<Inputs> runs) {
+  const FittedModels models(context.data);
   const Progress progress = progress_line(context);
   std::vector<TimedPoint> out;
-  for (std::size_t i = 0; i < batches.size() && !interrupted(); ++i) {
-    progress(static_cast<double>(i) / static_cast<double>(batches.size()), fmt::format("batch {:g}", batches[i]));
-    Inputs inputs = base;
-    const auto batch = static_cast<std::int64_t>(batches[i]);
-    if (batch % inputs.run.cluster.gpus != 0) continue;  // the same images on every GPU
-    inputs.run.training.global_batch = batch;
-    inputs.run.output.trace = false;
-    const RunAccuracy accuracy = run_accuracy(inputs.run, context.data);
-    if (!accuracy.top1 && !accuracy.epochs) continue;
+  for (std::size_t i = 0; i < runs.size() && !interrupted(); ++i) {
+    const auto batch = static_cast<double>(runs[i].run.training.global_batch);
+    progress(static_cast<double>(i) / static_cast<double>(runs.size()), fmt::format("batch {:g}", batch));
     SimulationReport report;
-    report.inputs = inputs;
-    report.prediction = predict_run(inputs, {});
-    report.accuracy = accuracy;
-    out.push_back({batches[i], inputs.run.cluster.gpus, report.prediction.step.step.milliseconds(),
-                   report.prediction.run.elapsed.seconds(), accuracy.top1, accuracy.epochs, time_to_target(report)});
+    report.accuracy = run_accuracy(runs[i].run, models);
+    if (!report.accuracy.top1 && !report.accuracy.epochs) continue;  // its table says so
+    report.prediction = predict_run(runs[i], {});
+    report.inputs = std::move(runs[i]);
+    out.push_back({batch, report.inputs.run.cluster.gpus, report.prediction.step.step.milliseconds(),
+                   report.prediction.run.elapsed.seconds(), report.accuracy.top1, report.accuracy.epochs,
+                   time_to_target(report)});
   }
   return out;
 }
@@ -95,12 +123,12 @@ int accuracy(const Context& context, const Options& o) {
   const PublishedAccuracy published = read_published_accuracy(context.data);
   const std::vector<AccuracyModel> models = requested_models(o.request, published);
   const double epochs = o.request.epochs;
-  std::optional<Inputs> run;
-  if (!o.run.file.empty()) run = load(context, o.run);
-  if (!o.csv.empty()) claim_directory(o.csv, o.force);
   const std::vector<double> batches = o.request.batches.empty() ? default_batches() : o.request.batches;
+  std::vector<Inputs> runs;
+  if (!o.run.file.empty()) runs = runs_at(load(context, o.run), batches, !o.request.batches.empty());
+  if (!o.csv.empty()) claim_directory(o.csv, o.force);
   std::vector<TimedPoint> timed;
-  if (run) timed = timed_points(context, *run, batches);
+  if (!runs.empty()) timed = timed_points(context, std::move(runs));
   if (interrupted()) return kInterrupted;
 
   if (!o.csv.empty()) {
@@ -136,12 +164,18 @@ CLI::App* add_accuracy(CLI::App& app, const Context& context, Run& run) {
   command->add_option("--batch", options->request.batches, "Global batches to predict, as a list with commas")
       ->delimiter(',');
   command->add_option("--epochs", options->request.epochs, "Length of the predicted runs")->capture_default_str();
-  command->add_option("--run", options->run.file, "Also simulate this run at the batches: time to train and to target");
-  command->add_option("--set", options->run.sets, "Override a key of the run file: path=value (repeatable)");
+  CLI::Option* run_file = command->add_option("--run", options->run.file,
+                                              "Also simulate this run at the batches: time to train and to target");
+  command->add_option("--set", options->run.sets, "Override a key of the run file: path=value (repeatable)")
+      ->needs(run_file);
   command->add_option("--csv", options->csv, "Directory for tables that the plot reads (empty or new; see --force)");
   command->add_flag("--force", options->force, "Overwrite the files of a filled directory");
-  command->add_flag("--mechanism", options->mechanism,
-                    "Instead: the noisy quadratic model, steps to a target against batch for SGD and LARS");
+  CLI::Option* mechanism_only =
+      command->add_flag("--mechanism", options->mechanism,
+                        "Instead: the noisy quadratic model, steps to a target against batch for SGD and LARS");
+  for (CLI::Option* other : command->get_options()) {
+    if (other != mechanism_only && other != command->get_help_ptr()) mechanism_only->excludes(other);
+  }
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
       "Examples:\n"

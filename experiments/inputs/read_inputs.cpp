@@ -1,6 +1,7 @@
 #include "experiments/inputs/read_inputs.hpp"
 
 #include "core/base/error.hpp"
+#include "experiments/accuracy/run_accuracy.hpp"
 #include "experiments/config_io/read_run.hpp"
 #include "experiments/inputs/changed_gpu.hpp"
 #include "experiments/inputs/top1.hpp"
@@ -48,7 +49,7 @@ Inputs read_inputs(const std::filesystem::path& run_file, const std::vector<std:
   }
   if (complete) reader.add(validate(inputs));
   reader.finish();
-  inputs.top1 = top1_model(run, files.paths().data);
+  if (accuracy_covered(run)) inputs.top1 = top1_model(run, files.accuracy());
   return inputs;
 }
 

@@ -27,8 +27,8 @@ GpuSpec SharedFiles::gpu(const std::string& name, const AskedBy& asked, const La
   return gpus_.of(name, [&] { return read_gpu(name, paths_, asked); });
 }
 
-const CsvTable& SharedFiles::table(const std::filesystem::path& file) {
-  return tables_.of(file.string(), [&] { return read_csv(file); });
+std::shared_ptr<const FittedModels> SharedFiles::accuracy() {
+  return accuracy_.of("published", [&] { return std::make_shared<const FittedModels>(paths_.data); });
 }
 
 const std::vector<Fault>& SharedFiles::model_faults(const ModelSpec& model) {

@@ -1,16 +1,17 @@
 // Predicted top-1 for the simulator.
 #pragma once
 
-#include <filesystem>
+#include <memory>
 
 #include "core/spec/run_spec.hpp"
+#include "experiments/accuracy/fitted_models.hpp"
 #include "sim/sim_world.hpp"
 
 namespace lockstep {
 
-/// Top-1 at the end of a run by run_accuracy() (experiments/accuracy); nothing before the end: the models are of whole runs, and a run's
-/// accuracy on the way depends on its rate. Published points are read and fitted when the end is asked for the first
-/// time (a sweep plans thousands of runs that never ask): ConfigError then, as read_published_accuracy. Copies share the result; safe from several threads.
-sim::Top1Model top1_model(const RunSpec& run, const std::filesystem::path& data);
+/// Top-1 at the end of a run by run_accuracy(); nothing before the end: the fits are of whole runs, and a run's accuracy on the way depends on
+/// its rate. The fits are made when the end is first asked for (a sweep plans thousands of runs that never ask) and shared by all who hold
+/// `models`. `models` may be null if nothing covers the run.
+sim::Top1Model top1_model(const RunSpec& run, std::shared_ptr<const FittedModels> models);
 
 }  // namespace lockstep

@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "experiments/accuracy/accuracy_models.hpp"
 #include "experiments/output/report.hpp"
 
 namespace lockstep {
@@ -65,7 +66,7 @@ std::string to_json(const SimulationReport& r) {
                       {"epochs", {{"value", e.figure.value}, {"low", e.figure.low}, {"high", e.figure.high}}},
                       {"extrapolated", e.extrapolated}};
   }
-  if (!r.accuracy.recipe.empty()) {
+  if (r.prediction.run.top1 || r.accuracy.epochs) {
     j["accuracy_recipe"] = r.accuracy.recipe;
     j["accuracy_caveat"] = kTunedSgdCaveat;
   }

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "experiments/accuracy/accuracy_models.hpp"
+#include "experiments/accuracy/run_accuracy.hpp"
 #include "experiments/compose.hpp"
 #include "experiments/explain.hpp"
 #include "experiments/interval.hpp"

@@ -3,6 +3,7 @@
 #include "core/base/units_text.hpp"
 #include "core/plan/planner.hpp"
 #include "core/run/metrics.hpp"
+#include "experiments/accuracy/accuracy_models.hpp"
 #include "experiments/output/report.hpp"
 
 namespace lockstep {

@@ -1,7 +1,11 @@
 #include "experiments/prediction/predict.hpp"
 
+#include <memory>
 #include <utility>
 
+#include "experiments/accuracy/fitted_models.hpp"
+#include "experiments/accuracy/run_accuracy.hpp"
+#include "experiments/inputs/top1.hpp"
 #include "experiments/validation/model_error.hpp"
 
 namespace lockstep {
@@ -11,6 +15,11 @@ SimulationReport predict_report(Inputs inputs, const std::string& run_file, cons
   SimulationReport report;
   report.inputs = std::move(inputs);
   report.run_file = run_file;
+  std::shared_ptr<const FittedModels> models;  // one set of fits for the run's end and for the report
+  if (accuracy_covered(report.inputs.run)) {
+    models = std::make_shared<const FittedModels>(paths.data);
+    report.inputs.top1 = top1_model(report.inputs.run, models);
+  }
   bool on = true;
   const auto reached = [&](double fraction, const std::string& what) {
     on = on && (!progress || progress(fraction, what));
@@ -27,7 +36,7 @@ SimulationReport predict_report(Inputs inputs, const std::string& run_file, cons
   if (parts.interval && on)
     report.interval =
         predict_interval(report.inputs, report.prediction.step, read_model_error(paths, report.inputs), part(0.4, 1.0));
-  report.accuracy = run_accuracy(report.inputs.run, paths.data);
+  if (models) report.accuracy = run_accuracy(report.inputs.run, *models);
   report.published = read_figures(paths.data, report.inputs.run.output.published);
   return report;
 }

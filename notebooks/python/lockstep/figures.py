@@ -235,8 +235,12 @@ def timeline(prediction: "Prediction | pd.DataFrame", rank: int | None = None) -
     return figure
 
 
-_ACCURACY = {"sgd_untuned": ("#c8501e", "s", "SGD, linear rule, untuned (90 epochs)"), "lars_tuned": ("#1f3f6e", "o", "LARS, several teams (about 90 epochs)"),
-             "lars_2017": ("#5f9e6e", "^", "LARS of 2017 (100 epochs)"), "lars_epochs": ("#1f3f6e", "o", "MLPerf reference points, LARS")}
+_ACCURACY = {  # optimizer, schedule, smoothing, decay, trials, seeds, as data/published/recipes.csv has them
+    "sgd_untuned": ("#c8501e", "s", "SGD Nesterov 0.9, linear rule, untuned; warm-up 5, steps at 30, 60, 80\n(90 epochs; smoothing not stated; decay 1e-4; 1 trial, 5 seeds)"),
+    "lars_tuned": ("#1f3f6e", "o", "LARS, tuned by several teams; schedules and decay differ\n(about 90 epochs; smoothing in part; trials not stated; 1 to 5 seeds)"),
+    "lars_2017": ("#5f9e6e", "^", "LARS of 2017, polynomial decay\n(100 epochs; smoothing, decay, trials, seeds not stated)"),
+    "lars_epochs": ("#1f3f6e", "o", "MLPerf points: LARS, polynomial decay (smoothing 0 or 0.1;\ndecay 2e-5 to 2e-3; trials not stated; 10 to 17 seeds)"),
+}
 
 
 def _batches(axes, low: float, high: float) -> None:
@@ -250,8 +254,8 @@ def _batches(axes, low: float, high: float) -> None:
     axes.set_axisbelow(True)
 
 
-def _curve(axes, rows: "pd.DataFrame", color: str, factor=1.0) -> None:
-    """Line and band, dashed where `extrapolated`; dashes begin and end at the points' range."""
+def _curve(axes, rows: "pd.DataFrame", color: str, factor=1.0, label: "str | None" = None) -> None:
+    """Line (with `label`) and band, dashed where `extrapolated`; dashes begin and end at the points' range."""
     inside = rows[~rows["extrapolated"]]
     parts = [(inside, "-", 0.16)]
     if not inside.empty:
@@ -260,7 +264,8 @@ def _curve(axes, rows: "pd.DataFrame", color: str, factor=1.0) -> None:
         parts = [(rows, (0, (4, 3)), 0.07)]
     for part, style, alpha in parts:
         scale = factor / part["batch"] if factor != 1.0 else 1.0
-        axes.plot(part["batch"], part["value"] * scale, color=color, linewidth=1.8, linestyle=style)
+        axes.plot(part["batch"], part["value"] * scale, color=color, linewidth=1.8, linestyle=style, label=label)
+        label = None
         axes.fill_between(part["batch"], part["low"] * scale, part["high"] * scale, color=color, alpha=alpha, linewidth=0)
 
 
@@ -279,7 +284,7 @@ def top1_against_batch(found: "Accuracy") -> "matplotlib.figure.Figure":
     _batches(axes, 96, 180000)
     axes.set_ylim(60, 80)
     axes.set_ylabel("top-1, %")
-    axes.legend(frameon=False, loc="lower left", fontsize=9)
+    axes.legend(frameon=False, loc="lower left", fontsize=7.5)
     return figure
 
 
@@ -299,8 +304,8 @@ def steps_to_target(found: "Accuracy") -> "matplotlib.figure.Figure":
     first = points.iloc[0]
     axes.plot([700, 180000], [first["value"] * images / b for b in (700, 180000)], color=IDEAL, linestyle=":", linewidth=1.3, label="perfect scaling")
     mean = found.fits[(found.fits["series"] == "lars_epochs") & (found.fits["form"] == "mean")].iloc[0]
-    axes.axvline(mean["critical_batch"], color=IDEAL, linestyle="-.", linewidth=1.1, label=f"critical batch {mean['critical_batch']:,.0f}")
-    axes.axhline(mean["least_steps"], color=IDEAL, linestyle=(0, (1, 1)), linewidth=1.1, label=f"least steps {mean['least_steps']:,.0f}")
+    axes.axvline(mean["critical_batch"], color=IDEAL, linestyle="-.", linewidth=1.1, label=f"critical batch {mean['critical_batch']:,.0f} of E0 (1 + B/Bc)")
+    axes.axhline(mean["least_steps"], color=IDEAL, linestyle=(0, (1, 1)), linewidth=1.1, label=f"least steps {mean['least_steps']:,.0f} of the same")
     _batches(axes, 700, 180000)
     axes.set_yscale("log", base=2)
     ticks = [2**k for k in range(9, 16)]
@@ -316,8 +321,7 @@ def time_to_target(table: "pd.DataFrame") -> "matplotlib.figure.Figure":
     """Seconds to the target (columns seconds, low, high) against batch, and the epochs that it takes (epochs); dashed where extrapolated."""
     figure, axes = _axes(6.4, 4.2)
     table = table.sort_values("batch")
-    _curve(axes, table.rename(columns={"seconds": "value"}), PREDICTED)
-    axes.plot(table["batch"], table["seconds"], color=PREDICTED, marker="|", linestyle="none", label="time to 75.9 %, predicted (band: epochs)")
+    _curve(axes, table.rename(columns={"seconds": "value"}), PREDICTED, label="time to 75.9 %, predicted (band: epochs)")
     right = axes.twinx()
     right.plot(table["batch"], table["epochs"], color="#c8501e", linestyle=":", linewidth=1.8, label="epochs (right)")
     right.set_ylim(0, None)

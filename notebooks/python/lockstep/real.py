@@ -37,7 +37,8 @@ def program() -> pathlib.Path:
 
 
 def _execute(words: Sequence[str], launcher: Sequence[str]) -> str:
-    """Standard output of the program. Raises what its exit code means, with its message; Ctrl-C is passed on and awaited."""
+    """Standard output of the program. Raises what its exit code means, with its message; Ctrl-C is passed on and awaited; a
+    second one ends the program and all ranks at once."""
     command = [*launcher, str(program()), "--quiet", "--data", str(data_directory().resolve()), *words]
     try:
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -46,8 +47,13 @@ def _execute(words: Sequence[str], launcher: Sequence[str]) -> str:
     try:
         out, err = child.communicate()
     except BaseException:
-        child.send_signal(signal.SIGINT)
-        child.communicate()
+        child.send_signal(signal.SIGINT)  # it writes a checkpoint
+        try:
+            child.communicate()
+        except BaseException:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            raise
         raise
     if child.returncode == 0:
         return out

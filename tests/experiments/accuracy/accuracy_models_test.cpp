@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "core/base/error.hpp"
+#include "experiments/accuracy/fitted_models.hpp"
+#include "experiments/accuracy/run_accuracy.hpp"
 
 namespace lockstep {
 namespace {
@@ -173,6 +175,8 @@ TEST(PublishedAccuracy, DamagedFilesAreNamedWithTheirLine) {
   EXPECT_NE(fault(damaged("accuracy.csv", ",top1_percent,", ",top1_pct,")).find("top1_percent"), std::string::npos);
   EXPECT_NE(fault(damaged("accuracy.csv", ",76.51,", ",seventy,")).find("accuracy.csv:5"), std::string::npos);
   EXPECT_NE(fault(damaged("accuracy.csv", ",76.51,", ",176.51,")).find("at most 100"), std::string::npos);
+  EXPECT_NE(fault(damaged("epochs_to_target.csv", "lars_epochs,", "lars_epoch,")).find("did you mean \"lars_epochs\""),
+            std::string::npos);
   EXPECT_NE(fault(damaged("epochs_to_target.csv", "mlperf_rcp,", "mlperf_rcq,")).find("mlperf_rcp"), std::string::npos);
 }
 
@@ -187,7 +191,7 @@ RunSpec abci() {
 }
 
 TEST(RunAccuracy, CoversLarsAndTheLinearRuleOnImageNet) {
-  const RunAccuracy lars = run_accuracy(abci(), kData);
+  const RunAccuracy lars = run_accuracy(abci(), FittedModels(kData));
   ASSERT_TRUE(lars.top1 && lars.epochs);
   EXPECT_LE(lars.top1->figure.low, 75.08);  // Yamazaki et al.
   EXPECT_GE(lars.top1->figure.high, 75.08);
@@ -196,23 +200,30 @@ TEST(RunAccuracy, CoversLarsAndTheLinearRuleOnImageNet) {
   RunSpec sgd = abci();
   sgd.optimizer.kind = OptimizerKind::Nesterov;
   sgd.training.global_batch = 8192;
-  const RunAccuracy goyal = run_accuracy(sgd, kData);
+  const RunAccuracy goyal = run_accuracy(sgd, FittedModels(kData));
   ASSERT_TRUE(goyal.top1);
   EXPECT_FALSE(goyal.epochs);
   EXPECT_NE(goyal.recipe.find("Goyal"), std::string::npos);
 }
 
 TEST(RunAccuracy, SaysNothingOfOtherRuns) {
-  RunSpec small = abci(), other = abci(), changing = abci(), huge = abci();
+  RunSpec small = abci(), other = abci(), changing = abci(), huge = abci(), coarse = abci(), few = abci();
+  coarse.model.image_size = 64;
+  few.model.classes = 100;
   small.data.training_images = 60000;
   other.model.name = "resnet101";
   changing.schedule.batches = {{30, 163840}};
   huge.training.global_batch = 1000000;
-  for (const RunSpec& run : {small, other, changing, huge}) {
-    const RunAccuracy a = run_accuracy(run, kData);
+  for (const RunSpec& run : {small, other, changing, huge, coarse, few}) {
+    const RunAccuracy a = run_accuracy(run, FittedModels(kData));
     EXPECT_FALSE(a.top1);
     EXPECT_FALSE(a.epochs);
+    EXPECT_EQ(a.recipe, "");
   }
+  RunSpec said = abci();  // what 0 stands for
+  said.model.image_size = 224;
+  said.model.classes = 1000;
+  EXPECT_TRUE(run_accuracy(said, FittedModels(kData)).top1);
 }
 
 }  // namespace

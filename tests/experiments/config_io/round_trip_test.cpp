@@ -18,8 +18,8 @@ static auto fields(const ModelSpec& s) {
   return std::tuple(a, b, c);
 }
 static auto fields(const TrainingSpec& s) {
-  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = s;
-  return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p);
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q] = s;
+  return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q);
 }
 static auto fields(const OptimizerSpec& s) {
   const auto& [a, b, c, d, e, f, g, h, i, j] = s;

@@ -33,7 +33,15 @@ TEST(SharedFiles, GiveTheInputsThatEachRunWouldRead) {
     EXPECT_EQ(write_run(shared.run), write_run(own.run));
     EXPECT_EQ(predict_step(shared).digest, predict_step(own).digest);
     EXPECT_EQ(predict_step(shared).step, predict_step(own).step);
-    EXPECT_EQ(static_cast<bool>(shared.top1), static_cast<bool>(own.top1));
+    ASSERT_TRUE(shared.top1 && own.top1);
+    EXPECT_FALSE(shared.top1(shared.run.training.epochs / 2));
+    const auto a = shared.top1(shared.run.training.epochs), b = own.top1(own.run.training.epochs);
+    ASSERT_EQ(a.has_value(), b.has_value());
+    if (a) {
+      EXPECT_EQ(a->value, b->value);
+      EXPECT_EQ(a->low, b->low);
+      EXPECT_EQ(a->high, b->high);
+    }
   }
 }
 
