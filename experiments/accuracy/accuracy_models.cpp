@@ -40,7 +40,11 @@ const char* const kTunedSgdCaveat =
     "SGD here means one recipe with the linear rule, not tuned per batch. Tuned SGD is not excluded: Nado et al. 2021 "
     "(arXiv:2102.06356) reach 75.9 % at batch 32,768 with Nesterov momentum within the step budget of LARS.";
 
-std::vector<std::string> accuracy_model_names() { return {"lars_epochs", "lars_tuned", "lars_2017", "sgd_untuned"}; }
+std::vector<std::string> accuracy_model_names() {
+  std::vector<std::string> names = epochs_fits();
+  for (const std::string& name : top1_fits()) names.push_back(name);
+  return names;
+}
 
 std::optional<AccuracyPrediction> AccuracyModel::predict(double batch, double epochs) const {
   if (!fixed_epochs) return average.predict(batch, epochs);

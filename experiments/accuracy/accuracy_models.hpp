@@ -1,6 +1,7 @@
 // The fits that Lockstep predicts accuracy with: which points, which forms, which recipe.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,6 +11,9 @@
 #include "experiments/accuracy/published_accuracy.hpp"
 
 namespace lockstep {
+
+/// Training images of ImageNet (ILSVRC 2012): an epoch of all published points.
+inline constexpr std::int64_t kImageNetImages = 1281167;
 
 enum class AccuracyQuantity { EpochsToTarget, Top1 };
 

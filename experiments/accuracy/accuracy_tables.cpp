@@ -13,7 +13,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr double kImages = 1281167;
+constexpr double kImages = kImageNetImages;
+constexpr const char* kPredictionColumns = "series,quantity,batch,epochs,value,low,high,extrapolated\n";
 
 bool of_epochs(const AccuracyModel& m) { return m.quantity == AccuracyQuantity::EpochsToTarget; }
 const char* quantity(const AccuracyModel& m) { return of_epochs(m) ? "epochs" : "top1_percent"; }
@@ -54,6 +55,15 @@ Json json_of(const std::optional<AccuracyPrediction>& p) {
   if (!p) return nullptr;
   return {
       {"value", p->figure.value}, {"low", p->figure.low}, {"high", p->figure.high}, {"extrapolated", p->extrapolated}};
+}
+
+/// A line under kPredictionColumns; `epochs`: the length of the runs, empty where the value itself says it.
+std::string prediction_line(const AccuracyModel& m, double batch, const std::string& epochs,
+                            const std::optional<AccuracyPrediction>& p) {
+  const std::string figures = p ? fmt::format("{:.6g},{:.6g},{:.6g},{}", p->figure.value, p->figure.low, p->figure.high,
+                                              p->extrapolated ? "yes" : "no")
+                                : ",,,";
+  return fmt::format("{},{},{:.6g},{},{}\n", m.name, quantity(m), batch, epochs, figures);
 }
 
 struct LeftOut {
@@ -265,7 +275,7 @@ std::string left_out_csv(const std::vector<AccuracyModel>& models) {
 
 std::string curves_csv(const std::vector<AccuracyModel>& models, double epochs) {
   constexpr int kPerDoubling = 16;
-  std::string out = "series,quantity,batch,epochs,value,low,high,extrapolated\n";
+  std::string out = kPredictionColumns;
   for (const AccuracyModel& m : models) {
     const double low = m.average.low_batch(), high = m.average.high_batch();
     std::vector<double> batches{low, high};  // the ends of the points, so that line and dashes meet there
@@ -278,9 +288,7 @@ std::string curves_csv(const std::vector<AccuracyModel>& models, double epochs) 
     for (double b : batches) {
       const auto p = m.predict(b, length);
       if (!p) continue;
-      out += fmt::format("{},{},{:.6g},{:g},{:.6g},{:.6g},{:.6g},{}\n", m.name, quantity(m), b,
-                         of_epochs(m) ? p->figure.value : length, p->figure.value, p->figure.low, p->figure.high,
-                         p->extrapolated ? "yes" : "no");
+      out += prediction_line(m, b, fmt::format("{:g}", of_epochs(m) ? p->figure.value : length), p);
     }
   }
   return out;
@@ -288,15 +296,10 @@ std::string curves_csv(const std::vector<AccuracyModel>& models, double epochs) 
 
 std::string predictions_csv(const std::vector<AccuracyModel>& models, const std::vector<double>& batches,
                             double epochs) {
-  std::string out = "series,quantity,batch,epochs,value,low,high,extrapolated\n";
+  std::string out = kPredictionColumns;
   for (const AccuracyModel& m : models) {
-    for (double b : batches) {
-      const auto p = m.predict(b, epochs);
-      const std::string length = of_epochs(m) ? "" : fmt::format("{:g}", epochs);
-      out += p ? fmt::format("{},{},{:.6g},{},{:.6g},{:.6g},{:.6g},{}\n", m.name, quantity(m), b, length,
-                             p->figure.value, p->figure.low, p->figure.high, p->extrapolated ? "yes" : "no")
-               : fmt::format("{},{},{:.6g},{},,,,\n", m.name, quantity(m), b, length);
-    }
+    const std::string length = of_epochs(m) ? "" : fmt::format("{:g}", epochs);
+    for (double b : batches) out += prediction_line(m, b, length, m.predict(b, epochs));
   }
   return out;
 }

@@ -36,6 +36,9 @@ PublishedPoint common(const CsvTable& t, std::size_t r) {
 
 }  // namespace
 
+std::vector<std::string> epochs_fits() { return {"lars_epochs"}; }
+std::vector<std::string> top1_fits() { return {"lars_tuned", "lars_2017", "sgd_untuned"}; }
+
 std::string SeriesRecipe::legend() const {
   return fmt::format("{}: {}; schedule: {}; smoothing {}; decay {}; trials per point: {}; seeds: {}", label, optimizer,
                      schedule, smoothing, decay, trials, seeds);
@@ -76,7 +79,7 @@ PublishedAccuracy read_published_accuracy(const std::filesystem::path& data) {
   const CsvTable top1 = read_csv(folder / "accuracy.csv");
   for (std::size_t r = 0; r < top1.rows(); ++r) {
     known(top1, r);
-    may_enter(top1, r, {"lars_tuned", "lars_2017", "sgd_untuned"});
+    may_enter(top1, r, top1_fits());
     if (!top1.text(r, "batch_last").empty()) continue;
     PublishedPoint p = common(top1, r);
     p.model = top1.text(r, "model");
@@ -88,7 +91,7 @@ PublishedAccuracy read_published_accuracy(const std::filesystem::path& data) {
   const CsvTable epochs = read_csv(folder / "epochs_to_target.csv");
   for (std::size_t r = 0; r < epochs.rows(); ++r) {
     known(epochs, r);
-    may_enter(epochs, r, {"lars_epochs"});
+    may_enter(epochs, r, epochs_fits());
     PublishedPoint p = common(epochs, r);
     p.model = "ResNet-50 v1.5";
     p.optimizer = "LARS";

@@ -8,6 +8,10 @@
 
 namespace lockstep {
 
+/// The fits that rows of epochs_to_target.csv and of accuracy.csv may enter.
+std::vector<std::string> epochs_fits();
+std::vector<std::string> top1_fits();
+
 /// A row of accuracy.csv or epochs_to_target.csv.
 struct PublishedPoint {
   std::string series, fit;  ///< fit: the fit that uses the row, or empty

@@ -97,8 +97,8 @@ int mechanism(bool json) {
   }
   fmt::print(
       "noisy quadratic model (Zhang et al. 2019, arXiv:1907.04164): steps to 1 % of the first loss, best of {} "
-      "constant "
-      "rates at every batch\nfour layers of eight parameters, curvatures scale / i, scales 1, 1/4, 1/16, 1/64; no "
+      "constant rates at every batch\nfour layers of eight parameters, curvatures scale / i, scales 1, 1/4, 1/16, "
+      "1/64; no "
       "momentum, no decay; seed {}, mean of 4 runs\na demonstration of the mechanism, not a prediction for any "
       "network\n\n{:>8}   {:<28}{}\n",
       m.sgd.trials_per_point, kSeed, "batch", "SGD: steps (rate)", "LARS: steps (rate)");

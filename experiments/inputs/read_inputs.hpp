@@ -11,7 +11,7 @@
 
 namespace lockstep {
 
-/// Reads `run_file` with its `path=value` overrides, then cluster, library and GPU; published accuracies later, see top1_model(). Throws ConfigError with all faults of all these
+/// Reads `run_file` with its `path=value` overrides, then cluster, library and GPU, and the published accuracies where they cover the run. Throws ConfigError with all faults of all these
 /// files in one go, each with its place; those that only several files together show are there once each of these files could be read.
 Inputs read_inputs(const std::filesystem::path& run_file, const std::vector<std::string>& sets, const DataPaths& paths);
 

@@ -7,7 +7,6 @@
 namespace lockstep {
 
 sim::Top1Model top1_model(const RunSpec& run, std::shared_ptr<const FittedModels> models) {
-  if (models == nullptr || !accuracy_covered(run)) return {};
   return [run, models = std::move(models)](double epoch) -> std::optional<Figure> {
     constexpr double kRounding = 1e-6;
     if (epoch + kRounding < run.training.epochs) return std::nullopt;

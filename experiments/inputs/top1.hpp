@@ -11,7 +11,7 @@ namespace lockstep {
 
 /// Top-1 at the end of a run by run_accuracy(); nothing before the end: the fits are of whole runs, and a run's accuracy on the way depends on
 /// its rate. The fits are made when the end is first asked for (a sweep plans thousands of runs that never ask) and shared by all who hold
-/// `models`. `models` may be null if nothing covers the run.
+/// `models`, not null.
 sim::Top1Model top1_model(const RunSpec& run, std::shared_ptr<const FittedModels> models);
 
 }  // namespace lockstep

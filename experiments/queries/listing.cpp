@@ -29,36 +29,29 @@ Entries list_models() {
   return out;
 }
 
-Entries list_clusters(const DataPaths& paths) {
+/// Every file of a folder of the data: its stem, and what `about` makes of it.
+Entries list_files(const DataPaths& paths, const char* folder,
+                   const std::function<std::string(const std::string& stem)>& about) {
   Entries out;
-  for (const auto& name : stems(paths, "clusters")) {
-    const ClusterSpec c = read_cluster(name, paths);
-    out.push_back({name, fmt::format("{}; {} GPUs of type {}", c.title, c.total_gpus(), c.node.gpu)});
-  }
+  for (const auto& name : stems(paths, folder)) out.push_back({name, about(name)});
   return out;
 }
 
-Entries list_gpus(const DataPaths& paths) {
-  Entries out;
-  for (const auto& name : stems(paths, "gpus")) {
-    const GpuSpec g = read_gpu(name, paths);
-    std::string anchors;
-    for (const auto& a : g.anchors)
-      anchors += fmt::format("{}{} {} b{}", anchors.empty() ? "" : ", ", a.framework, word_of(a.precision), a.batch);
-    out.push_back({name, g.title + "; " + (anchors.empty() ? "unanchored: bare model" : "anchors: " + anchors)});
-  }
-  return out;
+std::string about(const ClusterSpec& c) {
+  return fmt::format("{}; {} GPUs of type {}", c.title, c.total_gpus(), c.node.gpu);
 }
 
-Entries list_libraries(const DataPaths& paths) {
-  Entries out;
-  for (const auto& name : stems(paths, "libraries")) {
-    const LibrarySpec l = read_library(name, paths);
-    std::string protocols;
-    for (const auto& p : l.protocols) protocols += (protocols.empty() ? "" : ", ") + p.name;
-    out.push_back({name, "protocols " + protocols + "; " + l.source});
-  }
-  return out;
+std::string about(const GpuSpec& g) {
+  std::string anchors;
+  for (const auto& a : g.anchors)
+    anchors += fmt::format("{}{} {} b{}", anchors.empty() ? "" : ", ", a.framework, word_of(a.precision), a.batch);
+  return g.title + "; " + (anchors.empty() ? "unanchored: bare model" : "anchors: " + anchors);
+}
+
+std::string about(const LibrarySpec& l) {
+  std::string protocols;
+  for (const auto& p : l.protocols) protocols += (protocols.empty() ? "" : ", ") + p.name;
+  return "protocols " + protocols + "; " + l.source;
 }
 
 Entries list_words() {
@@ -74,9 +67,11 @@ Entries list_words() {
 std::vector<Listing> list_choices(const std::string& what, const DataPaths& paths) {
   const std::vector<std::pair<std::string, std::function<Entries()>>> kinds = {
       {"models", list_models},
-      {"clusters", [&] { return list_clusters(paths); }},
-      {"gpus", [&] { return list_gpus(paths); }},
-      {"libraries", [&] { return list_libraries(paths); }},
+      {"clusters",
+       [&] { return list_files(paths, "clusters", [&](const auto& n) { return about(read_cluster(n, paths)); }); }},
+      {"gpus", [&] { return list_files(paths, "gpus", [&](const auto& n) { return about(read_gpu(n, paths)); }); }},
+      {"libraries",
+       [&] { return list_files(paths, "libraries", [&](const auto& n) { return about(read_library(n, paths)); }); }},
       {"words", list_words}};
   std::vector<Listing> out;
   for (const auto& [kind, entries] : kinds) {
