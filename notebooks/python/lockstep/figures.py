@@ -313,7 +313,7 @@ def steps_to_target(found: "Accuracy") -> "matplotlib.figure.Figure":
     axes.minorticks_off()
     axes.set_ylim(400, 50000)
     axes.set_ylabel("steps to 75.9 %")
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(framealpha=0.95, edgecolor="none", loc="upper right", fontsize=8)
     return figure
 
 
