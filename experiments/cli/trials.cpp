@@ -64,9 +64,10 @@ int train_trials(const Context& context, const TrialsOptions& options) {
           : fs::path(options.output);
   const fs::path file = directory / "trials.csv";
   Outcomes outcomes;
+  std::vector<FinishedTrial> finished;
   if (options.resume) {
     Fingerprints prints(request.paths);
-    outcomes = place(spec, trials, finished_trials(file, request, spec, prints));
+    finished = finished_trials(file, request, spec, prints);
   } else if (!options.force && fs::exists(file)) {
     throw ConfigError(
         directory.string(), "",
@@ -76,7 +77,7 @@ int train_trials(const Context& context, const TrialsOptions& options) {
   write_file(directory / "run.toml", write_run(read_run(options.run.file, options.run.sets)));
   write_file(directory / "trials.toml", text_of(options.trials));
 
-  const std::size_t earlier = outcomes.size();
+  const std::size_t earlier = finished.size();
   // Rows of earlier trials are written first: a kill at any time loses none of them.
   std::vector<SweepRow> rows;
   std::optional<ResultsFile> results;
@@ -106,13 +107,14 @@ int train_trials(const Context& context, const TrialsOptions& options) {
       // Of the work of this call, so that the time left follows from its own pace.
       return line((fraction - *earlier_fraction) / (1 - *earlier_fraction), what);
     };
-    whole = run_trials(request, spec, trials, outcomes, job);
+    whole = run_trials(request, spec, trials, finished, outcomes, job);
   }
   results->finish();
   const double wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  write_file(directory / "trials.json", description(options, job.threads, earlier, outcomes.size(), wall_s));
+  const std::size_t reused = place(trials, finished).size();
+  write_file(directory / "trials.json", description(options, job.threads, reused, outcomes.size(), wall_s));
   std::fputs(trials_page(spec, trials, outcomes).c_str(), stdout);
-  fmt::print("  {} trials, {} of them from before, in {}; written to {}\n", outcomes.size(), earlier,
+  fmt::print("  {} trials, {} of them from before, in {}; written to {}\n", outcomes.size(), reused,
              to_text(Time::seconds(wall_s)), file.string());
   std::size_t failures = 0;
   for (const auto& [index, outcome] : outcomes) {

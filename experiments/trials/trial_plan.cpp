@@ -60,6 +60,17 @@ Inputs read_trial(const TrialsRequest& request, const TrialsSpec& spec, const Tr
   }
 }
 
+Outcomes place(const std::vector<Trial>& trials, const std::vector<FinishedTrial>& finished) {
+  Outcomes outcomes;
+  for (const Trial& t : trials) {
+    for (const auto& [f, outcome] : finished) {
+      if (t.stage == f.stage && t.series == f.series && t.batch == f.batch && t.seed == f.seed && t.rate == f.rate)
+        outcomes[t.index] = outcome;
+    }
+  }
+  return outcomes;
+}
+
 std::optional<BestRate> best_rate(const TrialsSpec& spec, const std::vector<Trial>& trials, const Outcomes& outcomes,
                                   std::size_t series, int batch) {
   const std::vector<double>& grid = spec.series[series].rates;

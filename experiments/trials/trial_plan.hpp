@@ -59,6 +59,16 @@ Inputs read_trial(const TrialsRequest& request, const TrialsSpec& spec, const Tr
 /// Outcome of a trial by its index.
 using Outcomes = std::map<std::size_t, TrialOutcome>;
 
+/// A trial that an earlier, unfinished execution has done, of this file of trials or of one with a smaller grid. Its index is that of the
+/// earlier execution.
+struct FinishedTrial {
+  Trial trial;
+  TrialOutcome outcome;
+};
+/// The outcomes of those `finished` that are among `trials`: of the same stage, series, batch, seed and rate. A Final trial whose rate is not
+/// chosen yet, or is no longer the best one, has none. Pure.
+Outcomes place(const std::vector<Trial>& trials, const std::vector<FinishedTrial>& finished);
+
 /// The tuned rate of one series at one batch.
 struct BestRate {
   double rate = 0;

@@ -43,19 +43,27 @@ class SharedImages {
 
 class Execution {
  public:
-  Execution(const TrialsRequest& request, const TrialsSpec& spec, std::vector<Trial>& trials, Outcomes& outcomes,
-            const TrialsJob& job)
-      : request_(request), spec_(spec), trials_(trials), outcomes_(outcomes), job_(job), prints_(request.paths) {}
+  Execution(const TrialsRequest& request, const TrialsSpec& spec, std::vector<Trial>& trials,
+            const std::vector<FinishedTrial>& finished, Outcomes& outcomes, const TrialsJob& job)
+      : request_(request),
+        spec_(spec),
+        trials_(trials),
+        finished_(finished),
+        outcomes_(outcomes),
+        job_(job),
+        prints_(request.paths) {}
 
   bool run() {
+    outcomes_ = place(trials_, finished_);
     choose_rates(spec_, trials_, outcomes_);
-    for (const auto& [index, outcome] : outcomes_) {
-      const Trial& trial = trials_[index];
-      const Inputs inputs = read_trial(request_, spec_, trial);
-      if (job_.finished) job_.finished(trial_row(spec_, trial, inputs.run, prints_.of(inputs), outcome));
-    }
+    keep_finished();
+    outcomes_ = place(trials_, finished_);
     if (!stage(TrialStage::Tune)) return false;
     choose_rates(spec_, trials_, outcomes_);
+    // Those whose rate was not chosen before the rest of a wider grid had been tried.
+    for (const auto& [index, outcome] : place(trials_, finished_)) {
+      if (outcomes_.emplace(index, outcome).second) tell(trials_[index], outcome);
+    }
     return stage(TrialStage::Final);
   }
 
@@ -65,6 +73,26 @@ class Execution {
     TrialOutcome outcome;
     SweepRow row;
   };
+
+  void tell(const Trial& trial, const TrialOutcome& outcome) {
+    if (!job_.finished) return;
+    const Inputs inputs = read_trial(request_, spec_, trial);
+    job_.finished(trial_row(spec_, trial, inputs.run, prints_.of(inputs), outcome));
+  }
+
+  /// Nothing that has been done is lost, even at a rate that may not be the best any more: another grid may want it again.
+  void keep_finished() {
+    for (const auto& [f, outcome] : finished_) {
+      for (Trial t : trials_) {
+        const bool tune = t.stage == TrialStage::Tune;
+        if (t.stage != f.stage || t.series != f.series || t.batch != f.batch || t.seed != f.seed) continue;
+        if (tune && t.rate != f.rate) continue;
+        if (t.rate != f.rate) t.edge = f.edge;
+        t.rate = f.rate;
+        tell(t, outcome);
+      }
+    }
+  }
 
   bool stage(TrialStage stage) {
     std::vector<std::size_t> todo;
@@ -137,6 +165,7 @@ class Execution {
   const TrialsRequest& request_;
   const TrialsSpec& spec_;
   std::vector<Trial>& trials_;
+  const std::vector<FinishedTrial>& finished_;
   Outcomes& outcomes_;
   const TrialsJob& job_;
   Fingerprints prints_;
@@ -183,9 +212,9 @@ void check_trials(const TrialsRequest& request, const TrialsSpec& spec, const st
   if (!faults.empty()) throw ConfigError(std::move(faults));
 }
 
-bool run_trials(const TrialsRequest& request, const TrialsSpec& spec, std::vector<Trial>& trials, Outcomes& outcomes,
-                const TrialsJob& job) {
-  return Execution(request, spec, trials, outcomes, job).run();
+bool run_trials(const TrialsRequest& request, const TrialsSpec& spec, std::vector<Trial>& trials,
+                const std::vector<FinishedTrial>& finished, Outcomes& outcomes, const TrialsJob& job) {
+  return Execution(request, spec, trials, finished, outcomes, job).run();
 }
 
 }  // namespace lockstep

@@ -173,21 +173,6 @@ std::vector<FinishedTrial> finished_trials(const fs::path& path, const TrialsReq
   return finished;
 }
 
-Outcomes place(const TrialsSpec& spec, std::vector<Trial>& trials, const std::vector<FinishedTrial>& finished) {
-  Outcomes outcomes;
-  for (const TrialStage stage : {TrialStage::Tune, TrialStage::Final}) {
-    for (const FinishedTrial& f : finished) {
-      for (const Trial& t : trials) {
-        if (t.stage == stage && f.trial.stage == stage && t.series == f.trial.series && t.batch == f.trial.batch &&
-            t.rate == f.trial.rate && t.seed == f.trial.seed)
-          outcomes[t.index] = f.outcome;
-      }
-    }
-    choose_rates(spec, trials, outcomes);
-  }
-  return outcomes;
-}
-
 std::string trials_page(const TrialsSpec& spec, const std::vector<Trial>& trials, const Outcomes& outcomes) {
   std::string out = fmt::format("\n{:<28}{:>7}{:>8}{:>10}  {:>16}{:>7}{:>10}{:>8}\n", "series", "batch", "steps",
                                 "rate", "top-1, %", "seeds", "diverged", "tuning");

@@ -19,20 +19,10 @@ const std::vector<std::string>& trial_columns();
 SweepRow trial_row(const TrialsSpec& spec, const Trial& trial, const RunSpec& run, const std::string& digest,
                    const TrialOutcome& outcome);
 
-/// A trial that an earlier, unfinished execution has done. Its index is that of the earlier file.
-struct FinishedTrial {
-  Trial trial;
-  TrialOutcome outcome;
-};
-
 /// Trials without an error in the file. A last line that was cut off is dropped. Throws ConfigError if there is no such
 /// file, or a row is none of these trials: another series, batch, rate or seed, or other inputs (by their digest).
 std::vector<FinishedTrial> finished_trials(const std::filesystem::path& path, const TrialsRequest& request,
                                            const TrialsSpec& spec, Fingerprints& prints);
-
-/// The outcomes of `finished` by the indices of `trials`; fills in the rates of Final trials as far as they are known. A
-/// Final trial at a rate that is no longer the best one is left out.
-Outcomes place(const TrialsSpec& spec, std::vector<Trial>& trials, const std::vector<FinishedTrial>& finished);
 
 /// Table of all series and batches: steps, rate, mean and standard deviation of top-1 over fresh seeds, diverged trials,
 /// tuning trials; then what to doubt: optima at the edge of a grid, diverged trials, errors.

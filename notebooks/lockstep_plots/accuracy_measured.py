@@ -48,11 +48,11 @@ def legend(rows):
     return f"{rows['series'].iloc[0]}: rate from {tuning} trials{chosen}, {seeds} seeds"
 
 
-def recipe(table):
-    """What all trials share, and how the warm-up differs if it does."""
-    r = table.iloc[0]
-    warmups = sorted({f"{w} {e:g}" if w != "none" else "none" for w, e in zip(table["warmup"], table["warmup_epochs"])})
-    return (f"{r['epochs']:g} epochs whatever the batch; {r['decay']} decay after warm-up ({', '.join(warmups)} epochs); weight decay {r['weight_decay']:g}; "
+def recipe(table, variants):
+    """What all trials share; the curves' warm-up (that of `variants` stands in their panel)."""
+    r = table[~table["series"].isin(variants)].iloc[0]
+    warmup = "no warm-up" if r["warmup"] == "none" else f"{r['warmup']} warm-up of {r['warmup_epochs']:g} {'epoch' if r['warmup_epochs'] == 1 else 'epochs'}"
+    return (f"{r['epochs']:g} epochs whatever the batch; {warmup}, then {r['decay']} decay; weight decay {r['weight_decay']:g}; "
             f"label smoothing {r['label_smoothing']:g}")
 
 
@@ -171,7 +171,9 @@ def plot(path, prefix):
             color, marker, line = looks.get(name, LOOKS[0])
             rows = rows.sort_values("rate")
             y = rows["top1_percent"].where(rows["diverged"] == "no", CHANCE)
-            tuning.plot(rows["rate"], y, color=color, marker=marker, linestyle=line, markersize=4, alpha=shades[batch], label=f"{name}, batch {batch:,}")
+            ends = batch in (min(shades), max(shades))
+            tuning.plot(rows["rate"], y, color=color, marker=marker, linestyle=line, markersize=4, alpha=shades[batch],
+                        label=f"{name}, batch {batch:,}" if ends else None)
             bad = rows["diverged"] == "yes"
             tuning.plot(rows["rate"][bad], y[bad], linestyle="none", marker="x", markersize=8, markeredgewidth=2, color=color)
     tuning.set_xscale("log", base=2)
@@ -182,11 +184,12 @@ def plot(path, prefix):
     tuning.set_xlabel("peak rate (log2)")
     tuning.set_ylabel("top-1, %, one seed")
     tuning.grid(alpha=0.3)
-    tuning.legend(frameon=False, fontsize=6.5, loc="lower left")
-    tuning.set_title("How the rates were chosen", loc="left", fontsize=10)
+    tuning.set_ylim(top=100, bottom=min(0, tuning.get_ylim()[0]))
+    tuning.legend(frameon=False, fontsize=7.5, loc="lower center", ncols=max(1, tune["series"].nunique()))
+    tuning.set_title("How the rates were chosen: one line per batch, darker is larger", loc="left", fontsize=10)
     if variants:
         warmups(axes[3], final, curves, variants, looks)
-    fig.suptitle(recipe(table), fontsize=9, color="0.3")
+    fig.suptitle(recipe(final, variants), fontsize=9, color="0.3")
     style.save(fig, prefix)
 
 

@@ -63,6 +63,20 @@ TEST(LibraryChoice, Nccl227LatenciesOn512Nodes) {
   EXPECT_EQ(s.choice(Bytes::mib(50)).substr(0, 5), "tree/");  // a flat ring is useless there
 }
 
+// 2.10.3 on 8 A100, 24 channels, bus min(264, 235) GB/s, algbw = bus x 8 / 14. At 16 MiB:
+//   ring LL128  10 + 14 x 1.9 + 16.78 MB / (min(235 x 0.92, 24 x 20) x 8 / 14 = 123.5 GB/s) = 36.6 + 135.8 = 172.4 us
+//   ring simple 8.4 + 14 x 3.4 + 16.78 MB / 134.3 GB/s = 56 + 124.9 = 180.9 us
+// and 2.8.3, whose channels reach 16.9 GB/s and whose links count 20: the same bus of 12 x 20 = 240 -> 235, so min(216.2, 12 x 16.9 = 202.8).
+TEST(LibraryChoice, Nccl210TakesLl128FurtherOnA100) {
+  const Subject s = subject("nccl-2.10", "dgx-a100", 8);
+  const auto all = s.at(Bytes::mib(16));
+  EXPECT_NEAR(s.of(all, A::Ring, "ll128").time.microseconds(), 172.4, 0.1);
+  EXPECT_NEAR(s.of(all, A::Ring, "simple").time.microseconds(), 180.9, 0.1);
+  EXPECT_EQ(s.choice(Bytes::mib(16)), "ring/ll128");
+  EXPECT_EQ(s.choice(Bytes::mib(32)), "ring/simple");
+  EXPECT_EQ(subject("nccl-2.8", "dgx-a100", 8).choice(Bytes::mib(16)), "ring/simple");
+}
+
 // Before Ampere a simple ring over several nodes is 1.9 times as slow once bytes / (channels x ranks) reaches 64: 2 x 8 x 64 = 1,024 bytes.
 TEST(LibraryChoice, RingsOverNodesSlowDown) {
   const Subject s = subject("nccl-2.27", "abci", 8);

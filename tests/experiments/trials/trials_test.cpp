@@ -119,13 +119,16 @@ class TrialsTest : public testing::Test {
     trials = all_trials(spec);
     outcomes.clear();
   }
-  /// Rows of what is not in `outcomes` yet and of what is, in the order of their index.
+  /// Rows of what is not in `earlier` and of what is, in the order of their index; the last one of each.
   std::vector<SweepRow> run(std::size_t threads) {
     std::vector<SweepRow> rows;
     TrialsJob job;
     job.threads = threads;
-    job.finished = [&](const SweepRow& row) { rows.push_back(row); };
-    EXPECT_TRUE(run_trials(request, spec, trials, outcomes, job));
+    job.finished = [&](const SweepRow& row) {
+      std::erase_if(rows, [&](const SweepRow& r) { return index_of(r) == index_of(row); });
+      rows.push_back(row);
+    };
+    EXPECT_TRUE(run_trials(request, spec, trials, earlier, outcomes, job));
     std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return index_of(a) < index_of(b); });
     return rows;
   }
@@ -147,6 +150,7 @@ class TrialsTest : public testing::Test {
   TrialsRequest request;
   TrialsSpec spec;
   std::vector<Trial> trials;
+  std::vector<FinishedTrial> earlier;
   Outcomes outcomes;
 };
 
@@ -238,13 +242,54 @@ TEST_F(TrialsTest, GoingOnRepeatsNothing) {
   const std::string text = csv({whole.begin(), whole.begin() + 9});
   const auto path = scratch.write("trials.csv", text.substr(0, text.size() - 4));
   say(kTrials);
-  outcomes = place(spec, trials, finished(path));
-  EXPECT_THAT(outcomes, SizeIs(8));
-  std::vector<std::string> again;
+  earlier = finished(path);
+  EXPECT_THAT(earlier, SizeIs(8));
   const auto rows = run(2);
   ASSERT_THAT(rows, SizeIs(14));
   for (std::size_t i = 0; i < 8; ++i) EXPECT_EQ(rows[i], whole[i]);  // wall times too: they were not run again
   for (std::size_t i = 8; i < 14; ++i) EXPECT_EQ(cell(rows[i], "loss"), cell(whole[i], "loss"));
+}
+
+/// Two rates, of which the first wins since the other diverges, or three.
+std::string grid_of(int rates) {
+  const std::string more = rates == 3 ? ", 1e41]" : "]", more_lars = rates == 3 ? ", 4e42]" : "]";
+  return replaced(replaced(kTrials, "[0.1, 0.2]", "[0.1, 1e20" + more), "[4, 8]", "[4, 4e21" + more_lars);
+}
+
+TEST_F(TrialsTest, AWiderGridRepeatsNothing) {
+  say(grid_of(2));
+  const auto whole = run(2);
+  const auto path = scratch.write("trials.csv", csv(whole));
+  // A third rate: two tuning trials per batch become three, and the rates that won stay.
+  say(grid_of(3));
+  earlier = finished(path);
+  ASSERT_THAT(earlier, SizeIs(14));
+  const auto rows = run(2);
+  ASSERT_THAT(rows, SizeIs(9 + 8));
+  // Tuning: rows 0, 1 of each three are those of before. wall_s tells: it was not run again.
+  for (const std::size_t batch : {0, 1, 2}) {
+    for (const std::size_t rate : {0, 1})
+      EXPECT_EQ(cell(rows[3 * batch + rate], "wall_s"), cell(whole[2 * batch + rate], "wall_s"));
+    EXPECT_EQ(cell(rows[3 * batch + 2], "diverged"), "yes");
+  }
+  for (std::size_t i = 0; i < 8; ++i) {
+    EXPECT_EQ(cell(rows[9 + i], "wall_s"), cell(whole[6 + i], "wall_s"));
+    EXPECT_EQ(cell(rows[9 + i], "loss"), cell(whole[6 + i], "loss"));
+    EXPECT_EQ(cell(rows[9 + i], "tuning_trials"), "3");
+  }
+}
+
+// The grid grows and the execution is stopped at once: every row of before is told nevertheless, also of Final trials whose rate is open again.
+TEST_F(TrialsTest, AStopWithAWiderGridLosesNothing) {
+  say(grid_of(2));
+  const auto path = scratch.write("trials.csv", csv(run(2)));
+  say(grid_of(3));
+  std::size_t rows = 0;
+  TrialsJob job;
+  job.finished = [&](const SweepRow&) { ++rows; };
+  job.progress = [](double, std::size_t) { return false; };
+  EXPECT_FALSE(run_trials(request, spec, trials, finished(path), outcomes, job));
+  EXPECT_GE(rows, 14u);
 }
 
 TEST_F(TrialsTest, RowsOfOthersAreRefused) {
@@ -284,7 +329,7 @@ TEST_F(TrialsTest, StoppedTrialsAreNoRows) {
   std::size_t rows = 0;
   job.finished = [&](const SweepRow&) { ++rows; };
   job.progress = [&](double, std::size_t) { return rows < 2; };
-  EXPECT_FALSE(run_trials(request, spec, trials, outcomes, job));
+  EXPECT_FALSE(run_trials(request, spec, trials, earlier, outcomes, job));
   EXPECT_GE(rows, 2u);
   EXPECT_LT(rows, 14u);
   EXPECT_EQ(outcomes.size(), rows);
