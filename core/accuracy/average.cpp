@@ -14,6 +14,7 @@ namespace {
 /// AICc of the forms that may predict; infinite for the others.
 std::vector<double> candidates(const std::vector<Fit>& fits) {
   std::vector<double> aicc;
+  aicc.reserve(fits.size());
   for (const Fit& f : fits) aicc.push_back(f.form.blank ? std::numeric_limits<double>::infinity() : f.aicc);
   return aicc;
 }
@@ -78,6 +79,7 @@ FormAverage::FormAverage(std::vector<Fit> fits) : fits_(std::move(fits)) {
   for (std::size_t p = 0; p < points().size(); ++p) {
     double y = 0, aside = 0;
     std::vector<double> aicc;
+    aicc.reserve(fits.size());
     for (std::size_t i : used) {
       y += weights_[i] * scale(fits_[i].at(points()[p].batch, points()[p].epochs));
       if (!fits_[i].left_out.empty()) aicc.push_back(fits_[i].left_out_aicc[p]);
@@ -111,6 +113,7 @@ std::optional<AccuracyPrediction> FormAverage::predict(double batch, double epoc
     each.push_back(*interval);
     form = &fits_[i].form;
   }
+  LOCKSTEP_EXPECTS(form != nullptr);  // weights add up to one
   return in_unit(*form, mean_of(weights, each));
 }
 

@@ -1,6 +1,7 @@
 #include "core/accuracy/form.hpp"
 
 #include <cmath>
+#include <utility>
 
 namespace lockstep {
 
@@ -19,7 +20,7 @@ Form in_log(std::string name, std::string formula, std::vector<ShapeRange> shape
           true,
           std::move(shapes),
           {std::move(scale)},
-          [log_factor](const AccuracyPoint& at, const Shapes& s) {
+          [log_factor = std::move(log_factor)](const AccuracyPoint& at, const Shapes& s) {
             return Terms{log_factor(at.batch, s), {1}};
           }};
 }
@@ -27,10 +28,14 @@ Form in_log(std::string name, std::string formula, std::vector<ShapeRange> shape
 /// A0 - k f(B)
 Form drop(std::string name, std::string formula, std::vector<ShapeRange> shapes,
           std::function<double(double, const Shapes&)> f) {
-  return {std::move(name), std::move(formula),
-          false,           std::move(shapes),
-          {"A0", "k"},     [f](const AccuracyPoint& at, const Shapes& s) {
-            return Terms{0, {1, -f(at.batch, s)}}; }};
+  return {std::move(name),
+          std::move(formula),
+          false,
+          std::move(shapes),
+          {"A0", "k"},
+          [f = std::move(f)](const AccuracyPoint& at, const Shapes& s) {
+            return Terms{0, {1, -f(at.batch, s)}};
+          }};
 }
 
 double square(double x) { return x * x; }

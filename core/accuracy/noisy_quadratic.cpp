@@ -78,7 +78,8 @@ BatchScaling scaling(const NoisyQuadratic& problem, OptimizerKind kind, std::uin
   out.trials_per_point = kRates;
   // From the largest batch down, and from the last best rate on: what is slower than the best so far need not finish.
   int start = 0;
-  for (double batch = 16384; batch >= 1; batch /= 2) {
+  for (int images = 16384; images >= 1; images /= 2) {
+    const double batch = images;
     run.batch = batch;
     run.most_steps = kMostSteps;
     BatchScaling::Point best{batch, 0, 0, false};

@@ -18,7 +18,8 @@ ModelGraph alexnet(bool batch_norm, int image_size, int classes) {
   x = g.max_pool("pool5", conv("5", x, 256, 3, 1, 1, 2, false), 3, 2, 0);
   x = g.dropout("drop6", g.relu("relu6", g.linear("fc6", x, 4096)));
   x = g.dropout("drop7", g.relu("relu7", g.linear("fc7", x, 4096)));
-  return std::move(g).finish(g.linear("fc8", x, classes));
+  x = g.linear("fc8", x, classes);
+  return std::move(g).finish(x);
 }
 
 }  // namespace lockstep

@@ -9,7 +9,8 @@ namespace {
 /// Multiply-adds of one image.
 double macs(const Layer& layer) {
   if (layer.kind == LayerKind::Conv) {
-    return static_cast<double>(layer.out.elements()) * (layer.in.c / layer.groups) * layer.r * layer.s;
+    const int channels = layer.in.c / layer.groups;
+    return static_cast<double>(layer.out.elements()) * channels * layer.r * layer.s;
   }
   if (layer.kind == LayerKind::Linear)
     return static_cast<double>(layer.in.elements()) * static_cast<double>(layer.out.elements());

@@ -53,7 +53,8 @@ ModelGraph imagenet_resnet(int depth, bool v1, int image_size, int classes) {
       x = wide ? bottleneck(g, name, x, width, stride, project, v1) : basic_block(g, name, x, width, stride, project);
     }
   }
-  return std::move(g).finish(g.linear("fc", g.global_avg_pool("avgpool", x), classes));
+  x = g.linear("fc", g.global_avg_pool("avgpool", x), classes);
+  return std::move(g).finish(x);
 }
 
 ModelGraph cifar_resnet(int depth, int image_size, int classes, int width) {
@@ -68,7 +69,8 @@ ModelGraph cifar_resnet(int depth, int image_size, int classes, int width) {
                       first ? 2 : 1, first);
     }
   }
-  return std::move(g).finish(g.linear("fc", g.global_avg_pool("avgpool", x), classes));
+  x = g.linear("fc", g.global_avg_pool("avgpool", x), classes);
+  return std::move(g).finish(x);
 }
 
 }  // namespace lockstep

@@ -93,13 +93,18 @@ SeriesErrors errors_of(const std::vector<Series>& list, const DataPaths& paths) 
   return out;
 }
 
+/// "mxnet" of "mxnet-19.07": the framework without its release.
+std::string product_of(const std::string& framework) { return framework.substr(0, framework.rfind('-')); }
+
 /// Squares and degrees of freedom of the anchors' factors around the mean of their precision.
 struct Scatter {
   double squares = 0;
   int degrees = 0;
-  void add(const GpuSpec& gpu) {
+  /// The anchors of one framework, or of all (`product` empty).
+  void add(const GpuSpec& gpu, const std::string& product = "") {
     std::map<Precision, std::vector<double>> factors;
     for (const Anchor& a : gpu.anchors) {
+      if (!product.empty() && product_of(a.framework) != product) continue;
       GpuSpec one = gpu;
       one.anchors = {a};
       factors[a.precision].push_back(std::log(sim::GpuModel(one, a.precision, "").anchor_factor()));
@@ -113,22 +118,27 @@ struct Scatter {
   }
 };
 
-ErrorBand software_band(const DataPaths& paths, const GpuSpec& gpu) {
-  Scatter alike, all;
+/// Of releases of `framework` where enough of them are known on such GPUs, else of frameworks.
+ErrorBand software_band(const DataPaths& paths, const GpuSpec& gpu, const std::string& framework) {
+  constexpr int kEnough = 2;  // degrees of freedom
+  const std::string product = product_of(framework);
+  Scatter releases, alike, all;
   for (const std::string& name : stems(paths, "gpus")) {
     if (name == "template") continue;
     const GpuSpec other = read_gpu(name, paths);
     all.add(other);
-    if (other.compute_capability == gpu.compute_capability) alike.add(other);
+    if (other.compute_capability != gpu.compute_capability) continue;
+    alike.add(other);
+    if (!product.empty()) releases.add(other, product);
   }
-  const bool enough = alike.degrees >= 2;
-  const Scatter& scatter = enough ? alike : all;
+  const Scatter& scatter = releases.degrees >= kEnough ? releases : alike.degrees >= kEnough ? alike : all;
   if (scatter.degrees < 1) return {};
   const double sigma = std::sqrt(2 * scatter.squares / scatter.degrees);
   const double half = student(scatter.degrees) * sigma;
   return {-half, half,
-          fmt::format("anchors of data/gpus{}: {} degrees of freedom",
-                      enough ? fmt::format(" of compute capability {}", gpu.compute_capability) : "", scatter.degrees)};
+          fmt::format("anchors of data/gpus{}{}: {} degrees of freedom",
+                      &scatter == &all ? "" : fmt::format(" of compute capability {}", gpu.compute_capability),
+                      &scatter == &releases ? ", releases of " + product : "", scatter.degrees)};
 }
 
 ErrorBand collective_band(const DataPaths& paths, const std::string& without) {
@@ -168,7 +178,8 @@ ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const 
     out.batch = band_of(errors.per_halving, fmt::format("{} rows of single_gpu_series.csv", errors.per_halving.size()));
     out.network = band_of(errors.network, fmt::format("{} rows of single_gpu_series.csv", errors.network.size()));
     const auto& cluster = inputs.run.cluster;
-    if (!cluster.same_software || cluster.framework.empty()) out.software = software_band(paths, inputs.gpu);
+    if (!cluster.same_software || cluster.framework.empty())
+      out.software = software_band(paths, inputs.gpu, cluster.framework);
   }
   if (inputs.run.cluster.gpus > 1) out.collective = collective_band(paths, without);
   return out;

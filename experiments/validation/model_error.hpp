@@ -18,9 +18,9 @@ ErrorBand band_of(const std::vector<double>& errors, std::string source);
 /// Errors ln(true / predicted) of the model as it is now:
 ///   batch       per halving of the images, over the series that data/model_error.toml lists
 ///   network     rows of AlexNet in those series, anchored on ResNet-50
-///   software    difference of two draws from the factors between anchor and bare model: of the GPU files of this compute
-///               capability, each factor against the mean of its file and precision; of all GPU files if that leaves fewer
-///               than two degrees of freedom
+///   software    difference of two draws from the factors between anchor and bare model, each against the mean of its file and
+///               precision: of the releases of the run's framework ("mxnet" of "mxnet-19.07") on GPUs of this compute capability; of
+///               all frameworks on them, then of all GPU files, where that leaves fewer than two degrees of freedom or the run names none
 ///   collective  rows "allreduce_us" of 1 MiB or more of data/published/validation.csv that count: bare allreduces inside a
 ///               node, as nccl-tests measures them. `without`: a row to leave out, for its own interval
 ///   run_to_run, unanchored   as data/model_error.toml states them

@@ -41,7 +41,7 @@ double between(const std::vector<std::pair<double, double>>& points, double n) {
 
 /// FLOPs of one image through a row's convolution.
 double flops_per_image(const ConvTiming& t) {
-  const double out_h = (t.h + 2 * t.pad_h - t.r) / t.stride + 1, out_w = (t.w + 2 * t.pad_w - t.s) / t.stride + 1;
+  const int out_h = (t.h + 2 * t.pad_h - t.r) / t.stride + 1, out_w = (t.w + 2 * t.pad_w - t.s) / t.stride + 1;
   return 2.0 * t.k * out_h * out_w * t.c * t.r * t.s;
 }
 

@@ -170,7 +170,7 @@ class Builder {
     Leg leg;
     leg.exists = from == to;
     if (from == to) return leg;
-    if (const Leg fast = over_nvlink(from, to); works(fast)) return fast;
+    if (Leg fast = over_nvlink(from, to); works(fast)) return fast;
     if (pcie_.switches.empty()) return leg;
     leg.exists = true;
     leg.path_class = PathClass::Pcie;

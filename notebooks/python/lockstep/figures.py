@@ -244,7 +244,7 @@ _ACCURACY = {  # optimizer, schedule, smoothing, decay, trials, seeds, as data/p
 
 
 def _batches(axes, low: float, high: float) -> None:
-    ticks = [2**k for k in range(7, 18) if low <= 2**k <= high]
+    ticks = [2**k for k in range(5, 18) if low <= 2**k <= high]
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
     axes.set_xticks(ticks, [f"{t // 1024}k" if t >= 1024 else str(t) for t in ticks])
@@ -332,4 +332,32 @@ def time_to_target(table: "pd.DataFrame") -> "matplotlib.figure.Figure":
     handles, names = axes.get_legend_handles_labels()
     more, others = right.get_legend_handles_labels()
     axes.legend(handles + more, names + others, frameon=False, loc="lower left")
+    return figure
+
+
+def measured_accuracy(trials: "pd.DataFrame") -> "matplotlib.figure.Figure":
+    """Top-1 against log2 batch, of read_trials(): every fresh seed a pale point, means joined, bars of one standard deviation; legend: series, trials that
+    chose the rate, seeds. Series of one batch (warm-up variants) are left out; a trial whose loss was no number is a cross at the lower edge and in no mean.
+    ValueError: no finished trial with a fresh seed."""
+    final = trials[(trials["stage"] == "final") & trials["error"].isna()]
+    if final.empty:
+        raise ValueError("no finished trial with a fresh seed; expected a table of lockstep.read_trials")
+    batches = final.groupby("series", sort=False)["batch"].nunique()
+    names = [name for name in batches.index if batches[name] > 1] or list(batches.index)
+    figure, axes = _axes(7.2, 4.4)
+    for i, name in enumerate(names):
+        color, marker, line = SERIES[i % len(SERIES)]
+        rows = final[final["series"] == name]
+        beside = 2 ** (0.12 * (i - (len(names) - 1) / 2))  # equal batches side by side
+        good = rows[rows["diverged"] == "no"]
+        stats = good.groupby("batch")["top1_percent"].agg(["mean", "std"])
+        axes.plot(good["batch"] * beside, good["top1_percent"], color=color, marker=marker, markersize=3.5, linestyle="none", alpha=0.45)
+        axes.errorbar(stats.index * beside, stats["mean"], yerr=stats["std"].fillna(0), color=color, marker=marker, linestyle=line, markersize=6, capsize=3,
+                      label=f"{name}: rate from {rows['tuning_trials'].iloc[0]} trials, {rows['seed'].nunique()} seeds")
+        bad = rows[rows["diverged"] == "yes"]
+        axes.plot(bad["batch"] * beside, [0.0] * len(bad), color=color, marker="x", markersize=8, markeredgewidth=2, linestyle="none", clip_on=False)
+    _batches(axes, final["batch"].min() / 1.4, final["batch"].max() * 1.4)
+    axes.set_ylim(0, None)
+    axes.set_ylabel(f"top-1 after {final['epochs'].iloc[0]:g} epochs, %")
+    axes.legend(frameon=False, loc="lower left", fontsize=8)
     return figure

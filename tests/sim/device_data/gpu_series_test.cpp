@@ -42,7 +42,7 @@ TEST(GpuSeries, V100HalfPrecisionIsFrozen) {
 
 TEST(GpuSeries, V100SinglePrecisionIsFrozen) {
   // Published (MXNet 1.2): 34.5, 65.0, 113.5, 174.8, 251.2, 298.5, 343.2, 363.7: errors -13, -5, -6, -4, -6, -1, -2, 0 %.
-  expect_golden(GpuModel(read_gpu("v100-sxm2-16gb", kPaths), Precision::Fp32, "mxnet-1.2"), "resnet50_v1",
+  expect_golden(GpuModel(read_gpu("v100-sxm2-16gb", kPaths), Precision::Fp32, "apache-mxnet-1.2"), "resnet50_v1",
                 {{1, 29.9}, {2, 61.6}, {4, 106.8}, {8, 168.1}, {16, 235.7}, {32, 295.1}, {64, 337.5}, {128, 363.7}});
 }
 
