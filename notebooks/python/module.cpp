@@ -17,6 +17,7 @@
 #include "experiments/accuracy/accuracy_tables.hpp"
 #include "experiments/check/report.hpp"
 #include "experiments/config_io/config_io.hpp"
+#include "experiments/config_io/csv.hpp"
 #include "experiments/inputs/read_inputs.hpp"
 #include "experiments/output/report.hpp"
 #include "experiments/parallel.hpp"
@@ -80,6 +81,15 @@ auto interruptibly(const py::object& progress, Work work) {
     throw py::error_already_set(*raised);
   }
   return result.get();
+}
+
+/// Columns and rows of a table; `name` stands in messages.
+std::pair<std::vector<std::string>, std::vector<std::vector<std::string>>> table(
+    const std::string& text, const std::string& name, const std::vector<std::string>& columns) {
+  const py::gil_scoped_release unlocked;
+  const CsvTable csv = CsvTable::parse(text, name);
+  csv.expect(columns);
+  return {csv.columns(), csv.cells()};
 }
 
 std::string effective(const std::string& file, const Sets& sets, const std::string& data) {
@@ -181,6 +191,7 @@ std::map<std::string, std::string> accuracy(const Sets& series, const std::vecto
   const PublishedAccuracy published = read_published_accuracy(data);
   const std::vector<AccuracyModel> models = requested_models({series, batches, epochs}, published);
   return {{"points", points_csv(published, models)},
+          {"learning_curves", learning_curves_csv(published)},
           {"fits", fits_csv(models)},
           {"left_out", left_out_csv(models)},
           {"curves", curves_csv(models, epochs)},
@@ -196,6 +207,7 @@ PYBIND11_MODULE(_core, m) {
   py::register_exception<BackendError>(m, "BackendError", PyExc_RuntimeError);
   py::register_exception<InternalError>(m, "InternalError", PyExc_RuntimeError);
   m.def("version", &version);
+  m.def("table", &table, py::arg("text"), py::arg("name"), py::arg("columns"));
   m.def("effective", &effective, py::arg("file"), py::arg("sets"), py::arg("data"));
   m.def("simulate", &simulate, py::arg("file"), py::arg("sets"), py::arg("data"), py::arg("curve"), py::arg("interval"),
         py::arg("explain"), py::arg("trace"), py::arg("progress") = py::none());

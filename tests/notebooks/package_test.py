@@ -346,8 +346,12 @@ class Files(unittest.TestCase):
             ("log.jsonl", '{"epoch": 1}\n', lambda d: ls.read_log(d), r'log\.jsonl:1: no "event"'),
             ("log.jsonl", '{"event": "start", "format": 2}\n', lambda d: ls.read_log(d), r"log\.jsonl:1: format 2; expected 1"),
             ("log.jsonl", '{"event": "start"}\n', lambda d: ls.read_log(d), r"log\.jsonl:1: format unknown; expected 1"),
-            ("results.csv", "index,step_ms\n0,1\n", lambda d: ls.read_sweep(d), r"results\.csv:1: no column images_per_s, error"),
-            ("results.csv", "index,step_ms,images_per_s,error\n0,1\n", lambda d: ls.read_sweep(d), r"results\.csv:2: 2 cells"),
+            ("results.csv", "index,step_ms\n0,1\n", lambda d: ls.read_sweep(d), r"results\.csv:1:1: images_per_s: no such column; expected one of this name, found index, step_ms\n.*results\.csv:1:1: error: "),
+            ("results.csv", "index,step_ms,images_per_s,error\n0,1\n", lambda d: ls.read_sweep(d), r"results\.csv:2:3: 2 cells; the header has 4"),
+            ("results.csv", "index,steps_ms,images_per_s,error\n0,1,2,\n", lambda d: ls.read_sweep(d),
+             r'results\.csv:1:7: step_ms: no such column; expected one of this name, found "steps_ms"'),
+            ("results.csv", "", lambda d: ls.read_sweep(d), r"results\.csv:1:1: no header line"),
+            ("trials.csv", "# mine\nseries,stage\n", lambda d: ls.read_trials(d), r"trials\.csv:2:1: optimizer: no such column"),
             ("trace.json", "{", lambda d: ls.read_trace(d / "trace.json"), r"trace\.json:1:\d+"),
             ("trace.json", "[1]", lambda d: ls.read_trace(d / "trace.json"), r"trace\.json: no trace"),
         ]:
@@ -355,8 +359,22 @@ class Files(unittest.TestCase):
                 (self.here / name).write_text(text)
                 with self.assertRaisesRegex(ls.ConfigError, expected):
                     read(self.here)
-        with self.assertRaisesRegex(ls.ConfigError, "no such file"):
-            ls.read_log(self.here / "nope")
+        (self.here / "results.csv").write_bytes(b"index,\xff\n")
+        with self.assertRaisesRegex(ls.ConfigError, r"results\.csv: byte 6 is no UTF-8"):
+            ls.read_sweep(self.here)
+        for read in (ls.read_log, ls.read_sweep, ls.read_trials):
+            with self.assertRaisesRegex(ls.ConfigError, "no such file"):
+                read(self.here / "nope")
+
+    def test_trials(self):
+        (self.here / "trials.csv").write_text(
+            "index,series,stage,optimizer,batch,rate,epochs,tuning_trials,seed,steps,top1_percent,diverged,digest,error\n"
+            '0,"LARS, retuned",final,lars,2048,8,5,8,1,145,83.25,no,12345678,\n'
+            "1,SGD,final,nesterov,2048,0.8,5,8,1,145,,yes,0123456789,\n")
+        found = ls.read_trials(self.here)
+        self.assertEqual(list(found["series"]), ["LARS, retuned", "SGD"])
+        self.assertEqual((found["batch"].dtype.kind, found["top1_percent"][0], found["digest"][1]), ("i", 83.25, "0123456789"))
+        self.assertTrue(found["error"].isna().all() and pd.isna(found["top1_percent"][1]))
 
 
 class Figures(unittest.TestCase):

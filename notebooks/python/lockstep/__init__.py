@@ -18,7 +18,7 @@ stops it after the simulation that is under way.
 from ._core import BackendError, ConfigError, InternalError
 from . import figures
 from .accuracy_curves import Accuracy, accuracy
-from .files import read_log, read_sweep, read_trace
+from .files import read_log, read_sweep, read_trace, read_trials
 from .prediction import Band, Prediction, simulate
 from .queries import Plan, check, choices, collective, plan, validate
 from .real import Training, calibrate, program, train
@@ -29,6 +29,6 @@ from ._core import version as _version
 __version__ = _version()
 __all__ = [
     "Accuracy", "BackendError", "Band", "ConfigError", "InternalError", "Plan", "Prediction", "Run", "Training", "accuracy", "calibrate", "check",
-    "choices", "collective", "data_directory", "figures", "load", "plan", "program", "read_log", "read_sweep", "read_trace", "simulate", "sweep",
-    "train", "validate",
+    "choices", "collective", "data_directory", "figures", "load", "plan", "program", "read_log", "read_sweep", "read_trace", "read_trials", "simulate",
+    "sweep", "train", "validate",
 ]
