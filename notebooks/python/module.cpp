@@ -15,6 +15,7 @@
 #include "core/base/error.hpp"
 #include "experiments/accuracy/accuracy_request.hpp"
 #include "experiments/accuracy/accuracy_tables.hpp"
+#include "experiments/check/links.hpp"
 #include "experiments/check/report.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/config_io/csv.hpp"
@@ -169,6 +170,11 @@ std::string check_files(const std::vector<std::string>& names, const std::string
   return check::to_json(reports);
 }
 
+std::string links(const std::string& cluster, const std::string& data) {
+  const py::gil_scoped_release unlocked;
+  return check::to_json(check::cables_of(read_cluster(cluster, {data})));
+}
+
 std::string choices(const std::string& what, const std::string& data) {
   const py::gil_scoped_release unlocked;
   return to_json(list_choices(what, {data}));
@@ -233,6 +239,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("plan", &plan, py::arg("file"), py::arg("sets"), py::arg("data"), py::arg("simulate"),
         py::arg("progress") = py::none());
   m.def("check", &check_files, py::arg("names"), py::arg("kind"), py::arg("all"), py::arg("data"));
+  m.def("links", &links, py::arg("cluster"), py::arg("data"));
   m.def("choices", &choices, py::arg("what"), py::arg("data"));
   m.def("validate", &predicted_and_published, py::arg("only"), py::arg("interval"), py::arg("data"),
         py::arg("experiments"), py::arg("jobs"), py::arg("progress") = py::none());

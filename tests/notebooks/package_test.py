@@ -209,6 +209,7 @@ class Queries(unittest.TestCase):
             (lambda: ls.collective("dgx1-v1000"), ("collective", "dgx1-v1000")),
             (lambda: ls.check("abcj"), ("check", "abcj")),
             (lambda: ls.check("abci", kind="clutser"), ("check", "abci", "--kind", "clutser")),
+            (lambda: ls.links("abcj"), ("check", "abcj", "--links")),
             (lambda: ls.choices("modles"), ("list", "modles")),
             (lambda: ls.validate("dgx9"), ("validate", "--only", "dgx9")),
         ]:
@@ -239,6 +240,21 @@ class Queries(unittest.TestCase):
             found = ls.check(wrong)
         self.assertEqual(list(found["verdict"]), ["fault"])
         self.assertIn("global_batch", found["message"][0])
+
+    def test_links_are_those_of_the_program_and_can_be_cut(self):
+        found = ls.links("abci")
+        code, out, _ = program("check", "abci", "--links", "--json")
+        self.assertEqual((code, found.to_dict("records")), (0, json.loads(out)))
+        page = program("check", "abci", "--links")[1]
+        for name in found["cable"]:
+            self.assertIn(f"  {name} ", page)
+        between = found[found["place"] == "switches"]
+        self.assertEqual(list(between["cables"]), [128 * 18, 32 * 24])  # leaves x cables up, racks x cables up
+        run = ls.load(SOURCE / "experiments/fujitsu_abci_2048/run.toml", {"cluster.gpus": 8, "training.global_batch": 320, "output.curve": [], "output.trace_ranks": [0]})
+        nic = found["cable"][found["cable"].str.contains("nic")].iloc[0]
+        slow = run.with_values({"simulation.slow_links": [{"link": nic, "factor": 0.1}]})
+        self.assertGreater(ls.simulate(slow).step_ms, ls.simulate(run).step_ms)
+        self.assertEqual(set(ls.links(SOURCE / "data/clusters/dgx1-v100.toml")["place"]), {"node"})
 
     def test_choices(self):
         code, out, _ = program("list", "--json")

@@ -231,6 +231,15 @@ class Check(CommandTest):
         self.call("check", "abci", "--svg", "abci.svg")
         self.assertTrue((self.here / "abci.svg").read_text().lstrip().startswith("<svg"))
 
+    def test_links_as_lines_and_as_json(self):
+        page, found = self.call("check", "abci", "--links").stdout, json.loads(self.call("check", "abci", "--links", "--json").stdout)
+        self.assertEqual({row["place"] for row in found}, {"node", "switches"})
+        for row in found:
+            self.assertRegex(page, rf"  {row['cable']} +\S+ +\S+")
+            if row["place"] == "switches":
+                self.assertIn(f"to {row['to']}: {row['cables']} cables", page)
+        self.assertIn("name exactly one", self.call("check", "abci", "dgx1-v100", "--links", code=2).stderr)
+
     def test_faults_are_code_2(self):
         text = (SOURCE / "data/clusters/dgx1-v100.toml").read_text()
         self.write("mine.toml", text.replace("gpus = 8", "gpuz = 8", 1))
