@@ -4,11 +4,13 @@
     package_test.py PROGRAM SOURCE_DIR        with PYTHONPATH=BUILD/python
 Exit code 77 (skipped) where pandas or matplotlib are missing.
 """
+import contextlib
 import doctest
 import importlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -331,10 +333,74 @@ class RealRuns(unittest.TestCase):
         self.assertEqual(ls.read_log(self.here / "out")["event"].iloc[-1], "end")
         self.assertTrue(list((self.here / "out" / "checkpoints").iterdir()))
 
+    def processes_of(self, directory):
+        """Ids of all processes on whose command line `directory` stands."""
+        found = []
+        for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if str(directory).encode() in entry.read_bytes():
+                    found.append(int(entry.parent.name))
+            except OSError:  # it has ended meanwhile
+                pass
+        return found
+
+    def wait_until(self, true, what, seconds=120):
+        end = time.monotonic() + seconds
+        while not true():
+            self.assertLess(time.monotonic(), end, what)
+            time.sleep(0.05)
+
+    @unittest.skipUnless(sys.platform == "linux", "PR_SET_PDEATHSIG is Linux's")
+    def test_a_killed_python_process_leaves_no_run_behind_but_a_checkpoint(self):
+        trained = self.train(self.run_file, self.here / "probe")
+        launchers = [()]
+        two = ("mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2")
+        if shutil.which("mpirun"):
+            trained = ls.train(self.run_file, self.here / "probe2", launcher=two, force=True)
+            launchers += [two] if trained.json["ranks"] == 2 else []
+        for launcher in launchers:
+            with self.subTest(ranks=2 if launcher else 1):
+                out = self.here / f"killed{len(launcher)}"
+                values = {**self.TINY, "training.epochs": 100000, "data.training_images": 32, "schedule.warmup": "none"}
+                code = f"import lockstep as ls\nls.train(ls.load({str(self.run_file.file)!r}, {values!r}), {str(out)!r}, launcher={launcher!r})\n"
+                parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+                def leave_nothing():
+                    for pid in self.processes_of(out):
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+
+                self.addCleanup(leave_nothing)
+                log = out / "log.jsonl"
+                self.wait_until(lambda: log.exists() and '"event":"steps"' in log.read_text() or parent.poll() is not None, "no step was logged")
+                self.assertIsNone(parent.poll(), "the run ended by itself")
+                self.assertGreaterEqual(len(self.processes_of(out)), 2)
+                parent.kill()
+                parent.wait()
+                self.wait_until(lambda: not self.processes_of(out), "the program runs on without its parent")
+                found = ls.read_log(out)
+                if not launcher:  # mpirun gives its ranks a second between SIGTERM and SIGKILL: time for a checkpoint, not always for the last words
+                    self.assertEqual(found["event"].iloc[-1], "end")
+                self.assertTrue(list((out / "checkpoints").iterdir()))
+                last = int(found["step"].max())
+                sets = [word for text in ls.load(self.run_file.file, values).sets for word in ("--set", text)]
+                again = subprocess.Popen([*launcher, PROGRAM, "--quiet", "train", str(self.run_file.file), *sets, "--output", str(out), "--resume"],
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                self.wait_until(lambda: ls.read_log(out)["step"].max() > last or again.poll() is not None, "the resumed run took no step")
+                again.send_signal(signal.SIGTERM)
+                _, err = again.communicate(timeout=120)
+                self.assertGreater(ls.read_log(out)["step"].max(), last, err)
+
     def test_a_program_that_is_not_there(self):
         os.environ["LOCKSTEP_PROGRAM"] = str(self.here / "nope")
         with self.assertRaisesRegex(ls.ConfigError, "nope: no such program"):
             ls.train(self.run_file, self.here / "out")
+        (self.here / "nope").write_text("no program")
+        (self.here / "nope").chmod(0o755)
+        with self.assertRaisesRegex(ls.ConfigError, "nope: Exec format error"):
+            ls.train(self.run_file, self.here / "out")
+        with self.assertRaisesRegex(ls.ConfigError, "no-such-launcher: no such program"):
+            ls.train(self.run_file, self.here / "out", launcher=["no-such-launcher", "-n", "2"])
 
 
 class Files(unittest.TestCase):
