@@ -97,21 +97,24 @@ class Predictions(unittest.TestCase):
             ls.simulate(ls.load(DGX, SMALL)).timeline
 
     def test_other_threads_run_meanwhile(self):
-        ticks = []
-        stop = threading.Event()
+        run = ls.load(SOURCE / "experiments/fujitsu_abci_2048/run.toml", {"simulation.fold": "approx"})  # tens of milliseconds
+        for interval in (False, True):
+            with self.subTest(interval=interval):
+                ticks = []
+                stop = threading.Event()
 
-        def tick():
-            while not stop.wait(0.001):
-                ticks.append(time.monotonic())
+                def tick():
+                    while not stop.wait(0.001):
+                        ticks.append(time.monotonic())
 
-        thread = threading.Thread(target=tick)
-        thread.start()
-        begin = time.monotonic()
-        ls.simulate(ls.load(DGX, SMALL), interval=True)
-        end = time.monotonic()
-        stop.set()
-        thread.join()
-        self.assertTrue([t for t in ticks if begin < t < end], "the interpreter's lock was held all the time")
+                thread = threading.Thread(target=tick)
+                thread.start()
+                begin = time.monotonic()
+                ls.simulate(run, interval=interval)
+                end = time.monotonic()
+                stop.set()
+                thread.join()
+                self.assertTrue([t for t in ticks if begin < t < end], "the interpreter's lock was held all the time")
 
     def test_what_progress_raises_stops_the_work(self):
         def stop(_):
