@@ -231,6 +231,20 @@ std::string points_csv(const PublishedAccuracy& published, const std::vector<Acc
   return out;
 }
 
+std::string learning_curves_csv(const PublishedAccuracy& published) {
+  std::string out = "series,label,legend,run,batch,warmup_epochs,epoch,top1_percent,seconds\n";
+  for (const LearningPoint& p : published.learning) {
+    const SeriesRecipe& recipe = published.recipe(p.series);
+    const auto end = std::find_if(published.top1.begin(), published.top1.end(),
+                                  [&](const auto& t) { return t.series == p.series && t.batch == p.batch; });
+    const bool told = end != published.top1.end() && end->warmup_epochs;
+    out += fmt::format("{},{},{},{},{:.0f},{},{:g},{:g},{:g}\n", p.series, quoted(recipe.label),
+                       quoted(recipe.legend()), quoted(p.run), p.batch,
+                       told ? fmt::format("{:g}", *end->warmup_epochs) : "", p.epoch, p.top1_percent, p.seconds);
+  }
+  return out;
+}
+
 std::string fits_csv(const std::vector<AccuracyModel>& models) {
   std::string out =
       "series,title,quantity,form,weight,forms_tried,points,fit_error,leave_one_out,error_unit,aicc,constants,"

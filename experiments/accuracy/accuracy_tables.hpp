@@ -26,6 +26,8 @@ std::string accuracy_json(const std::vector<AccuracyModel>& models, const std::v
 
 /// Every published point; `quantity` is top1_percent or epochs; fit as in data/published, empty where `models` lack it.
 std::string points_csv(const PublishedAccuracy& published, const std::vector<AccuracyModel>& models);
+/// Top-1 over epochs and seconds of every published run that is known so closely; warmup_epochs where accuracy.csv tells it of the series and batch.
+std::string learning_curves_csv(const PublishedAccuracy& published);
 /// A row per form and one named "mean": weight, constants, fit error, leave-one-out error (percent for epochs, points for top-1), AICc.
 std::string fits_csv(const std::vector<AccuracyModel>& models);
 /// A row per point: published, and what the mean of the forms fitted to the other points says.

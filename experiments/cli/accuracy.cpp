@@ -134,6 +134,7 @@ int accuracy(const Context& context, const Options& o) {
   if (!o.csv.empty()) {
     const std::filesystem::path folder = o.csv;
     write_file(folder / "points.csv", points_csv(published, models));
+    write_file(folder / "learning_curves.csv", learning_curves_csv(published));
     write_file(folder / "fits.csv", fits_csv(models));
     write_file(folder / "left_out.csv", left_out_csv(models));
     write_file(folder / "curves.csv", curves_csv(models, epochs));
@@ -145,9 +146,10 @@ int accuracy(const Context& context, const Options& o) {
       stdout);
   if (!o.csv.empty() && !o.json)
     fmt::print(
-        "\nwritten to {}: points.csv, fits.csv, left_out.csv, curves.csv, predictions.csv{}\nplot: python3 "
-        "notebooks/lockstep_plots/accuracy.py {}\n",
-        o.csv, timed.empty() ? "" : ", timed.csv", o.csv);
+        "\nwritten to {}: points.csv, learning_curves.csv, fits.csv, left_out.csv, curves.csv, "
+        "predictions.csv{}\nplot: python3 "
+        "notebooks/lockstep_plots/accuracy.py {}; python3 notebooks/lockstep_plots/learning_curve.py {}\n",
+        o.csv, timed.empty() ? "" : ", timed.csv", o.csv, o.csv);
   return kDone;
 }
 

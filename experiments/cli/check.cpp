@@ -2,14 +2,13 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
-#include "core/base/units_text.hpp"
 #include "experiments/check/check_file.hpp"
+#include "experiments/check/links.hpp"
 #include "experiments/check/report.hpp"
 #include "experiments/check/topology_svg.hpp"
 #include "experiments/cli/command.hpp"
 #include "experiments/config_io/words.hpp"
 #include "experiments/output/report.hpp"
-#include "sim/network/fabric.hpp"
 
 namespace lockstep::cli {
 
@@ -38,29 +37,8 @@ int print_links(const Options& options, const DataPaths& paths) {
   if (options.files.size() != 1)
     throw ConfigError("--links", "", "lists the links of one cluster file; name exactly one");
   const ClusterSpec cluster = read_cluster(options.files[0], paths);
-  const int nodes = cluster.network.kind == NetworkKind::None ? 1 : cluster.nodes;
-  const sim::Fabric fabric(cluster, nodes, sim::Routing::Static, 0);
-  const auto& links = fabric.links();
-  const std::size_t per_node = fabric.first_cable() / static_cast<std::size_t>(nodes);
-  const auto line = [&](std::size_t i, const std::string& more) {
-    fmt::print("  {:<24} {:>10}  {:>8}{}\n", sim::cable_name(links[i]), to_text(links[i].capacity),
-               to_text(links[i].latency), more);
-  };
-  fmt::print("{}: a cable by its name (both directions), one direction with .up or .down, any text with *\n",
-             cluster.name);
-  fmt::print("inside a node ({})\n", nodes == 1 ? "node0 alone" : fmt::format("node0 to node{} alike", nodes - 1));
-  for (std::size_t i = 0; i < per_node; i += 2) line(i, "");
-  if (fabric.first_cable() == links.size()) return kDone;
-  fmt::print("between switches\n");
-  const auto tier_of = [&](std::size_t i) {  // "leaf" of "leaf12>fbb3.4"
-    return links[i].name.substr(0, links[i].name.find_first_of("0123456789"));
-  };
-  for (std::size_t i = fabric.first_cable(); i < links.size();) {
-    std::size_t end = i;
-    while (end < links.size() && tier_of(end - end % 2) == tier_of(i)) end += 2;
-    line(i, fmt::format("   to {}: {} cables", sim::cable_name(links[end - 2]), (end - i) / 2));
-    i = end;
-  }
+  const auto cables = check::cables_of(cluster);
+  fmt::print("{}", options.json ? check::to_json(cables) : check::to_text(cluster, cables));
   return kDone;
 }
 

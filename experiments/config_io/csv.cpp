@@ -14,75 +14,85 @@ namespace lockstep {
 
 namespace {
 
-std::string trimmed(const std::string& cell) {
+std::string trimmed(std::string_view cell) {
   const auto first = cell.find_first_not_of(" \t\r");
-  return first == std::string::npos ? "" : cell.substr(first, cell.find_last_not_of(" \t\r") - first + 1);
+  if (first == std::string_view::npos) return "";
+  return std::string(cell.substr(first, cell.find_last_not_of(" \t\r") - first + 1));
 }
 
+}  // namespace
+
 /// Splits text into records, one at a time.
-class Scanner {
+class CsvScanner {
  public:
-  Scanner(std::string_view text, const std::string& name) : text_(text), name_(name) {}
+  CsvScanner(std::string_view text, const std::string& name) : text_(text), name_(name) {}
 
   bool done() const { return at_ >= text_.size(); }
-  int line() const { return line_; }
 
   bool skip_line_if_blank_or_comment() {
     const std::size_t end = std::min(text_.find('\n', at_), text_.size());
-    const std::string line = trimmed(std::string(text_.substr(at_, end - at_)));
+    const std::string line = trimmed(text_.substr(at_, end - at_));
     if (!line.empty() && line.front() != '#') return false;
     at_ = end + 1;
-    ++line_;
+    next_line(at_);
     return true;
   }
 
-  std::vector<std::string> record() {
-    std::vector<std::string> cells;
+  CsvTable::Row record() {
+    CsvTable::Row row;
     while (true) {
-      cells.push_back(cell());
-      if (done()) return cells;
+      add_cell(row);
+      if (done()) return row;
       if (text_[at_++] == '\n') {
-        ++line_;
-        return cells;
+        next_line(at_);
+        return row;
       }
     }
   }
 
  private:
-  std::string cell() {
+  void next_line(std::size_t begin) {
+    ++line_;
+    line_begin_ = begin;
+  }
+
+  CsvTable::Place place(std::size_t at) const { return {line_, static_cast<int>(at - line_begin_) + 1}; }
+
+  [[noreturn]] void fail(CsvTable::Place at, const char* message) const {
+    throw ConfigError(fmt::format("{}:{}:{}", name_, at.line, at.column), "", message);
+  }
+
+  void add_cell(CsvTable::Row& row) {
     while (!done() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
+    const CsvTable::Place begin = place(at_);
+    row.places.push_back(begin);
+    std::string& out = row.cells.emplace_back();
     if (done() || text_[at_] != '"') {
       const std::size_t end = std::min(text_.find_first_of(",\n", at_), text_.size());
-      const std::string out = trimmed(std::string(text_.substr(at_, end - at_)));
+      out = trimmed(text_.substr(at_, end - at_));
       at_ = end;
-      return out;
+      return;
     }
-    const int opened = line_;
-    std::string out;
     for (++at_; !done(); ++at_) {
       if (text_[at_] == '"') {
         if (at_ + 1 >= text_.size() || text_[at_ + 1] != '"') break;
         ++at_;
       }
-      if (text_[at_] == '\n') ++line_;
+      if (text_[at_] == '\n') next_line(at_ + 1);
       out += text_[at_];
     }
-    if (done()) throw ConfigError(fmt::format("{}:{}", name_, opened), "", "a quote is never closed");
+    if (done()) fail(begin, "a quote is never closed");
     const std::size_t end = std::min(text_.find_first_of(",\n", ++at_), text_.size());
-    if (!trimmed(std::string(text_.substr(at_, end - at_))).empty()) {
-      throw ConfigError(fmt::format("{}:{}", name_, line_), "", "text after a closing quote; expected a comma");
-    }
+    if (!trimmed(text_.substr(at_, end - at_)).empty())
+      fail(place(text_.find_first_not_of(" \t\r", at_)), "text after a closing quote; expected a comma");
     at_ = end;
-    return out;
   }
 
   std::string_view text_;
   const std::string& name_;
-  std::size_t at_ = 0;
+  std::size_t at_ = 0, line_begin_ = 0;
   int line_ = 1;
 };
-
-}  // namespace
 
 CsvTable CsvTable::parse(std::string_view text, const std::string& name) {
   CsvTable table;
@@ -90,40 +100,75 @@ CsvTable CsvTable::parse(std::string_view text, const std::string& name) {
   constexpr int kShownRows = 5;  // one wrong header makes every row wrong
   int wrong_rows = 0;
   std::vector<Fault> faults;
-  Scanner scanner(text, name);
+  CsvScanner scanner(text, name);
   while (!scanner.done()) {
     if (scanner.skip_line_if_blank_or_comment()) continue;
-    const int line = scanner.line();
-    std::vector<std::string> cells = scanner.record();
-    if (table.columns_.empty()) {
-      table.columns_ = std::move(cells);
-    } else if (cells.size() == table.columns_.size()) {
-      table.rows_.push_back({line, std::move(cells)});
+    Row row = scanner.record();
+    const std::size_t cells = row.cells.size(), expected = table.columns_.size();
+    if (expected == 0) {
+      table.columns_ = std::move(row.cells);
+      table.header_ = std::move(row.places);
+    } else if (cells == expected) {
+      table.rows_.push_back(std::move(row));
     } else if (++wrong_rows <= kShownRows) {
-      faults.push_back({fmt::format("{}:{}", name, line), "",
-                        fmt::format("{} cells; the header has {}", cells.size(), table.columns_.size())});
+      const Place odd = row.places[std::min(cells - 1, expected)];  // the first too many, or the last that is there
+      faults.push_back({table.text_of(odd), "", fmt::format("{} cells; the header has {}", cells, expected)});
     }
   }
   if (wrong_rows > kShownRows)
     faults.push_back({name, "", fmt::format("and {} more rows of a wrong length", wrong_rows - kShownRows)});
-  if (table.columns_.empty()) faults.push_back({name, "", "no header line; expected the names of the columns"});
+  if (table.columns_.empty())
+    faults.push_back({table.text_of({1, 1}), "", "no header line; expected the names of the columns"});
+  for (std::size_t c = 0; c < table.columns_.size(); ++c) {
+    if (table.index(table.columns_[c]) != c)
+      faults.push_back({table.text_of(table.header_[c]), table.columns_[c], "a second column of this name"});
+  }
   if (!faults.empty()) throw ConfigError(std::move(faults));
   return table;
+}
+
+std::vector<std::vector<std::string>> CsvTable::cells() const {
+  std::vector<std::vector<std::string>> out;
+  for (const Row& row : rows_) out.push_back(row.cells);
+  return out;
 }
 
 bool CsvTable::has(const std::string& column) const {
   return std::find(columns_.begin(), columns_.end(), column) != columns_.end();
 }
 
-std::string CsvTable::where(std::size_t row) const { return fmt::format("{}:{}", name_, rows_.at(row).line); }
+void CsvTable::expect(const std::vector<std::string>& columns) const {
+  std::vector<Fault> faults;
+  for (const std::string& column : columns) {
+    if (has(column)) continue;
+    const std::string near = nearest(column, columns_);
+    if (near.empty()) {
+      faults.push_back({header(), column,
+                        fmt::format("no such column; expected one of this name, found {}", fmt::join(columns_, ", "))});
+    } else {
+      faults.push_back({text_of(header_[index(near)]), column,
+                        fmt::format("no such column; expected one of this name, found \"{}\"", near)});
+    }
+  }
+  if (!faults.empty()) throw ConfigError(std::move(faults));
+}
+
+std::string CsvTable::text_of(Place place) const { return fmt::format("{}:{}:{}", name_, place.line, place.column); }
+
+std::string CsvTable::header() const { return text_of(header_.front()); }
+
+std::string CsvTable::where(std::size_t row) const {
+  return fmt::format("{}:{}", name_, rows_.at(row).places.front().line);
+}
+
+std::string CsvTable::where(std::size_t row, const std::string& column) const {
+  return text_of(rows_.at(row).places[index(column)]);
+}
 
 std::size_t CsvTable::index(const std::string& column) const {
   const auto it = std::find(columns_.begin(), columns_.end(), column);
-  if (it != columns_.end()) return static_cast<std::size_t>(it - columns_.begin());
-  const std::string near = nearest(column, columns_);
-  throw ConfigError(name_, column,
-                    near.empty() ? fmt::format("no such column; there are {}", fmt::join(columns_, ", "))
-                                 : fmt::format("no such column; is \"{}\" meant to be it?", near));
+  if (it == columns_.end()) expect({column});
+  return static_cast<std::size_t>(it - columns_.begin());
 }
 
 const std::string& CsvTable::text(std::size_t row, const std::string& column) const {
@@ -135,7 +180,7 @@ double CsvTable::number(std::size_t row, const std::string& column) const {
   double value = 0;
   const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
   if (error != std::errc() || end != cell.data() + cell.size() || !std::isfinite(value)) {
-    throw ConfigError(where(row), column, fmt::format("expected a number, found \"{}\"", cell));
+    throw ConfigError(where(row, column), column, fmt::format("expected a number, found \"{}\"", cell));
   }
   return value;
 }
@@ -143,7 +188,8 @@ double CsvTable::number(std::size_t row, const std::string& column) const {
 int CsvTable::whole(std::size_t row, const std::string& column) const {
   const double value = number(row, column);
   if (value != std::floor(value) || std::abs(value) > 2e9) {
-    throw ConfigError(where(row), column, fmt::format("expected a whole number, found \"{}\"", text(row, column)));
+    throw ConfigError(where(row, column), column,
+                      fmt::format("expected a whole number, found \"{}\"", text(row, column)));
   }
   return static_cast<int>(value);
 }
@@ -153,13 +199,15 @@ std::optional<double> CsvTable::number_if_any(std::size_t row, const std::string
   return number(row, column);
 }
 
-CsvTable read_csv(const std::filesystem::path& path) {
+CsvTable read_csv(const std::filesystem::path& path, const std::vector<std::string>& columns) {
   std::error_code code;
   if (!std::filesystem::is_regular_file(path, code)) throw ConfigError(path.string(), "", "no such file");
   std::ifstream file(path, std::ios::binary);
   if (!file) throw ConfigError(path.string(), "", "cannot be opened for reading");
   const std::string text(std::istreambuf_iterator<char>(file), {});
-  return CsvTable::parse(text, path.string());
+  CsvTable table = CsvTable::parse(text, path.string());
+  table.expect(columns);
+  return table;
 }
 
 }  // namespace lockstep

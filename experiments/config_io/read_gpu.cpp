@@ -38,7 +38,8 @@ Anchor read_anchor(ConfigTable t) {
 
 /// Rows of data/measured: one shape at one batch; an empty time was not measured.
 std::vector<ConvTiming> read_convolutions(const std::filesystem::path& path) {
-  const CsvTable table = read_csv(path);
+  const CsvTable table = read_csv(path, {"precision", "n", "c", "h", "w", "k", "r", "s", "stride", "pad_h", "pad_w",
+                                         "forward_ms", "backward_data_ms", "backward_weight_ms"});
   std::vector<Fault> faults;
   std::vector<ConvTiming> out;
   for (std::size_t row = 0; row < table.rows(); ++row) {
@@ -46,19 +47,19 @@ std::vector<ConvTiming> read_convolutions(const std::filesystem::path& path) {
       ConvTiming& conv = out.emplace_back();
       const auto precision = value_of<Precision>(table.text(row, "precision"));
       if (!precision)
-        throw ConfigError(table.where(row), "precision",
+        throw ConfigError(table.where(row, "precision"), "precision",
                           unknown_word(table.text(row, "precision"), all_words<Precision>()));
       conv.precision = *precision;
       const auto at_least = [&](const char* column, int least) {
         const int value = table.whole(row, column);
         if (value < least)
-          throw ConfigError(table.where(row), column,
+          throw ConfigError(table.where(row, column), column,
                             fmt::format("{} is out of range; expected {} or more", value, least));
         return value;
       };
       const auto time = [&](const char* column) {
         const double ms = table.number_if_any(row, column).value_or(0);
-        if (ms < 0) throw ConfigError(table.where(row), column, fmt::format("{} ms is negative", ms));
+        if (ms < 0) throw ConfigError(table.where(row, column), column, fmt::format("{} ms is negative", ms));
         return Time::milliseconds(ms);
       };
       conv.n = at_least("n", 1);
@@ -76,7 +77,6 @@ std::vector<ConvTiming> read_convolutions(const std::filesystem::path& path) {
       conv.backward_weight = time("backward_weight_ms");
     } catch (const ConfigError& error) {
       faults.insert(faults.end(), error.faults().begin(), error.faults().end());
-      if (faults.back().where == path.string()) break;  // a missing column: every row would say so
     }
   }
   if (!faults.empty()) throw ConfigError(std::move(faults));
@@ -85,7 +85,8 @@ std::vector<ConvTiming> read_convolutions(const std::filesystem::path& path) {
 
 /// Rows of a profile: one operation of one model at one batch.
 std::vector<ProfileRow> read_profile(const std::filesystem::path& path) {
-  const CsvTable table = read_csv(path);
+  const CsvTable table =
+      read_csv(path, {"model", "image_size", "precision", "batch", "operation", "forward_us", "backward_us"});
   std::vector<ProfileRow> out;
   for (std::size_t row = 0; row < table.rows(); ++row) {
     ProfileRow& p = out.emplace_back();
@@ -93,19 +94,19 @@ std::vector<ProfileRow> read_profile(const std::filesystem::path& path) {
     p.image_size = table.whole(row, "image_size");
     const auto precision = value_of<Precision>(table.text(row, "precision"));
     if (!precision)
-      throw ConfigError(table.where(row), "precision",
+      throw ConfigError(table.where(row, "precision"), "precision",
                         unknown_word(table.text(row, "precision"), all_words<Precision>()));
     p.precision = *precision;
     p.batch = table.whole(row, "batch");
     p.operation = table.text(row, "operation");
     const auto time = [&](const char* column) {
       const double us = table.number_if_any(row, column).value_or(0);
-      if (us < 0) throw ConfigError(table.where(row), column, fmt::format("{} us is negative", us));
+      if (us < 0) throw ConfigError(table.where(row, column), column, fmt::format("{} us is negative", us));
       return Time::microseconds(us);
     };
     p.forward = time("forward_us");
     p.backward = time("backward_us");
-    if (p.batch < 1) throw ConfigError(table.where(row), "batch", "expected at least 1 image");
+    if (p.batch < 1) throw ConfigError(table.where(row, "batch"), "batch", "expected at least 1 image");
   }
   return out;
 }

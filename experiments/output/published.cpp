@@ -9,7 +9,7 @@ std::vector<PublishedFigure> read_figures(const std::filesystem::path& data, con
   std::vector<PublishedFigure> figures;
   if (run.empty()) return figures;
   const std::filesystem::path path = data / "published" / "figures.csv";
-  const CsvTable table = read_csv(path);
+  const CsvTable table = read_csv(path, {"run", "quantity", "gpus", "value", "source", "confidence", "note"});
   std::vector<std::string> names;
   for (std::size_t r = 0; r < table.rows(); ++r) {
     names.push_back(table.text(r, "run"));

@@ -119,7 +119,7 @@ std::vector<SweepRow> parse_rows(const std::vector<std::string>& columns, const 
                                  const std::string& name) {
   const CsvTable table = CsvTable::parse(text, name);
   if (table.columns() != columns) {
-    throw ConfigError(name, "",
+    throw ConfigError(table.header(), "",
                       fmt::format("is of another sweep: it has the columns {}; expected {}",
                                   fmt::join(table.columns(), ","), fmt::join(columns, ",")));
   }

@@ -58,7 +58,8 @@ struct SeriesErrors {
 };
 
 SeriesErrors errors_of(const std::vector<Series>& list, const DataPaths& paths) {
-  const CsvTable t = read_csv(paths.data / "published" / "single_gpu_series.csv");
+  const CsvTable t = read_csv(paths.data / "published" / "single_gpu_series.csv",
+                              {"gpu", "framework", "model", "batch", "images_per_s"});
   SeriesErrors out;
   for (const Series& s : list) {
     std::vector<std::size_t> rows;

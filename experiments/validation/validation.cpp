@@ -99,8 +99,9 @@ double collective_us(const ValidationRow& row, const std::vector<std::string>& s
 /// Rows of the complete tables.
 void add_tables(const std::filesystem::path& data, std::vector<ValidationRow>& rows) {
   constexpr double kSmall = 1 << 20, kSmallBand = 0.30, kBand = 0.15;
-  const CsvTable tables = read_csv(data / "published" / "nccl_tables.csv"),
-                 times = read_csv(data / "published" / "nccl_tests.csv");
+  const CsvTable tables = read_csv(data / "published" / "nccl_tables.csv",
+                                   {"table", "counted", "source", "confidence", "set", "reason"}),
+                 times = read_csv(data / "published" / "nccl_tests.csv", {"table", "bytes", "time_us"});
   for (std::size_t t = 0; t < tables.rows(); ++t) {
     ValidationRow row;
     const std::string name = tables.text(t, "table");
@@ -133,7 +134,8 @@ void add_tables(const std::filesystem::path& data, std::vector<ValidationRow>& r
       if (bytes < kSmall) small.against.push_back(times.text(i, "bytes") + "=" + times.text(i, "time_us"));
       sizes.push_back(std::move(one));
     }
-    if (sizes.empty()) throw ConfigError(tables.where(t), "table", "\"" + name + "\" has no times in nccl_tests.csv");
+    if (sizes.empty())
+      throw ConfigError(tables.where(t, "table"), "table", "\"" + name + "\" has no times in nccl_tests.csv");
     if (!small.against.empty()) rows.push_back(std::move(small));
     rows.insert(rows.end(), sizes.begin(), sizes.end());
   }
@@ -173,7 +175,9 @@ void add_collective_interval(ValidationResult& result, const std::filesystem::pa
 }  // namespace
 
 std::vector<ValidationRow> read_validation(const std::filesystem::path& data) {
-  const CsvTable t = read_csv(data / "published" / "validation.csv");
+  const CsvTable t =
+      read_csv(data / "published" / "validation.csv", {"id", "quantity", "run", "set", "against", "published", "low",
+                                                       "high", "counted", "reason", "source", "confidence"});
   std::vector<ValidationRow> rows;
   for (std::size_t r = 0; r < t.rows(); ++r) {
     ValidationRow row;

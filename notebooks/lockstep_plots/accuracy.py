@@ -6,13 +6,13 @@ Writes DIR/accuracy.png and DIR/accuracy.svg. Markers are published results, lin
 extrapolation. The panel with times is drawn if DIR holds timed.csv (`lockstep accuracy --run FILE --csv DIR`).
 """
 
-import csv
 import pathlib
 import sys
 import textwrap
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import style  # noqa: E402
+import tables  # noqa: E402
 
 IMAGES = 1281167
 # colour, marker, hatch of the band: told apart in grey by marker and by lightness
@@ -32,18 +32,9 @@ NEEDED = {
 
 
 def read(folder, name, needed=True):
-    """Rows of a table as dicts; ends the program with a message if the table or a column is missing."""
+    """Rows of a table as dicts; none if it is not there and not needed."""
     path = folder / name
-    if not path.exists():
-        if not needed:
-            return []
-        sys.exit(f"{path}: no such file; write it with `lockstep accuracy --csv {folder}`")
-    with open(path, newline="") as f:
-        rows = list(csv.DictReader(f))
-    for column in NEEDED[name]:
-        if rows and column not in rows[0]:
-            sys.exit(f"{path}: no column {column}; expected a table of `lockstep accuracy --csv`")
-    return rows
+    return tables.read(path, NEEDED[name], "a table of `lockstep accuracy --csv`") if needed or path.exists() else []
 
 
 def number(row, key):

@@ -13,6 +13,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import style  # noqa: E402
+import tables  # noqa: E402
 
 import numpy  # noqa: E402
 import pandas  # noqa: E402
@@ -20,22 +21,17 @@ import pandas  # noqa: E402
 CHANCE = 10.0
 # Apart in colour and, by line and marker, in grey.
 LOOKS = [("#1f5fa8", "o", "-"), ("#c8501e", "D", "-"), ("0.45", "s", "--"), ("#20804a", "^", "-."), ("#e8a33d", "v", ":"), ("#7b4fa0", "P", "--")]
-NEEDED = ["series", "stage", "optimizer", "batch", "rate", "edge", "warmup", "warmup_epochs", "epochs", "decay", "weight_decay", "label_smoothing",
-          "tuning_trials", "seed", "steps", "top1_percent", "diverged", "error"]
+TEXTS = ["series", "stage", "optimizer", "edge", "warmup", "decay", "diverged", "error"]
+NUMBERS = ["batch", "rate", "warmup_epochs", "epochs", "weight_decay", "label_smoothing", "tuning_trials", "seed", "steps", "top1_percent"]
+WHOLE = {column: int for column in ("batch", "tuning_trials", "seed", "steps")}
 
 
 def read(path):
     """All finished trials. Ends the program with the reason if the file is no trials.csv."""
-    try:
-        table = pandas.read_csv(path, dtype={"edge": str, "error": str, "series": str}, keep_default_na=False, na_values={"top1_percent": [""]})
-    except FileNotFoundError:
-        sys.exit(f"{path}: no such file; expected trials.csv of `lockstep train --sweep`")
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, ValueError) as e:
-        sys.exit(f"{path}: cannot be read: {e}")
-    missing = [c for c in NEEDED if c not in table]
-    if missing:
-        sys.exit(f"{path}: has no column {', '.join(missing)}; expected trials.csv of `lockstep train --sweep`")
-    table = table[table["error"] == ""]
+    rows = [row for row in tables.read(path, [*TEXTS, *NUMBERS], "trials.csv of `lockstep train --sweep`") if row["error"] == ""]
+    table = pandas.DataFrame([{**{c: row[c] for c in TEXTS}, **{c: float("nan") if c == "top1_percent" and not row[c] else row.number(c)
+                                                                  for c in NUMBERS}} for row in rows],
+                             columns=[*TEXTS, *NUMBERS]).astype(WHOLE)
     if table[table["stage"] == "final"].empty:
         sys.exit(f"{path}: no finished trial with a fresh seed in it yet")
     return table

@@ -5,20 +5,21 @@ Usage: python3 notebooks/lockstep_plots/scaling.py RESULT_DIRECTORY
 Reads scaling.csv and result.json; writes scaling.png and scaling.svg beside them.
 """
 
-import csv
 import json
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import style  # noqa: E402
+import tables  # noqa: E402
 
 
 def read(directory):
     """Rows of scaling.csv as floats, and result.json."""
+    table = tables.read(directory / "scaling.csv", ["gpus", "step_ms", "images_per_s", "efficiency", *(key for key, *_ in style.PARTS)],
+                        "scaling.csv of `lockstep simulate` with a scaling curve")
+    rows = [{column: row.number(column) for column in row} for row in table]
     try:
-        with open(directory / "scaling.csv", newline="") as f:
-            rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(f)]
         with open(directory / "result.json") as f:
             result = json.load(f)
     except FileNotFoundError as e:

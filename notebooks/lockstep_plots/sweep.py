@@ -16,6 +16,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import style  # noqa: E402
+import tables  # noqa: E402
 
 import matplotlib.pyplot as plt  # noqa: E402
 import pandas  # noqa: E402
@@ -42,12 +43,16 @@ def read(directory):
     try:
         with open(directory / "sweep.json") as f:
             sweep = json.load(f)
-        table = pandas.read_csv(directory / "results.csv", dtype={a["path"]: str for a in sweep["axes"]} | {"error": str, "warnings": str},
-                                keep_default_na=False, na_values={c: [""] for c in ("step_ms", "top1_percent")})
+        swept = [axis["path"] for axis in sweep["axes"]]
     except FileNotFoundError as e:
         fail(f"{e.filename}: no such file; expected a result directory of `lockstep sweep`")
-    except (ValueError, KeyError) as e:
-        fail(f"{directory}: sweep.json or results.csv cannot be read: {e}")
+    except (ValueError, KeyError, TypeError) as e:
+        fail(f"{directory / 'sweep.json'}: cannot be read: {e}; expected sweep.json of `lockstep sweep`")
+    needed = ["index", *swept, "gpus", "step_ms", "time_to_train_s", "gpu_hours", "event_digest", "error"]
+    table = pandas.DataFrame(tables.read(directory / "results.csv", needed, "results.csv of `lockstep sweep`"))
+    if table.empty:
+        fail(f"{directory / 'results.csv'}: no point in it yet")
+    table["index"] = pandas.to_numeric(table["index"])
     good = table[table["error"] == ""].copy()
     for column in good.columns[good.columns.get_loc("gpus"):good.columns.get_loc("event_digest")]:
         good[column] = pandas.to_numeric(good[column], errors="coerce")

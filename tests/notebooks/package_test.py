@@ -4,11 +4,13 @@
     package_test.py PROGRAM SOURCE_DIR        with PYTHONPATH=BUILD/python
 Exit code 77 (skipped) where pandas or matplotlib are missing.
 """
+import contextlib
 import doctest
 import importlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,21 +97,24 @@ class Predictions(unittest.TestCase):
             ls.simulate(ls.load(DGX, SMALL)).timeline
 
     def test_other_threads_run_meanwhile(self):
-        ticks = []
-        stop = threading.Event()
+        run = ls.load(SOURCE / "experiments/fujitsu_abci_2048/run.toml", {"simulation.fold": "approx"})  # tens of milliseconds
+        for interval in (False, True):
+            with self.subTest(interval=interval):
+                ticks = []
+                stop = threading.Event()
 
-        def tick():
-            while not stop.wait(0.001):
-                ticks.append(time.monotonic())
+                def tick():
+                    while not stop.wait(0.001):
+                        ticks.append(time.monotonic())
 
-        thread = threading.Thread(target=tick)
-        thread.start()
-        begin = time.monotonic()
-        ls.simulate(ls.load(DGX, SMALL), interval=True)
-        end = time.monotonic()
-        stop.set()
-        thread.join()
-        self.assertTrue([t for t in ticks if begin < t < end], "the interpreter's lock was held all the time")
+                thread = threading.Thread(target=tick)
+                thread.start()
+                begin = time.monotonic()
+                ls.simulate(run, interval=interval)
+                end = time.monotonic()
+                stop.set()
+                thread.join()
+                self.assertTrue([t for t in ticks if begin < t < end], "the interpreter's lock was held all the time")
 
     def test_what_progress_raises_stops_the_work(self):
         def stop(_):
@@ -209,6 +214,7 @@ class Queries(unittest.TestCase):
             (lambda: ls.collective("dgx1-v1000"), ("collective", "dgx1-v1000")),
             (lambda: ls.check("abcj"), ("check", "abcj")),
             (lambda: ls.check("abci", kind="clutser"), ("check", "abci", "--kind", "clutser")),
+            (lambda: ls.links("abcj"), ("check", "abcj", "--links")),
             (lambda: ls.choices("modles"), ("list", "modles")),
             (lambda: ls.validate("dgx9"), ("validate", "--only", "dgx9")),
         ]:
@@ -239,6 +245,21 @@ class Queries(unittest.TestCase):
             found = ls.check(wrong)
         self.assertEqual(list(found["verdict"]), ["fault"])
         self.assertIn("global_batch", found["message"][0])
+
+    def test_links_are_those_of_the_program_and_can_be_cut(self):
+        found = ls.links("abci")
+        code, out, _ = program("check", "abci", "--links", "--json")
+        self.assertEqual((code, found.to_dict("records")), (0, json.loads(out)))
+        page = program("check", "abci", "--links")[1]
+        for name in found["cable"]:
+            self.assertIn(f"  {name} ", page)
+        between = found[found["place"] == "switches"]
+        self.assertEqual(list(between["cables"]), [128 * 18, 32 * 24])  # leaves x cables up, racks x cables up
+        run = ls.load(SOURCE / "experiments/fujitsu_abci_2048/run.toml", {"cluster.gpus": 8, "training.global_batch": 320, "output.curve": [], "output.trace_ranks": [0]})
+        nic = found["cable"][found["cable"].str.contains("nic")].iloc[0]
+        slow = run.with_values({"simulation.slow_links": [{"link": nic, "factor": 0.1}]})
+        self.assertGreater(ls.simulate(slow).step_ms, ls.simulate(run).step_ms)
+        self.assertEqual(set(ls.links(SOURCE / "data/clusters/dgx1-v100.toml")["place"]), {"node"})
 
     def test_choices(self):
         code, out, _ = program("list", "--json")
@@ -315,10 +336,74 @@ class RealRuns(unittest.TestCase):
         self.assertEqual(ls.read_log(self.here / "out")["event"].iloc[-1], "end")
         self.assertTrue(list((self.here / "out" / "checkpoints").iterdir()))
 
+    def processes_of(self, directory):
+        """Ids of all processes on whose command line `directory` stands."""
+        found = []
+        for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if str(directory).encode() in entry.read_bytes():
+                    found.append(int(entry.parent.name))
+            except OSError:  # it has ended meanwhile
+                pass
+        return found
+
+    def wait_until(self, true, what, seconds=120):
+        end = time.monotonic() + seconds
+        while not true():
+            self.assertLess(time.monotonic(), end, what)
+            time.sleep(0.05)
+
+    @unittest.skipUnless(sys.platform == "linux", "PR_SET_PDEATHSIG is Linux's")
+    def test_a_killed_python_process_leaves_no_run_behind_but_a_checkpoint(self):
+        trained = self.train(self.run_file, self.here / "probe")
+        launchers = [()]
+        two = ("mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2")
+        if shutil.which("mpirun"):
+            trained = ls.train(self.run_file, self.here / "probe2", launcher=two, force=True)
+            launchers += [two] if trained.json["ranks"] == 2 else []
+        for launcher in launchers:
+            with self.subTest(ranks=2 if launcher else 1):
+                out = self.here / f"killed{len(launcher)}"
+                values = {**self.TINY, "training.epochs": 100000, "data.training_images": 32, "schedule.warmup": "none"}
+                code = f"import lockstep as ls\nls.train(ls.load({str(self.run_file.file)!r}, {values!r}), {str(out)!r}, launcher={launcher!r})\n"
+                parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+                def leave_nothing():
+                    for pid in self.processes_of(out):
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+
+                self.addCleanup(leave_nothing)
+                log = out / "log.jsonl"
+                self.wait_until(lambda: log.exists() and '"event":"steps"' in log.read_text() or parent.poll() is not None, "no step was logged")
+                self.assertIsNone(parent.poll(), "the run ended by itself")
+                self.assertGreaterEqual(len(self.processes_of(out)), 2)
+                parent.kill()
+                parent.wait()
+                self.wait_until(lambda: not self.processes_of(out), "the program runs on without its parent")
+                found = ls.read_log(out)
+                if not launcher:  # mpirun gives its ranks a second between SIGTERM and SIGKILL: time for a checkpoint, not always for the last words
+                    self.assertEqual(found["event"].iloc[-1], "end")
+                self.assertTrue(list((out / "checkpoints").iterdir()))
+                last = int(found["step"].max())
+                sets = [word for text in ls.load(self.run_file.file, values).sets for word in ("--set", text)]
+                again = subprocess.Popen([*launcher, PROGRAM, "--quiet", "train", str(self.run_file.file), *sets, "--output", str(out), "--resume"],
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                self.wait_until(lambda: ls.read_log(out)["step"].max() > last or again.poll() is not None, "the resumed run took no step")
+                again.send_signal(signal.SIGTERM)
+                _, err = again.communicate(timeout=120)
+                self.assertGreater(ls.read_log(out)["step"].max(), last, err)
+
     def test_a_program_that_is_not_there(self):
         os.environ["LOCKSTEP_PROGRAM"] = str(self.here / "nope")
         with self.assertRaisesRegex(ls.ConfigError, "nope: no such program"):
             ls.train(self.run_file, self.here / "out")
+        (self.here / "nope").write_text("no program")
+        (self.here / "nope").chmod(0o755)
+        with self.assertRaisesRegex(ls.ConfigError, "nope: Exec format error"):
+            ls.train(self.run_file, self.here / "out")
+        with self.assertRaisesRegex(ls.ConfigError, "no-such-launcher: no such program"):
+            ls.train(self.run_file, self.here / "out", launcher=["no-such-launcher", "-n", "2"])
 
 
 class Files(unittest.TestCase):
@@ -346,8 +431,12 @@ class Files(unittest.TestCase):
             ("log.jsonl", '{"epoch": 1}\n', lambda d: ls.read_log(d), r'log\.jsonl:1: no "event"'),
             ("log.jsonl", '{"event": "start", "format": 2}\n', lambda d: ls.read_log(d), r"log\.jsonl:1: format 2; expected 1"),
             ("log.jsonl", '{"event": "start"}\n', lambda d: ls.read_log(d), r"log\.jsonl:1: format unknown; expected 1"),
-            ("results.csv", "index,step_ms\n0,1\n", lambda d: ls.read_sweep(d), r"results\.csv:1: no column images_per_s, error"),
-            ("results.csv", "index,step_ms,images_per_s,error\n0,1\n", lambda d: ls.read_sweep(d), r"results\.csv:2: 2 cells"),
+            ("results.csv", "index,step_ms\n0,1\n", lambda d: ls.read_sweep(d), r"results\.csv:1:1: images_per_s: no such column; expected one of this name, found index, step_ms\n.*results\.csv:1:1: error: "),
+            ("results.csv", "index,step_ms,images_per_s,error\n0,1\n", lambda d: ls.read_sweep(d), r"results\.csv:2:3: 2 cells; the header has 4"),
+            ("results.csv", "index,steps_ms,images_per_s,error\n0,1,2,\n", lambda d: ls.read_sweep(d),
+             r'results\.csv:1:7: step_ms: no such column; expected one of this name, found "steps_ms"'),
+            ("results.csv", "", lambda d: ls.read_sweep(d), r"results\.csv:1:1: no header line"),
+            ("trials.csv", "# mine\nseries,stage\n", lambda d: ls.read_trials(d), r"trials\.csv:2:1: optimizer: no such column"),
             ("trace.json", "{", lambda d: ls.read_trace(d / "trace.json"), r"trace\.json:1:\d+"),
             ("trace.json", "[1]", lambda d: ls.read_trace(d / "trace.json"), r"trace\.json: no trace"),
         ]:
@@ -355,8 +444,22 @@ class Files(unittest.TestCase):
                 (self.here / name).write_text(text)
                 with self.assertRaisesRegex(ls.ConfigError, expected):
                     read(self.here)
-        with self.assertRaisesRegex(ls.ConfigError, "no such file"):
-            ls.read_log(self.here / "nope")
+        (self.here / "results.csv").write_bytes(b"index,\xff\n")
+        with self.assertRaisesRegex(ls.ConfigError, r"results\.csv: byte 6 is no UTF-8"):
+            ls.read_sweep(self.here)
+        for read in (ls.read_log, ls.read_sweep, ls.read_trials):
+            with self.assertRaisesRegex(ls.ConfigError, "no such file"):
+                read(self.here / "nope")
+
+    def test_trials(self):
+        (self.here / "trials.csv").write_text(
+            "index,series,stage,optimizer,batch,rate,epochs,tuning_trials,seed,steps,top1_percent,diverged,digest,error\n"
+            '0,"LARS, retuned",final,lars,2048,8,5,8,1,145,83.25,no,12345678,\n'
+            "1,SGD,final,nesterov,2048,0.8,5,8,1,145,,yes,0123456789,\n")
+        found = ls.read_trials(self.here)
+        self.assertEqual(list(found["series"]), ["LARS, retuned", "SGD"])
+        self.assertEqual((found["batch"].dtype.kind, found["top1_percent"][0], found["digest"][1]), ("i", 83.25, "0123456789"))
+        self.assertTrue(found["error"].isna().all() and pd.isna(found["top1_percent"][1]))
 
 
 class Figures(unittest.TestCase):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The wheel of the Python package: built from the module that is there already, installed into an environment of its own, used from an empty folder.
 
-    wheel_test.py MODULE PROGRAM SOURCE_DIR
+    wheel_test.py MODULE PROGRAM SOURCE_DIR          MODULE: _core of a build, or "compile": the wheel compiles the core itself (an hour of a busy core)
 Exit code 77 (skipped) where pip, venv or the Python index are missing: scikit-build-core comes from there.
 """
 import json
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-MODULE, PROGRAM, SOURCE = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
+MODULE, PROGRAM, SOURCE = None if sys.argv[1] == "compile" else pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
 RUN = SOURCE / "experiments" / "dgx_ladders" / "run.toml"
 VALUES = {"cluster.gpus": 4, "training.global_batch": 256, "output.curve": []}
 USE = f"""
@@ -30,7 +30,7 @@ def skip(reason):
 
 
 def execute(*words, **options):
-    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=600, **options)
+    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=600 if MODULE else 7200, **options)
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, words[:6]))} ...: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -48,13 +48,15 @@ def main():
         if probe.returncode != 0:
             skip("the Python index is not reached, or has no scikit-build-core")
 
-        module = folder / MODULE.name
-        if shutil.which("strip"):
-            execute("strip", "-o", module, MODULE)
-        else:
-            shutil.copy(MODULE, module)
-        execute(*pip, "wheel", "--no-deps", "-w", folder / "wheels", f"--config-settings=cmake.define.LOCKSTEP_PYTHON_MODULE={module}",
-                SOURCE / "notebooks" / "python", env=environment)
+        settings = []
+        if MODULE:
+            module = folder / MODULE.name
+            if shutil.which("strip"):
+                execute("strip", "-o", module, MODULE)
+            else:
+                shutil.copy(MODULE, module)
+            settings = [f"--config-settings=cmake.define.LOCKSTEP_PYTHON_MODULE={module}"]
+        execute(*pip, "wheel", "--no-deps", "-w", folder / "wheels", *settings, SOURCE / "notebooks" / "python", env=environment)
         wheels = list((folder / "wheels").glob("lockstep-*.whl"))
         assert len(wheels) == 1, wheels
 

@@ -7,7 +7,7 @@
     print(ls.simulate(half).images_per_s)
     table = ls.sweep(run, over={"cluster.gpus": [256, 512, 1024, 2048]}, per_gpu_batch=40)     # a pandas DataFrame
     ls.collective("dgx1-v100", gpus=8, sizes="1MiB:64MiB")                                     # and so are these
-    ls.check("my-cluster.toml"); ls.choices("models"); ls.validate("dgx1"); ls.plan(run).buckets
+    ls.check("my-cluster.toml"); ls.links("abci"); ls.choices("models"); ls.validate("dgx1"); ls.plan(run).buckets
     ls.read_log("results/fashion_mnist"); ls.read_trace("results/fashion_mnist/trace.json")
     print(ls.accuracy(batch=[32768, 81920]).predictions)          # epochs and top-1 against batch size, with bands
 
@@ -18,9 +18,9 @@ stops it after the simulation that is under way.
 from ._core import BackendError, ConfigError, InternalError
 from . import figures
 from .accuracy_curves import Accuracy, accuracy
-from .files import read_log, read_sweep, read_trace
+from .files import read_log, read_sweep, read_trace, read_trials
 from .prediction import Band, Prediction, simulate
-from .queries import Plan, check, choices, collective, plan, validate
+from .queries import Plan, check, choices, collective, links, plan, validate
 from .real import Training, calibrate, program, train
 from .run import Run, data_directory, load
 from .sweeps import sweep
@@ -29,6 +29,6 @@ from ._core import version as _version
 __version__ = _version()
 __all__ = [
     "Accuracy", "BackendError", "Band", "ConfigError", "InternalError", "Plan", "Prediction", "Run", "Training", "accuracy", "calibrate", "check",
-    "choices", "collective", "data_directory", "figures", "load", "plan", "program", "read_log", "read_sweep", "read_trace", "simulate", "sweep",
-    "train", "validate",
+    "choices", "collective", "data_directory", "figures", "links", "load", "plan", "program", "read_log", "read_sweep", "read_trace", "read_trials", "simulate",
+    "sweep", "train", "validate",
 ]

@@ -19,6 +19,8 @@ class Accuracy:
 
     points: pd.DataFrame
     """Every published result: quantity, series, fit (that uses it, or missing), legend, batch, epochs, value, sigma, confidence, note."""
+    learning_curves: pd.DataFrame
+    """Top-1 over the course of published runs: series, legend, run, batch, warmup_epochs, epoch, top1_percent, seconds since the run's start."""
     fits: pd.DataFrame
     """A row per fitted form and one named "mean", which predicts: weight, constants, fit_error, leave_one_out, error_unit, aicc."""
     left_out: pd.DataFrame
@@ -46,4 +48,4 @@ def accuracy(*, series: str | Iterable[str] = (), batch: float | Iterable[float]
     batches = [float(b) for b in (batch if hasattr(batch, "__iter__") else [batch])]
     tables = _core.accuracy(names, batches, float(epochs), str(data_directory()))
     return Accuracy(**{name: tables[name] if name == "caveat" else _frame(tables[name])
-                       for name in ("points", "fits", "left_out", "curves", "predictions", "caveat")})
+                       for name in ("points", "learning_curves", "fits", "left_out", "curves", "predictions", "caveat")})

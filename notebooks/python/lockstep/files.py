@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import pathlib
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 import pandas as pd
 
+from . import _core
 from ._core import ConfigError
 
 LOG_FORMAT = 1  # kLogFormat of the program
+_TRIALS = ("series", "stage", "optimizer", "batch", "rate", "epochs", "tuning_trials", "seed", "steps", "top1_percent", "diverged", "error")
 
 
 def _open(path: pathlib.Path, what: str) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{path}: no such file; expected {what}") from None
+    except UnicodeDecodeError as e:
+        raise ConfigError(f"{path}: byte {e.start} is no UTF-8; expected {what}") from None
+
+
+def _table(path: pathlib.Path, columns: Sequence[str], what: str) -> pd.DataFrame:
+    """A table as text, which must have `columns`. ConfigError as the program's: file:line:column, what was expected, what was found."""
+    names, rows = _core.table(_open(path, what), str(path), list(columns))
+    return pd.DataFrame(rows, columns=names)
 
 
 def sweep_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Texts of a sweep's rows as numbers where all of a column are; empty cells as missing values."""
+    """Texts of a table's rows as numbers where all of a column are; empty cells as missing values."""
     frame = frame.replace("", None)
     for name in frame.columns:
-        if name in ("event_digest", "inputs_digest", "warnings", "error"):
+        if name in ("event_digest", "inputs_digest", "digest", "warnings", "error"):
             continue
         try:
             frame[name] = pd.to_numeric(frame[name])
@@ -38,14 +47,14 @@ def sweep_frame(frame: pd.DataFrame) -> pd.DataFrame:
 def read_sweep(directory: str | os.PathLike) -> pd.DataFrame:
     """results.csv of `lockstep sweep`."""
     path = pathlib.Path(directory) / "results.csv"
-    rows = list(csv.reader(_open(path, "a result directory of `lockstep sweep`").splitlines()))
-    missing = [name for name in ("index", "step_ms", "images_per_s", "error") if not rows or name not in rows[0]]
-    if missing:
-        raise ConfigError(f"{path}:1: no column {', '.join(missing)}; expected the columns of `lockstep sweep`")
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(rows[0]):
-            raise ConfigError(f"{path}:{number}: {len(row)} cells; expected {len(rows[0])}, as in the header")
-    return sweep_frame(pd.DataFrame(rows[1:], columns=rows[0]))
+    return sweep_frame(_table(path, ("index", "step_ms", "images_per_s", "error"), "a result directory of `lockstep sweep`"))
+
+
+def read_trials(directory: str | os.PathLike) -> pd.DataFrame:
+    """trials.csv of `lockstep train --sweep`: one row per real run, with its recipe, stage ("tune" or "final"), seed, top1_percent (missing where the loss was no
+    longer a number; diverged tells), wall_s and error (missing: none)."""
+    path = pathlib.Path(directory) / "trials.csv"
+    return sweep_frame(_table(path, _TRIALS, "a result directory of `lockstep train --sweep`"))
 
 
 def read_log(directory: str | os.PathLike) -> pd.DataFrame:

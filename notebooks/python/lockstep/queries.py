@@ -78,6 +78,23 @@ def check(*files: str | os.PathLike, kind: str = "", all: bool = False) -> pd.Da
     return pd.DataFrame(rows, columns=["file", "kind", "verdict", "rule", "where", "key", "message", "because"])
 
 
+def links(cluster: str | os.PathLike) -> pd.DataFrame:
+    """The cables of a cluster (a file, or the stem of one in the data) by the names that simulation.slow_links, failed_links and background take, as `lockstep check
+    --links` prints them. A row is a cable and those like it: place ("node" or "switches"), cable, to (the last one like it), cables (how many), bandwidth_GBps (per
+    direction), latency_us. A name means both directions of a cable; one direction with .up or .down; * stands for any text. Raises ConfigError.
+
+    >>> from lockstep import load
+    >>> found = links("dgx1-v100")
+    >>> found["cable"][0], set(found["place"])
+    ('node0.gpu0-gpu1', {'node'})
+    >>> cut = load("experiments/dgx_ladders/run.toml", {"simulation.failed_links": [found["cable"][0]]})
+    >>> cut["simulation.failed_links"]
+    ['node0.gpu0-gpu1']
+    """
+    return pd.DataFrame(json.loads(_core.links(os.fspath(cluster), str(data_directory()))),
+                        columns=["place", "cable", "to", "cables", "bandwidth_GBps", "latency_us"])
+
+
 def choices(what: str = "all") -> pd.DataFrame:
     """What there is to choose from: kind, name, about. `what`: all, models, clusters, gpus, libraries or words.
 

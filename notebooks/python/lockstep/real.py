@@ -9,7 +9,9 @@ import pathlib
 import shutil
 import signal
 import subprocess
-from typing import Any, Mapping, Sequence
+import sys
+import tempfile
+from typing import IO, Any, Mapping, Sequence
 
 import pandas as pd
 
@@ -17,6 +19,7 @@ from ._core import BackendError, ConfigError
 from .files import read_log, read_trace
 from .run import Run, data_directory
 
+_WITH_PARENT = pathlib.Path(__file__).with_name("_with_parent.py")
 _INPUT_WRONG, _INTERRUPTED = 2, 130  # exit codes of the program
 
 
@@ -36,31 +39,43 @@ def program() -> pathlib.Path:
     return pathlib.Path(found)
 
 
+def _guarded(command: Sequence[str]) -> list[str]:
+    """The command such that it gets SIGTERM when this process ends, however it ends."""
+    return [sys.executable, "-I", "-S", str(_WITH_PARENT), str(os.getpid()), *command] if sys.executable else list(command)
+
+
 def _execute(words: Sequence[str], launcher: Sequence[str]) -> str:
     """Standard output of the program. Raises what its exit code means, with its message; Ctrl-C is passed on and awaited; a
-    second one ends the program and all ranks at once."""
+    second one ends the program and all ranks at once. If this process is killed, the program is told to end."""
     command = [*launcher, str(program()), "--quiet", "--data", str(data_directory().resolve()), *words]
-    try:
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    except OSError:
-        raise ConfigError(f"{command[0]}: no such program; expected one that can be executed") from None
-    try:
-        out, err = child.communicate()
-    except BaseException:
-        child.send_signal(signal.SIGINT)  # it writes a checkpoint
+    if shutil.which(command[0]) is None:
+        raise ConfigError(f"{command[0]}: no such program; expected one that can be executed")
+    # Files, not pipes: nobody reads a pipe behind a killed process, and writing into it would end the program before its checkpoint.
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = subprocess.Popen(_guarded(command), stdout=out, stderr=err, start_new_session=True)
         try:
-            child.communicate()
-        except BaseException:
-            os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+        except BaseException:
+            child.send_signal(signal.SIGINT)  # it writes a checkpoint
+            try:
+                child.wait()
+            except BaseException:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+                raise
             raise
-        raise
+        said, complained = (_from_begin(file) for file in (out, err))
     if child.returncode == 0:
-        return out
+        return said
     if child.returncode == _INTERRUPTED:
         raise KeyboardInterrupt
-    message = err.strip() or f"{command[0]}: exit code {child.returncode}"
+    message = complained.strip() or f"{command[0]}: exit code {child.returncode}"
     raise (ConfigError if child.returncode == _INPUT_WRONG else BackendError)(message)
+
+
+def _from_begin(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
 
 
 def _arguments(run: Run) -> list[str]:
@@ -92,7 +107,7 @@ class Training:
 def train(run: Run, output: str | os.PathLike, *, launcher: Sequence[str] = (), resume: bool = False, force: bool = False) -> Training:
     """Trains for real, as `lockstep train` does, into the directory `output`; returns when it has ended. `launcher`: words before the program, such as
     ["mpirun", "-n", "2"]; their number of processes is the world size. `resume` goes on from the newest checkpoint, `force` overwrites. Ctrl-C lets the
-    run write a checkpoint. Raises ConfigError, BackendError."""
+    run write a checkpoint, and so does the end of this process, even when it is killed (on Linux). Raises ConfigError, BackendError."""
     flags = [word for word, on in (("--resume", resume), ("--force", force)) if on]
     _execute(["train", *_arguments(run), "--output", os.fspath(output), *flags], launcher)
     return Training(pathlib.Path(output))

@@ -39,6 +39,26 @@ TEST(PublishedAccuracy, HoldsEveryCollectedRow) {
   }
 }
 
+// Facts: five runs with 23 evaluations each, from epoch 2 to 90.
+TEST(PublishedAccuracy, HoldsTheLearningCurvesAndTheirEndIsThePublishedPoint) {
+  const auto& learning = published().learning;
+  ASSERT_EQ(learning.size(), 5u * 23u);
+  double sum = 0;
+  for (const auto& p : learning) {
+    EXPECT_EQ(p.series, "fujitsu_mlperf06_final");
+    EXPECT_EQ(p.batch, 86016);
+    if (p.epoch == 90) sum += p.top1_percent;
+  }
+  // (75.978 + 75.928 + 75.948 + 75.940 + 76.106) / 5 = 75.980
+  EXPECT_NEAR(sum / 5, 75.98, 1e-9);
+  const auto& top1 = published().top1;
+  const auto end =
+      std::find_if(top1.begin(), top1.end(), [](const auto& p) { return p.series == "fujitsu_mlperf06_final"; });
+  ASSERT_NE(end, top1.end());
+  EXPECT_NEAR(sum / 5, end->value, 0.005);  // printed with two digits
+  EXPECT_EQ(end->warmup_epochs, 36);
+}
+
 // The demand of the project: RMSE of epochs to 75.9 %, each predicted from all other points, within 6 %.
 TEST(LarsEpochs, LeaveOneOutIsWithinSixPercent) {
   const AccuracyModel m = fit_published("lars_epochs", published(), true);
@@ -172,10 +192,19 @@ std::string fault(const fs::path& data) {
 }
 
 TEST(PublishedAccuracy, DamagedFilesAreNamedWithTheirLine) {
-  EXPECT_NE(fault(damaged("accuracy.csv", ",top1_percent,", ",top1_pct,")).find("top1_percent"), std::string::npos);
-  EXPECT_NE(fault(damaged("accuracy.csv", ",76.51,", ",seventy,")).find("accuracy.csv:5"), std::string::npos);
+  EXPECT_NE(fault(damaged("accuracy.csv", ",top1_percent,", ",top1_pct,"))
+                .find("accuracy.csv:4:52: top1_percent: no such column; expected one of this name, found \"top1_pct\""),
+            std::string::npos);
+  EXPECT_NE(fault(damaged("recipes.csv", ",decay,", ",weights,")).find("recipes.csv:3:1: decay: no such column"),
+            std::string::npos);
+  EXPECT_NE(fault(damaged("accuracy.csv", ",76.51,", ",seventy,")).find("accuracy.csv:5:78"), std::string::npos);
   EXPECT_NE(fault(damaged("accuracy.csv", ",76.51,", ",176.51,")).find("at most 100"), std::string::npos);
   EXPECT_NE(fault(damaged("epochs_to_target.csv", "lars_epochs,", "lars_epoch,")).find("did you mean \"lars_epochs\""),
+            std::string::npos);
+  EXPECT_NE(fault(damaged("learning_curve.csv", ",6,2.664,", ",1,2.664,"))
+                .find("learning_curve.csv:4:39: epoch: 1; expected more than 2"),
+            std::string::npos);
+  EXPECT_NE(fault(damaged("learning_curve.csv", "_final,", "_finel,")).find("fujitsu_mlperf06_final"),
             std::string::npos);
   EXPECT_NE(fault(damaged("epochs_to_target.csv", "mlperf_rcp,", "mlperf_rcq,")).find("mlperf_rcp"), std::string::npos);
 }

@@ -133,10 +133,11 @@ class Accuracy(CommandTest):
     def test_tables(self):
         self.call("accuracy", "--csv", "out", "--quiet")
         rows = {}
-        for name in ("points", "fits", "left_out", "curves", "predictions"):
+        for name in ("points", "learning_curves", "fits", "left_out", "curves", "predictions"):
             with open(self.here / "out" / f"{name}.csv", newline="") as lines:
                 rows[name] = list(csv.DictReader(lines))
         self.assertEqual(len(rows["points"]), 112 + 20)  # facts: 114 less 2 whose batch changes, 14 reference points, 6 systems
+        self.assertEqual((len(rows["learning_curves"]), {r["warmup_epochs"] for r in rows["learning_curves"]}), (5 * 23, {"36"}))
         self.assertEqual(sum(r["form"] == "mean" for r in rows["fits"]), 4)
         self.assertEqual(sum(r["series"] == "lars_epochs" for r in rows["left_out"]), 8)
         for r in rows["curves"]:
@@ -172,9 +173,9 @@ class Accuracy(CommandTest):
 
     def test_damaged_tables_are_named_with_their_line(self):
         for file, old, new, expected in [
-            ("accuracy.csv", ",top1_percent,", ",top1_percnt,", r'accuracy\.csv: top1_percent: no such column; is "top1_percnt" meant'),
-            ("accuracy.csv", ",76.51,", ",lots,", r'accuracy\.csv:5: top1_percent: expected a number, found "lots"'),
-            ("epochs_to_target.csv", "mlperf_rcp,lars", "mlperf_rpc,lars", r'epochs_to_target\.csv:6: series: .*is "mlperf_rcp" meant'),
+            ("accuracy.csv", ",top1_percent,", ",top1_percnt,", r'accuracy\.csv:4:52: top1_percent: no such column; expected one of this name, found "top1_percnt"'),
+            ("accuracy.csv", ",76.51,", ",lots,", r'accuracy\.csv:5:78: top1_percent: expected a number, found "lots"'),
+            ("epochs_to_target.csv", "mlperf_rcp,lars", "mlperf_rpc,lars", r'epochs_to_target\.csv:6:1: series: .*is "mlperf_rcp" meant'),
         ]:
             with self.subTest(expected):
                 shutil.rmtree(self.here / "data", ignore_errors=True)
@@ -229,6 +230,15 @@ class Check(CommandTest):
     def test_a_cluster_and_its_drawing(self):
         self.call("check", "abci", "--svg", "abci.svg")
         self.assertTrue((self.here / "abci.svg").read_text().lstrip().startswith("<svg"))
+
+    def test_links_as_lines_and_as_json(self):
+        page, found = self.call("check", "abci", "--links").stdout, json.loads(self.call("check", "abci", "--links", "--json").stdout)
+        self.assertEqual({row["place"] for row in found}, {"node", "switches"})
+        for row in found:
+            self.assertRegex(page, rf"  {row['cable']} +\S+ +\S+")
+            if row["place"] == "switches":
+                self.assertIn(f"to {row['to']}: {row['cables']} cables", page)
+        self.assertIn("name exactly one", self.call("check", "abci", "dgx1-v100", "--links", code=2).stderr)
 
     def test_faults_are_code_2(self):
         text = (SOURCE / "data/clusters/dgx1-v100.toml").read_text()

@@ -296,6 +296,22 @@ TEST(BadGpu, AnchorsAndFigures) {
                           "g.toml:10:1: anchor[0].batch: expected at least 1 image"));
 }
 
+TEST(BadGpu, ATableWithoutAColumnIsToldOnceWithTheLineOfItsHeader) {
+  const Scratch scratch;
+  scratch.write("measured/x.csv",
+                "# of another tool\n"
+                "precision,n,c,h,w,k,r,s,stride,pad_w,forward,backward_data_ms,backward_weight_ms\n"
+                "fp32,8,64,56,56,64,1,1,1,0,0.1,0.2,0.3\n"
+                "fp32,8,64,56,56,64,1,1,1,0,0.1,0.2,0.3\n");
+  const auto path = scratch.write("gpus/g.toml", std::string(kGpu) + "convolutions = \"../measured/x.csv\"\n");
+  // pad_w begins behind "precision," and seven names of one letter with their commas and "stride,": 10 + 14 + 7 = 31.
+  // "forward" is three letters from forward_ms, which is near for a word of ten.
+  EXPECT_THAT(scratch.faults([&] { read_gpu(path.string(), {}); }),
+              ElementsAre("measured/x.csv:2:32: pad_h: no such column; expected one of this name, found \"pad_w\"",
+                          "measured/x.csv:2:38: forward_ms: no such column; expected one of this name, found "
+                          "\"forward\""));
+}
+
 TEST(BadGpu, FaultsOfItsConvolutionTableComeWithItsOwn) {
   const Scratch scratch;
   scratch.write("measured/x.csv",
@@ -308,11 +324,12 @@ TEST(BadGpu, FaultsOfItsConvolutionTableComeWithItsOwn) {
       scratch.write("gpus/g.toml", with(kGpu, "\"16GiB\"", "16") + "convolutions = \"../measured/x.csv\"\n");
   EXPECT_THAT(
       scratch.faults([&] { read_gpu(path.string(), {}); }),
-      ElementsAre("gpus/g.toml:3:1: memory: \"16\" is not a size (the unit is missing); write \"25MiB\" or \"4096B\"",
-                  "measured/x.csv:3: precision: \"fp33\" is not known (did you mean \"fp32\"?); expected one of fp32, "
-                  "tf32, fp16, bf16",
-                  "measured/x.csv:4: stride: 0 is out of range; expected 1 or more",
-                  "measured/x.csv:5: forward_ms: expected a number, found \"fast\""));
+      ElementsAre(
+          "gpus/g.toml:3:1: memory: \"16\" is not a size (the unit is missing); write \"25MiB\" or \"4096B\"",
+          "measured/x.csv:3:1: precision: \"fp33\" is not known (did you mean \"fp32\"?); expected one of fp32, "
+          "tf32, fp16, bf16",
+          "measured/x.csv:4:24: stride: 0 is out of range; expected 1 or more",
+          "measured/x.csv:5:30: forward_ms: expected a number, found \"fast\""));
   const auto lost = scratch.write("gpus/h.toml", std::string(kGpu) + "convolutions = \"../measured/y.csv\"\n");
   EXPECT_THAT(scratch.faults([&] { read_gpu(lost.string(), {}); }),
               ElementsAre("gpus/h.toml:6:1: convolutions: no such file \"../measured/y.csv\" (relative to this one)"));

@@ -306,7 +306,7 @@ TEST_F(TrialsTest, RowsOfOthersAreRefused) {
   EXPECT_THAT(refusal(), testing::Contains(HasSubstr("the grid of \"SGD\" has no rate 0.1")));
   say(kTrials);
   const auto other = scratch.write("results.csv", "index,step_ms\n0,1\n");
-  EXPECT_THAT(scratch.faults([&] { finished(other); }), ElementsAre(HasSubstr("results.csv: is of another sweep")));
+  EXPECT_THAT(scratch.faults([&] { finished(other); }), ElementsAre(HasSubstr("results.csv:1:1: is of another sweep")));
   EXPECT_THAT(scratch.faults([&] { finished(scratch.directory() / "none.csv"); }),
               ElementsAre(HasSubstr("none.csv: no such file")));
 }
