@@ -32,4 +32,8 @@ fi
 say "tests"
 ONLY=()
 [ "$MODE" != --fast ] || ONLY=(-L fast)
-ctest --test-dir build --output-on-failure --no-tests=error -j "$(nproc)" "${ONLY[@]}"
+STATUS=0
+ctest --test-dir build --output-on-failure --no-tests=error -j "$(nproc)" "${ONLY[@]}" \
+  --output-junit tests.xml --test-output-size-passed 100000000 --test-output-size-failed 100000000 || STATUS=$?
+.ci/count_cases build/tests.xml
+exit $STATUS
