@@ -106,6 +106,10 @@ CsvTable CsvTable::parse(std::string_view text, const std::string& name) {
   }
   if (wrong_rows > kShownRows)
     faults.push_back({name, "", fmt::format("and {} more rows of a wrong length", wrong_rows - kShownRows)});
+  for (std::size_t i = 0; i < table.columns_.size(); ++i) {
+    const std::string& column = table.columns_[i];
+    if (!column.empty() && table.index(column) < i) faults.push_back({name, column, "two columns have this name"});
+  }
   if (table.columns_.empty()) faults.push_back({name, "", "no header line; expected the names of the columns"});
   if (!faults.empty()) throw ConfigError(std::move(faults));
   return table;

@@ -58,6 +58,11 @@ TEST(Csv, FaultsNameLineAndColumn) {
   EXPECT_EQ(fault_of([&] { t.text(0, "sped"); }), "t.csv: sped: no such column; is \"speed\" meant to be it?");
 }
 
+TEST(Csv, ASecondColumnOfTheSameNameIsNotLostInSilence) {
+  EXPECT_EQ(fault_of([] { CsvTable::parse("a,b,a\n1,2,3\n", "t.csv"); }), "t.csv: a: two columns have this name");
+  EXPECT_EQ(CsvTable::parse("a,,\n1,,\n", "t.csv").rows(), 1u);  // empty ones, as spreadsheets leave them
+}
+
 TEST(Csv, RefusesWhatIsNoTable) {
   EXPECT_EQ(fault_of([] { CsvTable::parse("# only a comment\n", "t.csv"); }),
             "t.csv: no header line; expected the names of the columns");
