@@ -100,6 +100,23 @@ class Converter {
   bool is_override_;
 };
 
+/// As RFC 3629 has it: no surrogates, nothing longer than it need be.
+bool is_utf8(const std::string& text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto first = static_cast<unsigned char>(text[i++]);
+    const int more = first < 0x80 ? 0 : first >= 0xc2 && first < 0xe0 ? 1 : (first & 0xf0) == 0xe0 ? 2 : 3;
+    if (more == 3 && (first < 0xf0 || first > 0xf4)) return false;
+    unsigned code = more == 0 ? first : first & (0x3fu >> more);
+    for (int n = 0; n < more; ++n, ++i) {
+      if (i == text.size() || (static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) return false;
+      code = code << 6 | (static_cast<unsigned char>(text[i]) & 0x3fu);
+    }
+    const unsigned least = more == 2 ? 0x800 : more == 3 ? 0x10000 : 0;
+    if (code < least || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return false;
+  }
+  return true;
+}
+
 /// The right-hand side of `--set path=value`.
 Node override_value(const std::string& typed, const std::string& where) {
   try {
@@ -200,6 +217,10 @@ void apply_overrides(Node& root, const std::vector<std::string>& overrides) {
     const std::vector<std::string> parts = path_parts(path);
     if (equals == std::string::npos || std::find(parts.begin(), parts.end(), "") != parts.end()) {
       faults.push_back({where, "", "expected path=value, such as training.epochs=30"});
+      continue;
+    }
+    if (!is_utf8(text)) {
+      faults.push_back({where, path, "is not UTF-8, which no run file could hold"});
       continue;
     }
     Node* at = &root;

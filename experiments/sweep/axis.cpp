@@ -167,11 +167,11 @@ std::vector<std::string> parse_values(const std::string& text, const std::string
     else if (why.empty())
       more = {item};
     if (!why.empty()) fault(items.size() > 1 && !item.empty() ? fmt::format("\"{}\": {}", item, why) : why);
-    values.insert(values.end(), more.begin(), more.end());
-    if (values.size() > kMostPoints) {
+    if (values.size() + more.size() > kMostPoints) {
       fault(fmt::format("more than {} values", kMostPoints));
       return {};
     }
+    values.insert(values.end(), more.begin(), more.end());
   }
   return values;
 }

@@ -9,14 +9,23 @@
 namespace lockstep::fuzz {
 namespace {
 
-std::vector<std::string> overrides_in(const std::string& text) {
+struct Input {
+  std::string file;
+  std::vector<std::string> overrides;
+};
+
+/// Overrides are taken out: the command line takes bytes that no TOML file may hold.
+Input split(const std::string& text) {
   constexpr std::string_view mark = "#--set ";
-  std::vector<std::string> out;
+  Input input;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    if (line.rfind(mark, 0) == 0) out.push_back(line.substr(mark.size()));
+    if (line.rfind(mark, 0) == 0)
+      input.overrides.push_back(line.substr(mark.size()));
+    else
+      input.file += line + '\n';
   }
-  return out;
+  return input;
 }
 
 void lay_over_files(const std::filesystem::path& path) {
@@ -32,10 +41,10 @@ void lay_over_files(const std::filesystem::path& path) {
 }
 
 void run_file(const std::string& text) {
-  const std::filesystem::path path = written("run.toml", text);
-  const std::vector<std::string> overrides = overrides_in(text);
+  const Input input = split(text);
+  const std::filesystem::path path = written("run.toml", input.file);
   RunSpec run;
-  if (!accepted([&] { run = read_run(path, overrides); })) return;
+  if (!accepted([&] { run = read_run(path, input.overrides); })) return;
   const std::string effective = write_run(run);
   RunSpec again;
   const std::filesystem::path second = written("effective.toml", effective);
