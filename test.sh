@@ -2,7 +2,7 @@
 # Installs what is missing (Debian packages of .ci/packages.run and .ci/packages.test), builds everything, passes every test.
 #   ./test.sh             build and all tests
 #   ./test.sh --fast      only the tests labelled fast
-#   ./test.sh --all       also sanitizers, Clang, GPU code for every architecture, benchmarks (long; installs .ci/packages.ci too)
+#   ./test.sh --all       also sanitizers, fuzzers, Clang, GPU code for every architecture, benchmarks (long; installs .ci/packages.ci too)
 # LOCKSTEP_WERROR=ON makes warnings errors, as CI does.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -22,6 +22,8 @@ if [ "$MODE" = --all ]; then
   bash .ci/clang_check
   say "sanitizers"
   bash .ci/sanitizers
+  say "fuzzers"
+  bash .ci/fuzz
   say "GPU code"
   bash .ci/gpu_build --all
   say "benchmarks"
@@ -32,4 +34,8 @@ fi
 say "tests"
 ONLY=()
 [ "$MODE" != --fast ] || ONLY=(-L fast)
-ctest --test-dir build --output-on-failure --no-tests=error -j "$(nproc)" "${ONLY[@]}"
+STATUS=0
+ctest --test-dir build --output-on-failure --no-tests=error -j "$(nproc)" "${ONLY[@]}" \
+  --output-junit tests.xml --test-output-size-passed 100000000 --test-output-size-failed 100000000 || STATUS=$?
+.ci/count_cases build/tests.xml
+exit $STATUS

@@ -150,6 +150,7 @@ std::vector<Fault> validate(const RunSpec& run) {
   c.expect(a.reduction != "ordered" || t.norm_group > 0, "allreduce.reduction",
            "ordered sums go batch-norm group by group; expected training.norm_group, such as 32");
 
+  const int last_rank = std::max(1, gpus) - 1;
   const auto& m = run.simulation;
   c.word(m.fold, "simulation.fold", {"none", "exact", "approx"});
   c.word(m.routing, "simulation.routing", {"static", "ecmp"});
@@ -159,8 +160,8 @@ std::vector<Fault> validate(const RunSpec& run) {
   c.expect(m.gpu_spread < 0.5, "simulation.gpu_spread", "{} is out of range; expected a relative sigma below 0.5",
            m.gpu_spread);
   for (const SlowRank& slow : m.slow_ranks) {
-    c.expect(slow.rank >= 0 && slow.rank < std::max(1, gpus), "simulation.slow_ranks",
-             "rank {} does not exist; ranks are 0 to {}", slow.rank, gpus - 1);
+    c.expect(slow.rank >= 0 && slow.rank <= last_rank, "simulation.slow_ranks",
+             "rank {} does not exist; ranks are 0 to {}", slow.rank, last_rank);
     c.expect(slow.factor > 0, "simulation.slow_ranks", "factor {}; expected more than 0 (1.3 = 30 % slower)",
              slow.factor);
   }
@@ -212,8 +213,8 @@ std::vector<Fault> validate(const RunSpec& run) {
            "{} bytes; expected more than 0, at most 1 GiB", d.image_bytes.count());
 
   for (const int rank : run.output.trace_ranks) {
-    c.expect(rank >= 0 && rank < std::max(1, gpus), "output.trace_ranks", "rank {} does not exist; ranks are 0 to {}",
-             rank, gpus - 1);
+    c.expect(rank >= 0 && rank <= last_rank, "output.trace_ranks", "rank {} does not exist; ranks are 0 to {}", rank,
+             last_rank);
   }
   return std::move(c.faults);
 }

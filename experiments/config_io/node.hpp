@@ -33,8 +33,8 @@ Node parse_toml_file(const std::filesystem::path& path);
 
 /// Lays `path=value` texts over a table, in order: the last one wins, missing tables are made, a table as value
 /// replaces a table, entries of a list go by number (`a.1` or `a[1]`). A value is read as TOML if it is TOML, else taken
-/// as text. Throws ConfigError with every text that is no `path=value` or goes through something that is neither table
-/// nor list.
+/// as text. Throws ConfigError with every text that is no `path=value`, is not UTF-8, or goes through something that is
+/// neither table nor list.
 void apply_overrides(Node& root, const std::vector<std::string>& overrides);
 
 /// The value of a dotted key ("network.tiers[0].rate"); the nearest enclosing one, at last the file itself, if it is

@@ -9,6 +9,8 @@ namespace lockstep {
 
 namespace {
 
+constexpr double kMostSeconds = 1e6;  // of one kernel; far inside what a Time holds
+
 template <class T>
 void read_positive(ConfigTable& t, const std::string& key, Sourced<T>& out, const std::string& example) {
   t.require(key, example);
@@ -59,7 +61,9 @@ std::vector<ConvTiming> read_convolutions(const std::filesystem::path& path) {
       };
       const auto time = [&](const char* column) {
         const double ms = table.number_if_any(row, column).value_or(0);
-        if (ms < 0) throw ConfigError(table.where(row, column), column, fmt::format("{} ms is negative", ms));
+        if (!(ms >= 0 && ms <= kMostSeconds * 1e3))
+          throw ConfigError(table.where(row, column), column,
+                            fmt::format("{} ms is out of range; expected 0 to {}", ms, kMostSeconds * 1e3));
         return Time::milliseconds(ms);
       };
       conv.n = at_least("n", 1);
@@ -101,7 +105,9 @@ std::vector<ProfileRow> read_profile(const std::filesystem::path& path) {
     p.operation = table.text(row, "operation");
     const auto time = [&](const char* column) {
       const double us = table.number_if_any(row, column).value_or(0);
-      if (us < 0) throw ConfigError(table.where(row, column), column, fmt::format("{} us is negative", us));
+      if (!(us >= 0 && us <= kMostSeconds * 1e6))
+        throw ConfigError(table.where(row, column), column,
+                          fmt::format("{} us is out of range; expected 0 to {}", us, kMostSeconds * 1e6));
       return Time::microseconds(us);
     };
     p.forward = time("forward_us");

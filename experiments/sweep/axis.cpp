@@ -126,17 +126,21 @@ std::vector<std::string> expand(const Range& r, std::string& why) {
   const double low = r.low.value, high = r.high.value;
   const bool whole = r.low.whole && r.high.whole && (r.kind == Range::Kind::Count || r.by.whole);
   const double beyond = high + 1e-9 * std::abs(high);  // 0.1 three times is more than 0.3
+  // Before rounding: a step too small for twelve digits would give one value for ever.
+  const double last = r.kind == Range::Kind::Step     ? (high - low) / r.by.value
+                      : r.kind == Range::Kind::Factor ? std::log(high / low) / std::log(r.by.value)
+                                                      : r.by.value - 1;
+  if (!(last < static_cast<double>(kMostPoints))) {
+    why = fmt::format("more than {} values", kMostPoints);
+    return {};
+  }
   for (std::size_t i = 0;; ++i) {
     const auto n = static_cast<double>(i);
     double value = 0;
     if (r.kind == Range::Kind::Step) value = low + n * r.by.value;
     if (r.kind == Range::Kind::Factor) value = low * std::pow(r.by.value, n);
     if (r.kind == Range::Kind::Count) value = low * std::pow(high / low, n / (r.by.value - 1));
-    if (r.kind == Range::Kind::Count ? n >= r.by.value : value > beyond) return out;
-    if (out.size() == kMostPoints) {
-      why = fmt::format("more than {} values", kMostPoints);
-      return {};
-    }
+    if (r.kind == Range::Kind::Count ? n >= r.by.value : value > beyond || i > kMostPoints) return out;
     std::string text = text_of(value, whole, r.low.unit);
     if (out.empty() || out.back() != text) out.push_back(std::move(text));  // rounding may meet a number twice
   }
@@ -163,6 +167,10 @@ std::vector<std::string> parse_values(const std::string& text, const std::string
     else if (why.empty())
       more = {item};
     if (!why.empty()) fault(items.size() > 1 && !item.empty() ? fmt::format("\"{}\": {}", item, why) : why);
+    if (values.size() + more.size() > kMostPoints) {
+      fault(fmt::format("more than {} values", kMostPoints));
+      return {};
+    }
     values.insert(values.end(), more.begin(), more.end());
   }
   return values;

@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <concepts>
 #include <limits>
 #include <string>
 
+#include "core/base/ids.hpp"
 #include "core/base/units.hpp"
 #include "core/base/units_text.hpp"
 
@@ -23,6 +25,44 @@ TEST(Units, SizeOverRateIsTime) {
 TEST(Units, RoundsToTheNearestPicosecond) {
   EXPECT_EQ(Time::seconds(1.4e-12).picoseconds(), 1);
   EXPECT_EQ(Time::seconds(1.6e-12).picoseconds(), 2);
+}
+
+template <class A, class B>
+constexpr bool kAdds = requires(A a, B b) {
+  a + b;
+};
+template <class A, class B>
+constexpr bool kMultiplies = requires(A a, B b) {
+  a* b;
+};
+template <class A, class B>
+constexpr bool kDivides = requires(A a, B b) {
+  a / b;
+};
+template <class A, class B>
+constexpr bool kCompares = requires(A a, B b) {
+  a < b;
+};
+
+// Each expectation has its meaningful twin, so that none can hold for a wrong reason.
+TEST(Units, CombinationsWithoutMeaningDoNotCompile) {
+  EXPECT_TRUE((kAdds<Bytes, Bytes> && kAdds<Time, Time> && kAdds<Bandwidth, Bandwidth>));
+  EXPECT_FALSE((kAdds<Bytes, Time>));
+  EXPECT_FALSE((kAdds<Bandwidth, Bytes>));
+  EXPECT_FALSE((kAdds<Time, double>));
+  EXPECT_TRUE((kMultiplies<Time, int> && kMultiplies<Bytes, int>));
+  EXPECT_FALSE((kMultiplies<Time, Time>));
+  EXPECT_FALSE((kMultiplies<Bytes, Bytes>));
+  EXPECT_TRUE((kDivides<Bytes, Bandwidth> && kDivides<Flops, FlopRate>));
+  EXPECT_FALSE((kDivides<Bytes, FlopRate>));
+  EXPECT_TRUE((kCompares<Bandwidth, Bandwidth> && kCompares<Rank, Rank>));
+  EXPECT_FALSE((kCompares<Bandwidth, Bytes>));
+  EXPECT_FALSE((kAdds<Rank, Rank>));
+  EXPECT_TRUE((std::convertible_to<Rank, Rank> && std::constructible_from<Rank, int>));
+  EXPECT_FALSE((std::convertible_to<LayerId, Rank>));
+  EXPECT_FALSE((std::convertible_to<int, Rank>));
+  EXPECT_FALSE((std::convertible_to<int, Time>));
+  EXPECT_FALSE((std::convertible_to<Time, double>));
 }
 
 TEST(UnitsText, Parses) {

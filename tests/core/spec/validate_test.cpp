@@ -80,6 +80,17 @@ TEST(RunSpec, CountsBeyondAnyMachineAreRefused) {
   EXPECT_THAT(t, Contains(HasSubstr("data.training_images: 9000000000000000000 images; expected 1 to 1000000000000")));
 }
 
+// The last rank was worked out from a count that is itself at fault: -2^31 - 1 overflows.
+TEST(RunSpec, RanksOfANegativeNumberOfGpus) {
+  RunSpec run;
+  run.cluster.gpus = std::numeric_limits<int>::min();
+  run.simulation.slow_ranks = {{7, 1.3}};
+  run.output.trace_ranks = {9};
+  const auto t = texts(validate(run));
+  EXPECT_THAT(t, Contains(HasSubstr("cluster.gpus: -2147483648 GPUs; expected 1 to")));
+  EXPECT_THAT(t, Contains(HasSubstr("slow_ranks: rank 7 does not exist; ranks are 0 to 0")));
+}
+
 TEST(RunSpec, TooManyStepsAreRefused) {
   // 1e6 epochs of 1,281,167 images in batches of 256: 1e6 x 5004.6 = 5e9 steps.
   RunSpec run;
@@ -145,6 +156,34 @@ TEST(ClusterSpec, CountsAndRates) {
       texts(validate(c)),
       UnorderedElementsAre(HasSubstr("0 nodes"), HasSubstr("0 GPUs per node"), HasSubstr("a rate of 0"),
                            HasSubstr("tiers[0].switches: 0 switches"), HasSubstr("tiers[0].cables: -1 cables")));
+}
+
+// Each GPU of the count was looked for below the PCIe switches: a fault for each of two thousand million.
+TEST(ClusterSpec, ACountOfGpusBeyondAnyNodeIsOneFault) {
+  for (const int gpus : {std::numeric_limits<int>::max(), std::numeric_limits<int>::min()}) {
+    ClusterSpec c = two_nodes();
+    c.node.gpus = gpus;
+    c.node.nic.cpu = {0};
+    c.node.nvlink.present = true;
+    c.node.nvlink.per_link = Sourced(Bandwidth::gigabytes_per_second(25));
+    c.node.nvlink.pairs = {{0, 1, 1}};
+    c.node.pcie.x16 = Sourced(Bandwidth::gigabytes_per_second(12));
+    c.node.pcie.switches = {{0, 1}};
+    c.node.pcie.cpu_of_switch = {0};
+    EXPECT_THAT(texts(validate(c)), UnorderedElementsAre(HasSubstr("GPUs per node; expected 1 to 64"),
+                                                         HasSubstr("nic_of_gpu: 2 entries for")));
+  }
+}
+
+// Ports of a rack: both products are beyond 32 bits.
+TEST(ClusterSpec, RacksOfManyPortsDoNotOverflow) {
+  ClusterSpec c = two_nodes();
+  c.network.nodes_per_rack = 2000000000;
+  c.network.leaves_per_rack = 100000;
+  c.network.tiers[0].group = 50000;  // 5e9 ports for 2e9 NICs
+  EXPECT_THAT(texts(validate(c)), IsEmpty());
+  c.network.leaves_per_rack = 10000;  // 5e8
+  EXPECT_THAT(texts(validate(c)), ElementsAre(HasSubstr("2000000000 nodes with 1 NICs do not fit 10000 leaves")));
 }
 
 TEST(ClusterSpec, SeveralNodesNeedNics) {

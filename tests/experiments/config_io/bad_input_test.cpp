@@ -35,6 +35,16 @@ TEST(BadInput, TableWithoutAKey) {
   }
 }
 
+// Nor a letter of another alphabet where a value should begin.
+TEST(BadInput, ALetterOfAnotherAlphabetForAValue) {
+  for (const std::string text :
+       {"a = \u0422", "a = [\u0422", "a = 5\u0422", "\u0422 = 5", "a = \u3001", "a\u3042 = 1", "a = \U0001f600"}) {
+    const auto faults = run_faults(text);
+    ASSERT_EQ(faults.size(), 1u) << text;
+    EXPECT_THAT(faults[0], testing::HasSubstr("not valid TOML: ")) << text;
+  }
+}
+
 TEST(BadInput, UnreadableToml) {
   const auto faults = run_faults("[training]\nepochs = \n");
   ASSERT_EQ(faults.size(), 1u);
@@ -333,6 +343,21 @@ TEST(BadGpu, FaultsOfItsConvolutionTableComeWithItsOwn) {
   const auto lost = scratch.write("gpus/h.toml", std::string(kGpu) + "convolutions = \"../measured/y.csv\"\n");
   EXPECT_THAT(scratch.faults([&] { read_gpu(lost.string(), {}); }),
               ElementsAre("gpus/h.toml:6:1: convolutions: no such file \"../measured/y.csv\" (relative to this one)"));
+}
+
+// 1e300 ms in picoseconds is more than 64 bits hold, and became a time below zero.
+TEST(BadGpu, TimesOfTablesThatNoClockHolds) {
+  const Scratch scratch;
+  scratch.write("x.csv",
+                "precision,n,c,h,w,k,r,s,stride,pad_h,pad_w,forward_ms,backward_data_ms,backward_weight_ms\n"
+                "fp32,8,64,56,56,64,1,1,1,0,0,1e300,0.2,0.3\n");
+  scratch.write("y.csv",
+                "model,image_size,precision,batch,operation,forward_us,backward_us\n"
+                "resnet50,224,fp32,8,conv1,1,1e300\n");
+  const auto path = scratch.write("g.toml", std::string(kGpu) + "convolutions = \"x.csv\"\nprofile = \"y.csv\"\n");
+  EXPECT_THAT(scratch.faults([&] { read_gpu(path.string(), {}); }),
+              ElementsAre("x.csv:2: forward_ms: 1e+300 ms is out of range; expected 0 to 1000000000",
+                          "y.csv:2: backward_us: 1e+300 us is out of range; expected 0 to 1000000000000"));
 }
 
 }  // namespace

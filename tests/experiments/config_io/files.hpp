@@ -1,6 +1,8 @@
 // Files that a test writes, reads, and forgets.
 #pragma once
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -18,7 +20,7 @@ class Scratch {
   Scratch() {
     const auto* info = testing::UnitTest::GetInstance()->current_test_info();
     directory_ = std::filesystem::path(testing::TempDir()) /
-                 (std::string("lockstep_") + info->test_suite_name() + "_" + info->name());
+                 ("lockstep_" + std::to_string(getpid()) + "_" + info->test_suite_name() + "_" + info->name());
     std::filesystem::remove_all(directory_);
     std::filesystem::create_directories(directory_);
   }

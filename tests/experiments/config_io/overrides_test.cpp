@@ -80,6 +80,23 @@ TEST(Overrides, WithoutAPlaceAreAllNamed) {
           "--set training.epochs.x=3: training.epochs: is not a table, so nothing below it can be set; found 30"));
 }
 
+// The effective run file of such a run could not be read again.
+TEST(Overrides, BytesThatAreNoUtf8AreRefused) {
+  const Scratch scratch;
+  const auto path = scratch.write("run.toml", kRun);
+  for (const std::string bytes :
+       {"\xff", "\x80", "a\xc3", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80"}) {
+    const auto faults = scratch.faults([&] { read_run(path, {"output.directory=" + bytes}); });
+    EXPECT_THAT(faults, ElementsAre("--set output.directory=" + bytes +
+                                    ": output.directory: is not UTF-8, which no run file could hold"));
+  }
+  for (const std::string text : {"\u00e9", "\u3042", "\U0001f600", "\ud7ff", "\U0010ffff", "a"}) {
+    const RunSpec run = read_run(path, {"output.directory=" + text});
+    EXPECT_EQ(run.output.directory, text);
+    EXPECT_EQ(read_run(scratch.write("effective.toml", write_run(run))).output.directory, text);
+  }
+}
+
 TEST(Overrides, EntriesOfListsByNumber) {
   const Scratch scratch;
   const auto path = scratch.write("run.toml", "[simulation]\nslow_ranks = [{ rank = 0, factor = 2 }]\n");

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -18,8 +20,8 @@ using testing::HasSubstr;
 class CheckpointFile : public testing::Test {
  protected:
   CheckpointFile() {
-    directory_ = fs::path(testing::TempDir()) /
-                 (std::string("checkpoint_") + testing::UnitTest::GetInstance()->current_test_info()->name());
+    directory_ = fs::path(testing::TempDir()) / ("checkpoint_" + std::to_string(getpid()) +
+                                                 testing::UnitTest::GetInstance()->current_test_info()->name());
     fs::remove_all(directory_);
     fs::create_directories(directory_);
   }

@@ -1,4 +1,6 @@
 // Whole networks against PyTorch in float64: every layer kind, forward and backward, with the same weights and images.
+#include <unistd.h>
+
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -114,8 +116,9 @@ TEST_P(AgainstPyTorchSlow, LossGradientsAndMovingAverages) {
       l.kind = LayerKind::Relu;  // random; of values that are not negative a ReLU changes nothing
   }
   const auto graph = std::make_shared<const ModelGraph>(c.fused ? fuse(built) : built);
-  const fs::path directory = fs::path(testing::TempDir()) / fmt::format("torch_{}_{}_{}_{}", c.model, c.images, c.fused,
-                                                                        static_cast<int>(c.precision));
+  const fs::path directory =
+      fs::path(testing::TempDir()) /
+      fmt::format("torch_{}_{}_{}_{}_{}", getpid(), c.model, c.images, c.fused, static_cast<int>(c.precision));
   fs::remove_all(directory);
   fs::create_directories(directory);
 

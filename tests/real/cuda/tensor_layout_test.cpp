@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <numeric>
+#include <set>
 
 #include "core/base/error.hpp"
 #include "core/model/zoo.hpp"
@@ -28,7 +30,9 @@ TEST(TensorLayout, ChannelsComeLastAndArePadded) {
   EXPECT_EQ(back, host);
 }
 
+// Each shape once, whatever the models that have it.
 TEST(TensorLayout, RoundTripOfEveryModel) {
+  std::set<std::array<std::size_t, 4>> seen;
   for (const ModelInfo& model : models()) {
     const ModelGraph graph = build_model(model.name);
     for (const bool sixteen_bit : {false, true}) {
@@ -39,7 +43,8 @@ TEST(TensorLayout, RoundTripOfEveryModel) {
         EXPECT_EQ(place.begin % 64, 0u);
         EXPECT_GE(place.begin, end) << t.name;
         end = place.begin + place.elements;
-        if (t.elements() > 1'000'000) continue;
+        if (t.elements() > 1'000'000 || !seen.insert({place.rows, place.channels, place.pixels, place.padded}).second)
+          continue;
         const std::vector<float> host = counting(static_cast<std::size_t>(t.elements()));
         std::vector<float> device(place.elements), back(host.size());
         TensorLayout::to_device_order(place, host, device);

@@ -1,0 +1,69 @@
+// What the fuzzers share: files for the readers to read, what may come out of them, and changes that fit lines of values.
+//
+// A fuzzer is a program of Clang's libFuzzer: it feeds a reader what it makes up, guided by the code that each input reaches. The reader may give a value or
+// throw ConfigError with places and reasons; anything else stops the fuzzer, which keeps the input. .ci/fuzz builds and runs all of them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/base/error.hpp"
+
+namespace lockstep::fuzz {
+
+/// Says `what` did not hold and aborts, which libFuzzer takes for a finding.
+void require(bool holds, const std::string& what);
+
+/// A directory of this process, removed at its end.
+const std::filesystem::path& scratch();
+
+/// The file scratch() / name, newly made with this text.
+std::filesystem::path written(const std::string& name, std::string_view text);
+
+/// Every fault has a place (in scratch(), in the project's data, or a flag) and says something.
+void require_places(const ConfigError& error);
+
+/// Runs read(); true if it gave a value, false if it refused as it should.
+template <class Read>
+bool accepted(Read&& read) {
+  try {
+    std::forward<Read>(read)();
+    return true;
+  } catch (const ConfigError& error) {
+    require_places(error);
+    return false;
+  }
+}
+
+/// For text that an accepted value was printed as: read() must accept it.
+template <class Read>
+void require_accepted(Read&& read, const std::string& printed) {
+  try {
+    std::forward<Read>(read)();
+  } catch (const ConfigError& error) {
+    require(false, std::string("what was printed is refused: ") + error.what() + "\n" + printed);
+  }
+}
+
+/// The TOML file at `path`, which a reader has accepted, printed by file_values() and read back by `read(path)`: it is accepted again and prints the same text.
+/// What [cluster_file] of an effective run file relies on.
+template <class Read>
+void require_round_trip(const std::filesystem::path& path, Read&& read);
+
+/// The values of a TOML file, one `key = value` per line.
+std::string printed(const std::filesystem::path& path);
+
+}  // namespace lockstep::fuzz
+
+template <class Read>
+void lockstep::fuzz::require_round_trip(const std::filesystem::path& path, Read&& read) {
+  const std::string text = printed(path);
+  const std::filesystem::path again = written("printed.toml", text);
+  require_accepted([&] { read(again); }, text);
+  require(printed(again) == text,
+          "printed and read back it prints otherwise:\n" + text + "\n--- then ---\n" + printed(again));
+}
