@@ -117,20 +117,12 @@ CsvTable CsvTable::parse(std::string_view text, const std::string& name) {
   }
   if (wrong_rows > kShownRows)
     faults.push_back({name, "", fmt::format("and {} more rows of a wrong length", wrong_rows - kShownRows)});
-<<<<<<< HEAD
   if (table.columns_.empty())
     faults.push_back({table.text_of({1, 1}), "", "no header line; expected the names of the columns"});
   for (std::size_t c = 0; c < table.columns_.size(); ++c) {
-    if (table.index(table.columns_[c]) != c)
+    if (!table.columns_[c].empty() && table.index(table.columns_[c]) != c)
       faults.push_back({table.text_of(table.header_[c]), table.columns_[c], "a second column of this name"});
   }
-=======
-  for (std::size_t i = 0; i < table.columns_.size(); ++i) {
-    const std::string& column = table.columns_[i];
-    if (!column.empty() && table.index(column) < i) faults.push_back({name, column, "two columns have this name"});
-  }
-  if (table.columns_.empty()) faults.push_back({name, "", "no header line; expected the names of the columns"});
->>>>>>> a84e48e5b2bb1963fde7dda70bd7bce9a2861f38
   if (!faults.empty()) throw ConfigError(std::move(faults));
   return table;
 }

@@ -11,7 +11,7 @@ namespace {
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 /// "leaf3>spine0.1": the second cable from leaf3 to spine0.
-std::string cable(const std::string& from, const std::string& to, int number) {
+std::string cable_name(const std::string& from, const std::string& to, int number) {
   std::string name = from;
   name += '>';
   name += to;
@@ -68,8 +68,8 @@ FatTree::FatTree(const ClusterSpec& cluster, int nodes, Routing routing, std::ui
             const std::string low = specs[t - 1].name + std::to_string(g * below.switches + lower);
             const std::string high = spec.name + std::to_string(upper_group * spec.switches + s);
             for (int c = 0; c < spec.cables; ++c) {
-              links.push_back({cable(low, high, c), spec.rate.value, spec.hop.value});
-              links.push_back({cable(high, low, c), spec.rate.value, specs[t - 1].hop.value});
+              links.push_back({cable_name(low, high, c), spec.rate.value, spec.hop.value});
+              links.push_back({cable_name(high, low, c), spec.rate.value, specs[t - 1].hop.value});
             }
           }
         }

@@ -460,6 +460,10 @@ class Files(unittest.TestCase):
         self.assertEqual(list(found["series"]), ["LARS, retuned", "SGD"])
         self.assertEqual((found["batch"].dtype.kind, found["top1_percent"][0], found["digest"][1]), ("i", 83.25, "0123456789"))
         self.assertTrue(found["error"].isna().all() and pd.isna(found["top1_percent"][1]))
+        axes = ls.figures.measured_accuracy(found).axes[0]
+        self.assertEqual([t.get_text() for t in axes.get_legend().get_texts()], ["LARS, retuned: rate from 8 trials, 1 seeds", "SGD: rate from 8 trials, 1 seeds"])
+        with self.assertRaisesRegex(ValueError, "no finished trial with a fresh seed"):
+            ls.figures.measured_accuracy(found[found["stage"] == "tune"])
 
 
 class Figures(unittest.TestCase):
