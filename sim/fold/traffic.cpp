@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <unordered_map>
 
 #include "core/base/digest.hpp"
@@ -35,8 +36,27 @@ std::uint64_t place_of(const Schedule& schedule, int member) {
   return d.value();
 }
 
+/// The nodes of `alone` and of those who pass on what they send up.
+std::set<int> single_nodes(const EngineSettings& settings, const GroupSchedules& groups, std::span<const int> alone) {
+  std::set<int> nodes;
+  for (const int rank : alone) {
+    nodes.insert(settings.gpu_of_rank[at(rank)] / settings.gpus_per_node);
+    if (!groups.takes_part(rank)) continue;
+    const auto* tree = std::get_if<TreeSchedule>(&groups.of(rank).variant());
+    for (int t = 0; tree && t < tree->trees(); ++t) {
+      const int up = t * tree->lanes_per_tree() + TreeSchedule::kSendUp;
+      for (int m = groups.member(rank); tree->steps(m, up) > 0;) {
+        m = tree->step(m, up, 0).send_to;
+        nodes.insert(settings.gpu_of_rank[at(groups.peer(rank, m))] / settings.gpus_per_node);
+      }
+    }
+  }
+  return nodes;
+}
+
 /// Fills ranks and class_of: nodes whose ranks have equal places are one class, the first of them stands for it.
-void classify(Traffic& traffic, const EngineSettings& settings, const GroupSchedules& groups, int world) {
+void classify(Traffic& traffic, const EngineSettings& settings, const GroupSchedules& groups, int world,
+              std::span<const int> alone) {
   const int per_node = settings.gpus_per_node;
   std::map<int, Digest> nodes;  // node -> what its ranks do
   std::unordered_map<int, std::uint64_t> places;
@@ -47,6 +67,9 @@ void classify(Traffic& traffic, const EngineSettings& settings, const GroupSched
     Digest& node = nodes[settings.gpu_of_rank[at(r)] / per_node];
     node.add(static_cast<std::uint64_t>(settings.gpu_of_rank[at(r)] % per_node));
     node.add(it->second);
+  }
+  for (const int node : single_nodes(settings, groups, alone)) {
+    if (const auto it = nodes.find(node); it != nodes.end()) it->second.add(static_cast<std::uint64_t>(node));
   }
   std::unordered_map<std::uint64_t, int> first;
   std::unordered_map<int, int> stands, index_of_gpu;
@@ -122,10 +145,11 @@ void survey(Traffic& traffic, Fabric& fabric, const EngineSettings& settings, co
 
 }  // namespace
 
-Traffic traffic_of(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, const Phase& phase) {
+Traffic traffic_of(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, const Phase& phase,
+                   std::span<const int> alone) {
   const GroupSchedules groups(plan, phase);
   Traffic traffic;
-  classify(traffic, settings, groups, plan.grid.size());
+  classify(traffic, settings, groups, plan.grid.size(), alone);
   survey(traffic, fabric, settings, groups, plan.grid.size());
   return traffic;
 }
