@@ -190,13 +190,33 @@ struct SimWorld::Impl {
       choice.plan = std::make_shared<const CollectivePlan>(program.collectives[b]);
       choice.protocol = choose_protocol(*choice.plan, context(), settings.run.allreduce.protocol);
       choice.pack = world > 1 ? gpu.pack_time(bucket.bytes(), static_cast<int>(bucket.tensors.size())) : Time::zero();
-      if (approximate()) choice.known = lengths.of(*choice.plan, choice.protocol);
+      if (approximate()) {
+        choice.known = [this, plan = choice.plan, protocol = choice.protocol, pack = choice.pack,
+                        coordination = program.buckets.coordination](Time full, Time free) {
+          return lengths.of(*plan, protocol, leads(coordination, pack, full, free));
+        };
+      }
       if (world > 1 && settings.run.effects.contention)
         choice.load = kernel_load(*choice.plan, settings.library, settings.gpu,
                                   estimate(*choice.plan, context(), choice.protocol));
       it->second.collectives.push_back(std::move(choice));
     }
     return it->second;
+  }
+
+  /// How long before the slowest rank, whose gradients are complete at `full`, the others enter a collective, if their lanes are free
+  /// from `free` on.
+  Leads leads(const Coordination& c, Time pack, Time full, Time free) {
+    if (c.negotiated || noise.silent()) return {};
+    if (typical_factors.empty()) typical_factors = noise.typical();
+    const std::vector<double>& factors = typical_factors;
+    const double slowest = *std::max_element(factors.begin(), factors.end());
+    Leads leads;
+    for (const double f : factors)
+      leads.push_back(std::max(free, next_tick(full * (f / slowest), c.cycle) + pack + engine.library.launch.value));
+    const Time last = *std::max_element(leads.begin(), leads.end());
+    for (Time& t : leads) t = last - t;
+    return leads;
   }
 
   StepOutcome simulate(const StepProgram& program, std::uint64_t key, const StepArgs& args, std::vector<Time>* starts) {
@@ -296,7 +316,8 @@ struct SimWorld::Impl {
   }
 
   std::string folding;
-  std::int64_t input_images = 0;  ///< of the step being simulated
+  std::vector<double> typical_factors;  ///< by rank; empty: not asked for yet
+  std::int64_t input_images = 0;        ///< of the step being simulated
 };
 
 SimWorld::SimWorld(WorldSettings settings) : impl_(std::make_unique<Impl>(std::move(settings))) {}
@@ -454,11 +475,13 @@ CollectiveTime simulate_collective(const WorldSettings& settings, const Collecti
                                 settings.run.allreduce.gpudirect,
                                 {}};
   const int protocol = choose_protocol(plan, context, settings.run.allreduce.protocol);
+  std::vector<Time> entries;
+  for (int r = 0; r < plan.grid.size(); ++r) entries.push_back(stagger * (r % settings.cluster.node.gpus));
   CollectiveTime t;
   t.protocol = settings.library.protocols[static_cast<std::size_t>(protocol)].name;
   t.time = bare_collective_time(fabric,
                                 {context.limited, gpus, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
-                                plan, protocol, stagger, nullptr, &t.messages) +
+                                plan, protocol, entries, nullptr, &t.messages) +
            settings.library.launch.value;
   return t;
 }

@@ -11,6 +11,12 @@
 
 namespace lockstep::sim {
 
+Time next_tick(Time since_start, Time cycle) {
+  if (cycle <= Time::zero()) return since_start;
+  const std::int64_t c = cycle.picoseconds();
+  return Time::picoseconds((since_start.picoseconds() + c - 1) / c * c);
+}
+
 namespace {
 constexpr std::uint32_t kFlow = 0;
 constexpr std::uint32_t kEngine = 1;  // two kinds
@@ -81,11 +87,6 @@ std::vector<char> watched(const std::vector<char>& traced, const Fold* fold) {
   return out;
 }
 
-Time next_tick(Time since_start, Time cycle) {
-  if (cycle <= Time::zero()) return since_start;
-  const std::int64_t c = cycle.picoseconds();
-  return Time::picoseconds((since_start.picoseconds() + c - 1) / c * c);
-}
 }  // namespace
 
 struct StepSimulation::Impl {
@@ -129,6 +130,7 @@ class CommunicationLanes {
     queued_.assign(cells, 0);
     next_.assign(static_cast<std::size_t>(world), 0);
     busy_.assign(static_cast<std::size_t>(world), 0);
+    free_.resize(static_cast<std::size_t>(world));
     full_ranks_.assign(static_cast<std::size_t>(buckets_), 0);
     contended_ = input.gpu && std::any_of(input.collectives.begin(), input.collectives.end(),
                                           [](const CollectiveChoice& c) { return !c.load.none(); });
@@ -181,6 +183,7 @@ class CommunicationLanes {
         const auto [bucket, rank] = finished[i];
         done[cell(rank.value, bucket)] = queue_.now() + input_.collectives[static_cast<std::size_t>(bucket)].pack;
         --busy_[rank.index()];
+        free_[rank.index()] = queue_.now();
         load_[rank.index()] -= input_.collectives[static_cast<std::size_t>(bucket)].load;
         take_turn(rank.value);
         react(rank.value);
@@ -240,7 +243,8 @@ class CommunicationLanes {
       begin[cell(rank, bucket)] = queue_.now();
       load_[r] += input_.collectives[static_cast<std::size_t>(bucket)].load;
       if (const auto& known = input_.collectives[static_cast<std::size_t>(bucket)].known) {
-        queue_.push(queue_.now() + *known, kKnown, static_cast<std::uint32_t>(rank),
+        const Time length = known(full[cell(rank, bucket)] - starts_[r], std::max(starts_[r], free_[r]) - starts_[r]);
+        queue_.push(queue_.now() + length, kKnown, static_cast<std::uint32_t>(rank),
                     static_cast<std::uint64_t>(bucket));
       } else {
         engine_.enter(bucket, Rank(rank));
@@ -263,6 +267,7 @@ class CommunicationLanes {
   std::vector<int> awaited_;            // by rank: place in full_order of the bucket that is filled next
   std::vector<std::uint32_t> version_;  // by rank: changes of speed so far; older expectations are void
   std::vector<char> queued_;
+  std::vector<Time> free_;  // by rank: since when its lane has nothing under way
   std::vector<int> busy_, next_, full_ranks_;
 };
 

@@ -1,8 +1,8 @@
 // One training step of all ranks as discrete events.
 #pragma once
 
+#include <functional>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "core/plan/step_program.hpp"
@@ -20,9 +20,13 @@ struct CollectiveChoice {
   int protocol = 0;
   Time pack;        ///< into the bucket buffer before, out of it after
   KernelLoad load;  ///< what its kernels take from the computation beside it
-  /// How long it takes once a rank enters; then nothing is sent. All buckets of a step or none.
-  std::optional<Time> known;
+  /// How long it takes a rank whose gradients were complete at `full` and whose lane was free for it from `free` on, both since its step's start. Then nothing
+  /// is sent. Of all buckets of a step or of none.
+  std::function<Time(Time full, Time free)> known;
 };
+
+/// The next time that the library looks for complete buckets: multiples of `cycle` since a step's start; at once if it is zero.
+Time next_tick(Time since_start, Time cycle);
 
 /// Nominal lengths of one rank's operations.
 struct RankDurations {

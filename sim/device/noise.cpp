@@ -59,6 +59,17 @@ double Noise::mean() const {
   return std::accumulate(fixed_.begin(), fixed_.end(), 0.0) / static_cast<double>(fixed_.size());
 }
 
+std::vector<double> Noise::typical() const {
+  std::vector<double> factors;
+  for (std::size_t r = 0; r < fixed_.size(); ++r) factors.push_back(factor(static_cast<int>(r), 0));
+  const double drawn = *std::max_element(factors.begin(), factors.end());
+  const double middle = std::accumulate(factors.begin(), factors.end(), 0.0) / static_cast<double>(factors.size());
+  if (drawn <= middle) return factors;
+  const double stretch = (expected_slowest() - middle) / (drawn - middle);
+  for (double& f : factors) f = std::max(kLeast, middle + (f - middle) * stretch);
+  return factors;
+}
+
 double Noise::expected_slowest() const {
   std::vector<double> slowest_first = fixed_;
   std::sort(slowest_first.begin(), slowest_first.end(), std::greater<>());

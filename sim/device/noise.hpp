@@ -21,6 +21,8 @@ class Noise {
   /// Expected factor of the slowest rank of a step: the mean of max over ranks of fixed(rank) * jitter. O(ranks log ranks).
   double expected_slowest() const;
   double mean() const;  ///< over ranks and steps
+  /// Factors of a typical step by rank, >= 0.5: those of step 0, stretched about their mean so that the slowest is as slow as expected_slowest().
+  std::vector<double> typical() const;
 
  private:
   std::vector<double> fixed_;

@@ -27,6 +27,9 @@ class GroupSchedules {
   bool takes_part(int rank) const { return plan_.takes_part(phase_, Rank(rank)); }
   const Schedule& of(int rank) const { return schedules_[at(schedules_.size() > 1 ? rank % plan_.grid.x : 0)]; }
   int member(int rank) const { return plan_.member(phase_, Rank(rank)); }
+  std::int64_t length(int rank) const {  ///< of its group's buffer, in elements
+    return std::visit([](const auto& s) { return s.buffer.length; }, of(rank).variant());
+  }
   int peer(int rank, int member) const { return plan_.rank(phase_, Rank(rank), member).value; }
 
  private:

@@ -1,6 +1,7 @@
 #include "sim/fold/phase_simulation.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 #include <variant>
 
@@ -18,7 +19,7 @@ constexpr int kFirstRounds = 16, kLastRounds = 48;  // of a node: the stretch wh
 class PhaseSimulation {
  public:
   PhaseSimulation(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, const Phase& phase,
-                  int protocol, const Traffic& traffic)
+                  int protocol, const Traffic& traffic, const Leads& leads)
       : fabric_(fabric),
         settings_(settings),
         plan_(plan),
@@ -29,11 +30,12 @@ class PhaseSimulation {
     for (int rank : traffic.ranks) seat(rank);
     for (std::size_t i = 0; i < ranks_.size(); ++i) find_senders(static_cast<int>(i));
     for (std::size_t i = 0; i < ranks_.size(); ++i) find_paths(static_cast<int>(i));
+    if (!leads.empty() && !is_ring(groups_.of(traffic.ranks.front()))) find_entries(leads);
   }
 
   Time run() {
     const Schedule& s = groups_.of(traffic_.ranks.front());
-    if (!is_ring(s)) return window(0, -1);
+    if (!is_ring(s)) return window(0, -1) - last_entry_;
     const auto& ring = std::get<RingSchedule>(s.variant());
     const std::int64_t hops = ring.members - 1;
     const auto loops = static_cast<double>(ring.loops);
@@ -43,7 +45,7 @@ class PhaseSimulation {
   }
 
  private:
-  static constexpr std::uint32_t kFlow = 0, kArrival = 1, kCombined = 2;
+  static constexpr std::uint32_t kFlow = 0, kArrival = 1, kCombined = 2, kEntry = 3;
 
   /// Where the messages of a lane arrive.
   struct Target {
@@ -65,10 +67,12 @@ class PhaseSimulation {
     int rank = 0, member = 0;
     const Schedule* schedule = nullptr;
     std::vector<LaneState> lanes;
+    Time entry;
+    bool entered = false;
   };
 
   void seat(int rank) {
-    RankState state{rank, groups_.member(rank), &groups_.of(rank), {}};
+    RankState state{rank, groups_.member(rank), &groups_.of(rank), {}, {}};
     state.lanes.resize(at(state.schedule->lanes(state.member)));
     for (std::size_t l = 0; l < state.lanes.size(); ++l)
       state.lanes[l].steps = state.schedule->steps(state.member, static_cast<int>(l));
@@ -151,10 +155,28 @@ class PhaseSimulation {
     }
   }
 
+  void find_entries(const Leads& leads) {
+    std::vector<double> sums(ranks_.size());
+    std::vector<std::int64_t> counts(ranks_.size());
+    for (std::size_t r = 0; r < leads.size(); ++r) {
+      if (traffic_.class_of[r] < 0) continue;
+      sums[at(traffic_.class_of[r])] += static_cast<double>(leads[r].picoseconds());
+      ++counts[at(traffic_.class_of[r])];
+    }
+    Time longest;
+    for (std::size_t i = 0; i < ranks_.size(); ++i) {
+      ranks_[i].entry = Time::picoseconds(std::llround(sums[i] / static_cast<double>(counts[i])));  // the lead, so far
+      longest = std::max(longest, ranks_[i].entry);
+    }
+    last_entry_ = longest;
+    for (RankState& r : ranks_) r.entry = longest - r.entry;
+  }
+
   /// Steps [first, first + count) of every lane (count < 0: all of them) from a common start; returns the last end.
   Time window(std::int64_t first, std::int64_t count) {
     first_ = first;
     for (RankState& r : ranks_) {
+      r.entered = false;
       for (LaneState& lane : r.lanes) {
         lane.step = 0;
         lane.begun = lane.sending = lane.combining = lane.combined = false;
@@ -168,7 +190,8 @@ class PhaseSimulation {
     network_ = &network;
     messages_.clear();
     Time end;
-    for (std::size_t i = 0; i < ranks_.size(); ++i) advance(static_cast<int>(i));
+    for (std::size_t i = 0; i < ranks_.size(); ++i)
+      queue.push(ranks_[i].entry, kEntry, static_cast<std::uint32_t>(i), 0);
     while (!queue.empty()) {
       const Event event = queue.pop();
       bool moved = true;
@@ -178,6 +201,9 @@ class PhaseSimulation {
         if (moved) sent(token);
       } else if (event.kind == kArrival) {
         arrive(event.b);
+      } else if (event.kind == kEntry) {
+        ranks_[event.a].entered = true;
+        advance(static_cast<int>(event.a));
       } else {
         LaneState& lane = ranks_[event.a].lanes[event.b];
         lane.combining = false;
@@ -211,6 +237,7 @@ class PhaseSimulation {
 
   void advance(int index) {
     RankState& r = ranks_[at(index)];
+    if (!r.entered) return;
     for (bool again = true; again;) {
       again = false;
       for (std::size_t l = 0; l < r.lanes.size(); ++l) again = advance(index, r, static_cast<int>(l)) || again;
@@ -300,13 +327,14 @@ class PhaseSimulation {
   EventQueue* queue_ = nullptr;
   Network* network_ = nullptr;
   std::int64_t first_ = 0;
+  Time last_entry_;
 };
 
 }  // namespace
 
 Time phase_time(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, const Phase& phase,
-                int protocol, const Traffic& traffic) {
-  return PhaseSimulation(fabric, settings, plan, phase, protocol, traffic).run();
+                int protocol, const Traffic& traffic, const Leads& leads) {
+  return PhaseSimulation(fabric, settings, plan, phase, protocol, traffic, leads).run();
 }
 
 }  // namespace lockstep::sim

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <unordered_map>
 
 #include "core/base/digest.hpp"
@@ -35,8 +36,27 @@ std::uint64_t place_of(const Schedule& schedule, int member) {
   return d.value();
 }
 
+/// The nodes of `alone` and of those who pass on what they send up.
+std::set<int> single_nodes(const EngineSettings& settings, const GroupSchedules& groups, std::span<const int> alone) {
+  std::set<int> nodes;
+  for (const int rank : alone) {
+    nodes.insert(settings.gpu_of_rank[at(rank)] / settings.gpus_per_node);
+    if (!groups.takes_part(rank)) continue;
+    const auto* tree = std::get_if<TreeSchedule>(&groups.of(rank).variant());
+    for (int t = 0; tree && t < tree->trees(); ++t) {
+      const int up = t * tree->lanes_per_tree() + TreeSchedule::kSendUp;
+      for (int m = groups.member(rank); tree->steps(m, up) > 0;) {
+        m = tree->step(m, up, 0).send_to;
+        nodes.insert(settings.gpu_of_rank[at(groups.peer(rank, m))] / settings.gpus_per_node);
+      }
+    }
+  }
+  return nodes;
+}
+
 /// Fills ranks and class_of: nodes whose ranks have equal places are one class, the first of them stands for it.
-void classify(Traffic& traffic, const EngineSettings& settings, const GroupSchedules& groups, int world) {
+void classify(Traffic& traffic, const EngineSettings& settings, const GroupSchedules& groups, int world,
+              std::span<const int> alone) {
   const int per_node = settings.gpus_per_node;
   std::map<int, Digest> nodes;  // node -> what its ranks do
   std::unordered_map<int, std::uint64_t> places;
@@ -47,6 +67,9 @@ void classify(Traffic& traffic, const EngineSettings& settings, const GroupSched
     Digest& node = nodes[settings.gpu_of_rank[at(r)] / per_node];
     node.add(static_cast<std::uint64_t>(settings.gpu_of_rank[at(r)] % per_node));
     node.add(it->second);
+  }
+  for (const int node : single_nodes(settings, groups, alone)) {
+    if (const auto it = nodes.find(node); it != nodes.end()) it->second.add(static_cast<std::uint64_t>(node));
   }
   std::unordered_map<std::uint64_t, int> first;
   std::unordered_map<int, int> stands, index_of_gpu;
@@ -68,64 +91,69 @@ void classify(Traffic& traffic, const EngineSettings& settings, const GroupSched
 /// Fills hops. Of the cables that a lane's messages cross, the one with most messages of the whole phase is watched, by all lanes.
 void survey(Traffic& traffic, Fabric& fabric, const EngineSettings& settings, const GroupSchedules& groups, int world) {
   for (int rank : traffic.ranks) traffic.hops.emplace_back(at(groups.of(rank).lanes(groups.member(rank))));
-  const auto each = [&](auto&& visit) {
-    for (int r = 0; r < world; ++r) {
-      const int c = traffic.class_of[at(r)];
-      if (c < 0) continue;
-      const Schedule& s = groups.of(r);
-      const int member = groups.member(r), from = settings.gpu_of_rank[at(r)];
-      for (std::size_t l = 0; l < traffic.hops[at(c)].size(); ++l) {
-        if (s.steps(member, static_cast<int>(l)) == 0) continue;
-        const ScheduleStep step = s.step(member, static_cast<int>(l), 0);
-        if (step.send_to < 0) continue;
-        const int to = settings.gpu_of_rank[at(groups.peer(r, step.send_to))];
-        if (from / settings.gpus_per_node != to / settings.gpus_per_node)
-          visit(traffic.hops[at(c)][l], fabric.route(from, to));
-      }
-    }
-  };
   const auto first_cable = static_cast<std::int32_t>(fabric.first_cable());
   std::vector<std::int32_t> load(fabric.links().size() - at(first_cable));
-  each([&](Hop& hop, const Route& route) {
-    hop.longest = std::max(hop.longest, route.latency);
-    hop.latency_sum += route.latency.seconds();
-    ++hop.count;
-    for (std::int32_t l : route.links) {
-      if (l >= first_cable) ++load[at(l - first_cable)];
+  struct Message {
+    Hop* hop;
+    std::span<const std::int32_t> links;
+  };
+  std::vector<Message> messages;  // of lanes that leave their node
+  for (int r = 0; r < world; ++r) {
+    const int c = traffic.class_of[at(r)];
+    if (c < 0) continue;
+    const Schedule& s = groups.of(r);
+    const int member = groups.member(r), from = settings.gpu_of_rank[at(r)];
+    for (std::size_t l = 0; l < traffic.hops[at(c)].size(); ++l) {
+      if (s.steps(member, static_cast<int>(l)) == 0) continue;
+      const ScheduleStep step = s.step(member, static_cast<int>(l), 0);
+      if (step.send_to < 0) continue;
+      const int to = settings.gpu_of_rank[at(groups.peer(r, step.send_to))];
+      if (from / settings.gpus_per_node == to / settings.gpus_per_node) continue;
+      const Route& route = fabric.route(from, to);
+      Hop& hop = traffic.hops[at(c)][l];
+      hop.longest = std::max(hop.longest, route.latency);
+      hop.latency_sum += route.latency.seconds();
+      ++hop.count;
+      messages.push_back({&hop, route.links});
+      for (std::int32_t k : route.links) {
+        if (k >= first_cable) ++load[at(k - first_cable)];
+      }
     }
-  });
+  }
   if (load.empty()) return;
   std::unordered_map<const Hop*, std::int32_t> worst;
   const auto crowding = [&](std::int32_t l) {
     return load[at(l - first_cable)] / fabric.links()[at(l)].capacity.bytes_per_second();
   };
-  each([&](Hop& hop, const Route& route) {
-    for (std::int32_t l : route.links) {
+  for (const Message& m : messages) {
+    for (std::int32_t l : m.links) {
       if (l < first_cable) continue;
-      const auto [it, fresh] = worst.emplace(&hop, l);
+      const auto [it, fresh] = worst.emplace(m.hop, l);
       if (crowding(l) > crowding(it->second)) it->second = l;
     }
-  });
+  }
   std::vector<char> watched(load.size(), 0);
   for (const auto& [hop, l] : worst) watched[at(l - first_cable)] = 1;
-  each([&](Hop& hop, const Route& route) {
-    for (std::int32_t l : route.links) {
+  for (const Message& m : messages) {
+    for (std::int32_t l : m.links) {
       if (l < first_cable || !watched[at(l - first_cable)]) continue;
-      const auto it = std::find_if(hop.cables.begin(), hop.cables.end(), [l](const auto& c) { return c.first == l; });
-      if (it == hop.cables.end())
-        hop.cables.emplace_back(l, 1);
+      auto& cables = m.hop->cables;
+      const auto it = std::find_if(cables.begin(), cables.end(), [l](const auto& c) { return c.first == l; });
+      if (it == cables.end())
+        cables.emplace_back(l, 1);
       else
         ++it->second;
     }
-  });
+  }
 }
 
 }  // namespace
 
-Traffic traffic_of(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, const Phase& phase) {
+Traffic traffic_of(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, const Phase& phase,
+                   std::span<const int> alone) {
   const GroupSchedules groups(plan, phase);
   Traffic traffic;
-  classify(traffic, settings, groups, plan.grid.size());
+  classify(traffic, settings, groups, plan.grid.size(), alone);
   survey(traffic, fabric, settings, groups, plan.grid.size());
   return traffic;
 }

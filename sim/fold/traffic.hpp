@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -25,8 +26,9 @@ struct Traffic {
   std::vector<std::vector<Hop>> hops;  ///< by class and lane
 };
 
-/// Nodes whose ranks have the same places in the schedule are a class (in a tree: depth and height), whose first node stands for it. Cost: O(messages of a
-/// step x links of their routes).
-Traffic traffic_of(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, const Phase& phase);
+/// Nodes whose ranks have the same places in the schedule are a class (in a tree: depth and height), whose first node stands for it. The nodes of ranks in
+/// `alone`, and in a tree those on their ways to the root, are classes of their own. Cost: O(messages of a step x links of their routes).
+Traffic traffic_of(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, const Phase& phase,
+                   std::span<const int> alone = {});
 
 }  // namespace lockstep::sim

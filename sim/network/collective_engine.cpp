@@ -407,15 +407,15 @@ void CollectiveEngine::close_all() {
 }
 
 Time bare_collective_time(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, int protocol,
-                          Time stagger, std::uint64_t* digest, std::int64_t* messages) {
+                          std::span<const Time> entries, std::uint64_t* digest, std::int64_t* messages) {
   constexpr std::uint32_t kFlow = 0;
   EventQueue queue;
   Network network(queue, fabric.links(), kFlow);
   CollectiveEngine engine(queue, network, fabric, settings, kFlow + 1);
   const int id = engine.open(std::make_shared<const CollectivePlan>(plan), protocol);
   constexpr std::uint32_t kEnter = 10;
-  for (int r = 0; r < plan.grid.size(); ++r)
-    queue.push(stagger * (r % settings.gpus_per_node), kEnter, static_cast<std::uint32_t>(r), 0);
+  for (std::size_t r = 0; r < static_cast<std::size_t>(plan.grid.size()); ++r)
+    queue.push(entries.empty() ? Time::zero() : entries[r], kEnter, static_cast<std::uint32_t>(r), 0);
   Time end = queue.now();
   while (!queue.empty()) {
     const Event event = queue.pop();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/plan/collective.hpp"
@@ -96,10 +97,10 @@ class CollectiveEngine {
   std::int64_t messages_ = 0;
 };
 
-/// Time of a collective on an otherwise idle network, from the first entry to the last exit: what nccl-tests measures, without launch. GPU i of a node enters
-/// i x `stagger` after GPU 0.
+/// Time of a collective on an otherwise idle network, from 0 to the last exit: what nccl-tests measures, without launch. `entries`: when each rank
+/// enters, >= 0; empty: all at 0.
 Time bare_collective_time(Fabric& fabric, const EngineSettings& settings, const CollectivePlan& plan, int protocol,
-                          Time stagger = Time::zero(), std::uint64_t* digest = nullptr,
+                          std::span<const Time> entries = {}, std::uint64_t* digest = nullptr,
                           std::int64_t* messages = nullptr);
 
 }  // namespace lockstep::sim

@@ -70,7 +70,7 @@ Outcome allreduce(const ClusterSpec& cluster, AllreduceAlgorithm algorithm) {
     sim::Fabric fabric(cluster, cluster.nodes, sim::Routing::Static, 1);
     const CollectivePlan plan = plan_collective(request(algorithm, cluster.node.gpus));
     const auto s = settings(kRanks, cluster.node.gpus);
-    o.simulated_ps = sim::bare_collective_time(fabric, s, plan, 0, Time::zero(), nullptr, &o.messages).picoseconds();
+    o.simulated_ps = sim::bare_collective_time(fabric, s, plan, 0, {}, nullptr, &o.messages).picoseconds();
   });
   return o;
 }

@@ -97,6 +97,18 @@ TEST(Noise, ExpectedSlowestRank) {
   EXPECT_NEAR(Noise(1, 64, 0, 0.01, {{3, 1.5}}).expected_slowest(), 1.5, 1e-5);
 }
 
+TEST(Noise, TypicalStepHasTheExpectedSlowestRank) {
+  const Noise jitter(3, 200, 0.01, 0.02, {}), fixed(3, 16, 0, 0, {{3, 1.3}});
+  const std::vector<double> typical = jitter.typical();
+  EXPECT_NEAR(*std::max_element(typical.begin(), typical.end()), jitter.expected_slowest(), 1e-12);
+  for (int r = 1; r < 200; ++r) {  // who is slower in the drawn step is slower in the typical one
+    EXPECT_EQ(typical[static_cast<std::size_t>(r)] > typical[static_cast<std::size_t>(r - 1)],
+              jitter.factor(r, 0) > jitter.factor(r - 1, 0));
+  }
+  for (int r = 0; r < 16; ++r) EXPECT_NEAR(fixed.typical()[static_cast<std::size_t>(r)], fixed.factor(r, 0), 1e-12);
+  EXPECT_EQ(Noise(3, 4, 0, 0, {}).typical(), std::vector<double>(4, 1.0));
+}
+
 TEST(Noise, ExpectedSlowestRankIsTheMeanOfManySteps) {
   // 400 steps of 300 unequal ranks: the maximum spreads by about a third of sigma, 0.004 / 20 = 2e-4 for the mean; 4 of those.
   const Noise noise(7, 300, 0.01, 0.012, {{5, 1.02}});

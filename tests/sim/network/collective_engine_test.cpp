@@ -48,7 +48,7 @@ Time run(const ClusterSpec& cluster, CollectiveRequest r, LibrarySpec library = 
   settings.library = std::move(library);
   for (int g = 0; g < r.world_size; ++g) settings.gpu_of_rank.push_back(g);
   settings.gpus_per_node = cluster.node.gpus;
-  return bare_collective_time(fabric, settings, plan_collective(r), 0, Time::zero(), digest);
+  return bare_collective_time(fabric, settings, plan_collective(r), 0, {}, digest);
 }
 
 CollectiveRequest request(AllreduceAlgorithm a, int world, std::int64_t elements, int node = 1) {

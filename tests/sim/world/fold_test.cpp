@@ -134,24 +134,33 @@ TEST(FoldSlow, ApproxIsWithinOnePercentOnAbci) {
   expect_within(0.01, "torus", "ring", "simulation.noise=false");
 }
 
-// One collective over all 2,048 GPUs, four fifths of the step or more than half of it. Tree: the most loaded cable is taken for
-// all. Halving and doubling: ranks of different progress disturb each other on cables between racks, which is left out.
-TEST(FoldSlow, ApproxOfFlatTreesAndExchangesIsWorse) {
-  expect_within(0.03, "tree", "auto", "simulation.noise=false");
-  expect_within(0.08, "halving_doubling", "auto", "simulation.noise=false");
+// One collective over all 2,048 GPUs, most of the step. Tree: cables of different load let ranks leave a collective at
+// different times, so that they enter the next one spread, and less is left to do when the last one comes; approx lets all enter together. (Behind one
+// ideal switch the same step is 0.1 % too long.)
+TEST(FoldSlow, ApproxOfAFlatTreeIsTooLong) { expect_within(0.03, "tree", "auto", "simulation.noise=false"); }
+
+// Exchanges of ranks of different progress are chaotic: another stride moves the step by up to 1.7 %.
+TEST(FoldSlow, ApproxOfFlatExchanges) { expect_within(0.01, "halving_doubling", "auto", "simulation.noise=false"); }
+
+// With noise: the slowest comes last to a collective whose other ranks have done their part. Over seeds 1 to 12 the ratio is, at worst, 0.9943 or 1.0113
+// (three_phase over halving and doubling, one seed; all others below 1.0082), its mean over seeds at worst 0.9978 or 1.0047: the bound is for seed 42 only.
+TEST(FoldSlow, ApproxWithNoiseIsWithinOnePercentOnAbci) {
+  const char* noisy = "simulation.noise=true";
+  expect_within(0.01, "hierarchical", "tree", noisy);
+  expect_within(0.01, "hierarchical", "halving_doubling", noisy);
+  expect_within(0.01, "three_phase", "tree", noisy);
+  expect_within(0.01, "three_phase", "halving_doubling", noisy);
+  expect_within(0.01, "torus", "ring", noisy);
 }
 
-// With noise the slowest rank comes last to a collective whose other ranks have done their part: what is left is shorter than the whole
-// collective, which approx adds. Over seeds 1 to 5 and 42 unfolded steps take 39.84 to 40.09 ms, approx 40.72.
-TEST(FoldSlow, ApproxWithNoiseIsTooLong) { expect_within(0.03, "hierarchical", "tree", "simulation.noise=true"); }
-
-// 256 GPUs: over 2,048 a flat ring has 42 million messages. Folded nodes keep in step with each other, so their channels meet at the
-// NICs more often.
-TEST(FoldSlow, ApproxOfAFlatRingIsTooLong) {
-  const Inputs in =
-      load("fujitsu_abci_2048", {"allreduce.algorithm=ring", "simulation.noise=false", "cluster.gpus=256",
-                                 "training.global_batch=10240", "output.curve=[]", "output.trace_ranks=[0]"});
-  EXPECT_NEAR(step(in, "approx").step / step(in, "none").step, 1, 0.08);
+// 256 GPUs: over 2,048 a flat ring has 42 million messages. Single collectives are up to 4 % too long (5 MB), steps of 64 to 1,024 GPUs 0.04 to 0.3 %.
+TEST(FoldSlow, ApproxOfAFlatRing) {
+  for (const char* noise : {"simulation.noise=false", "simulation.noise=true"}) {
+    const Inputs in =
+        load("fujitsu_abci_2048", {"allreduce.algorithm=ring", noise, "cluster.gpus=256", "training.global_batch=10240",
+                                   "output.curve=[]", "output.trace_ranks=[0]"});
+    EXPECT_NEAR(step(in, "approx").step / step(in, "none").step, 1, 0.01) << noise;
+  }
 }
 
 TEST(Fold, ApproxOnOneNodeIsTheWholeSimulation) {
