@@ -20,7 +20,8 @@ import pandas  # noqa: E402
 
 CHANCE = 10.0
 # Apart in colour and, by line and marker, in grey.
-LOOKS = [("#1f5fa8", "o", "-"), ("#c8501e", "D", "-"), ("0.45", "s", "--"), ("#20804a", "^", "-."), ("#e8a33d", "v", ":"), ("#7b4fa0", "P", "--")]
+LOOKS = [("#1f5fa8", "o", "-"), ("#c8501e", "D", "--"), ("0.45", "s", ":"), ("#20804a", "^", "-."), ("#e8a33d", "v", (0, (1, 2))),
+         ("#7b4fa0", "P", (0, (6, 2)))]
 TEXTS = ["series", "stage", "optimizer", "edge", "warmup", "decay", "diverged", "error"]
 NUMBERS = ["batch", "rate", "warmup_epochs", "epochs", "weight_decay", "label_smoothing", "tuning_trials", "seed", "steps", "top1_percent"]
 WHOLE = {column: int for column in ("batch", "tuning_trials", "seed", "steps")}
@@ -163,13 +164,13 @@ def plot(path, prefix):
     tune = table[table["stage"] == "tune"]
     shades = {b: 0.25 + 0.75 * i / max(1, tune["batch"].nunique() - 1) for i, b in enumerate(sorted(tune["batch"].unique()))}
     for name in dict.fromkeys(tune["series"]):
+        own = sorted(tune[tune["series"] == name]["batch"].unique())
         for batch, rows in tune[tune["series"] == name].groupby("batch"):
             color, marker, line = looks.get(name, LOOKS[0])
             rows = rows.sort_values("rate")
             y = rows["top1_percent"].where(rows["diverged"] == "no", CHANCE)
-            ends = batch in (min(shades), max(shades))
             tuning.plot(rows["rate"], y, color=color, marker=marker, linestyle=line, markersize=4, alpha=shades[batch],
-                        label=f"{name}, batch {batch:,}" if ends else None)
+                        label=f"{name}, batch " + (f"{own[0]:,} (light) to {batch:,} (dark)" if len(own) > 1 else f"{batch:,}") if batch == own[-1] else None)
             bad = rows["diverged"] == "yes"
             tuning.plot(rows["rate"][bad], y[bad], linestyle="none", marker="x", markersize=8, markeredgewidth=2, color=color)
     tuning.set_xscale("log", base=2)
@@ -182,7 +183,7 @@ def plot(path, prefix):
     tuning.grid(alpha=0.3)
     tuning.set_ylim(top=100, bottom=min(0, tuning.get_ylim()[0]))
     tuning.legend(frameon=False, fontsize=7.5, loc="lower center", ncols=max(1, tune["series"].nunique()))
-    tuning.set_title("How the rates were chosen: one line per batch, darker is larger", loc="left", fontsize=10)
+    tuning.set_title("How the rates were chosen", loc="left", fontsize=10)
     if variants:
         warmups(axes[3], final, curves, variants, looks)
     fig.suptitle(recipe(final, variants), fontsize=9, color="0.3")

@@ -353,7 +353,7 @@ class RealRuns(unittest.TestCase):
             self.assertLess(time.monotonic(), end, what)
             time.sleep(0.05)
 
-    @unittest.skipUnless(sys.platform == "linux", "PR_SET_PDEATHSIG is Linux's")
+    @unittest.skipUnless(pathlib.Path("/proc/self/cmdline").exists(), "processes are looked up in /proc")
     def test_a_killed_python_process_leaves_no_run_behind_but_a_checkpoint(self):
         trained = self.train(self.run_file, self.here / "probe")
         launchers = [()]
@@ -377,7 +377,7 @@ class RealRuns(unittest.TestCase):
                 log = out / "log.jsonl"
                 self.wait_until(lambda: log.exists() and '"event":"steps"' in log.read_text() or parent.poll() is not None, "no step was logged")
                 self.assertIsNone(parent.poll(), "the run ended by itself")
-                self.assertGreaterEqual(len(self.processes_of(out)), 2)
+                self.assertGreaterEqual(len(self.processes_of(out)), 3)  # this process' child, what watches over the program, the program
                 parent.kill()
                 parent.wait()
                 self.wait_until(lambda: not self.processes_of(out), "the program runs on without its parent")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The wheel of the Python package: built from the module that is there already, installed into an environment of its own, used from an empty folder.
 
-    wheel_test.py MODULE PROGRAM SOURCE_DIR          MODULE: _core of a build, or "compile": the wheel compiles the core itself (an hour of a busy core)
+    wheel_test.py MODULE PROGRAM SOURCE_DIR          MODULE: _core of a build, or "compile": the wheel compiles the core itself (minutes)
 Exit code 77 (skipped) where pip, venv or the Python index are missing: scikit-build-core comes from there.
 """
 import json

@@ -1,25 +1,42 @@
-"""Executes a command that ends with its parent, even when that is killed: python _with_parent.py PARENT_PID COMMAND...
+"""Executes a command that ends with its parent, even when that is killed: python _with_parent.py COMMAND..., its standard input a pipe that the parent holds.
 
-A process of its own before the command, because code between fork and exec is not safe in a process with threads. The kernel sends SIGTERM once the
-parent's thread has ended; that survives exec. To `lockstep train`, mpirun and srun it means: write a checkpoint and end.
+The pipe ends when the parent does, however it ends. The command then gets one SIGTERM, which to `lockstep train`, mpirun and srun means: write a checkpoint and
+end; a second one would end them at once. (The kernel's own death signal comes once for every thread that the parent had.) SIGINT and SIGTERM are passed on; the exit code
+is that of the command, 128 + n if signal n ended it, 2 if it cannot be executed.
 """
 
 import os
 import signal
+import subprocess
 import sys
+import threading
 
-parent, command = int(sys.argv[1]), sys.argv[2:]
-try:
-    import ctypes
+child = None
+early = []
 
-    PR_SET_PDEATHSIG = 1  # linux/prctl.h
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-except (ImportError, AttributeError):  # no ctypes, or no Linux: the command runs on alone
-    pass
-if os.getppid() != parent:  # it was over before the kernel knew
-    sys.exit(130)
+
+def pass_on(number, _frame):
+    if child is None:
+        early.append(number)
+    else:
+        child.send_signal(number)
+
+
+def watch_parent():
+    while os.read(0, 4096):
+        pass
+    child.terminate()
+
+
+for each in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(each, pass_on)
 try:
-    os.execvp(command[0], command)
+    child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
 except OSError as e:
-    print(f"{command[0]}: {e.strerror}; expected a program that can be executed", file=sys.stderr)
+    print(f"{sys.argv[1]}: {e.strerror}; expected a program that can be executed", file=sys.stderr)
     sys.exit(2)
+for each in early:
+    child.send_signal(each)
+threading.Thread(target=watch_parent, daemon=True).start()
+code = child.wait()
+os._exit(code if code >= 0 else 128 - code)

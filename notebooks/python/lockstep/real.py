@@ -40,8 +40,8 @@ def program() -> pathlib.Path:
 
 
 def _guarded(command: Sequence[str]) -> list[str]:
-    """The command such that it gets SIGTERM when this process ends, however it ends."""
-    return [sys.executable, "-I", "-S", str(_WITH_PARENT), str(os.getpid()), *command] if sys.executable else list(command)
+    """The command such that it gets SIGTERM when its standard input, a pipe of this process, ends."""
+    return [sys.executable, "-I", "-S", str(_WITH_PARENT), *command] if sys.executable else list(command)
 
 
 def _execute(words: Sequence[str], launcher: Sequence[str]) -> str:
@@ -52,7 +52,7 @@ def _execute(words: Sequence[str], launcher: Sequence[str]) -> str:
         raise ConfigError(f"{command[0]}: no such program; expected one that can be executed")
     # Files, not pipes: nobody reads a pipe behind a killed process, and writing into it would end the program before its checkpoint.
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        child = subprocess.Popen(_guarded(command), stdout=out, stderr=err, start_new_session=True)
+        child = subprocess.Popen(_guarded(command), stdin=subprocess.PIPE, stdout=out, stderr=err, start_new_session=True)
         try:
             child.wait()
         except BaseException:
@@ -64,6 +64,8 @@ def _execute(words: Sequence[str], launcher: Sequence[str]) -> str:
                 child.wait()
                 raise
             raise
+        finally:
+            child.stdin.close()
         said, complained = (_from_begin(file) for file in (out, err))
     if child.returncode == 0:
         return said
@@ -107,7 +109,7 @@ class Training:
 def train(run: Run, output: str | os.PathLike, *, launcher: Sequence[str] = (), resume: bool = False, force: bool = False) -> Training:
     """Trains for real, as `lockstep train` does, into the directory `output`; returns when it has ended. `launcher`: words before the program, such as
     ["mpirun", "-n", "2"]; their number of processes is the world size. `resume` goes on from the newest checkpoint, `force` overwrites. Ctrl-C lets the
-    run write a checkpoint, and so does the end of this process, even when it is killed (on Linux). Raises ConfigError, BackendError."""
+    run write a checkpoint, and so does the end of this process, even when it is killed. Raises ConfigError, BackendError."""
     flags = [word for word, on in (("--resume", resume), ("--force", force)) if on]
     _execute(["train", *_arguments(run), "--output", os.fspath(output), *flags], launcher)
     return Training(pathlib.Path(output))
