@@ -88,6 +88,8 @@ class LineMutator {
                                             "9223372036854775807",
                                             "0x7fffffffffffffff",
                                             "1e308",
+                                            "1e-30",
+                                            "0.001",
                                             "1e-308",
                                             "inf",
                                             "nan",
@@ -122,9 +124,12 @@ class LineMutator {
   }
   /// After an equals sign, comma, colon or bracket, up to the next of them or the end of the line.
   Stretch value() {
-    std::size_t from = text_.find_first_of("=,[{:", below(text_.size() + 1));
-    if (from == std::string::npos) return {text_.size(), 0};
-    ++from;
+    std::vector<std::size_t> begins;
+    for (std::size_t i = 0; i < text_.size(); ++i) {
+      if (std::string_view("=,[{:").find(text_[i]) != std::string_view::npos) begins.push_back(i + 1);
+    }
+    if (begins.empty()) return {text_.size(), 0};
+    std::size_t from = begins[below(begins.size())];
     while (from < text_.size() && text_[from] == ' ') ++from;
     const std::size_t end = std::min(text_.find_first_of(below(2) == 0 ? "\n" : ",]}:\n", from), text_.size());
     return {from, end - from};
