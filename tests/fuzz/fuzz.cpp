@@ -126,7 +126,7 @@ class LineMutator {
     const std::size_t end = std::min(text_.find('\n', from), text_.size());
     return {from, std::min(end + 1, text_.size()) - from};
   }
-  /// After an equals sign, comma, colon or bracket, up to the next of them or the end of the line.
+  /// After an equals sign up to the end of the line; after a comma, colon or bracket up to the next of them.
   Stretch value() {
     std::vector<std::size_t> begins;
     for (std::size_t i = 0; i < text_.size(); ++i) {
@@ -134,9 +134,9 @@ class LineMutator {
     }
     if (begins.empty()) return {text_.size(), 0};
     std::size_t from = begins[below(begins.size())];
+    const char* const ends = text_[from - 1] == '=' ? "\n" : ",]}:\n";
     while (from < text_.size() && text_[from] == ' ') ++from;
-    const std::size_t end = std::min(text_.find_first_of(below(2) == 0 ? "\n" : ",]}:\n", from), text_.size());
-    return {from, end - from};
+    return {from, std::min(text_.find_first_of(ends, from), text_.size()) - from};
   }
 
   std::string text_;
