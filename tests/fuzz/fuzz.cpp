@@ -42,7 +42,7 @@ class LineMutator {
   LineMutator(std::string text, std::size_t most, unsigned seed) : text_(std::move(text)), most_(most), random_(seed) {}
 
   std::string changed() {
-    switch (below(6)) {
+    switch (below(8)) {
       case 0: {
         const auto [from, size] = line();
         text_.erase(from, size);
@@ -60,9 +60,11 @@ class LineMutator {
         text_.replace(to, room, other);
         break;
       }
-      case 3: {
+      case 3:
+      case 4:
+      case 5: {
         const auto [from, size] = value();
-        text_.replace(from, size, kPieces[below(std::size(kPieces))]);
+        text_.replace(from, size, piece_for(text_.substr(from, size)));
         break;
       }
       default: {
@@ -80,37 +82,41 @@ class LineMutator {
 
  private:
   using Stretch = std::pair<std::size_t, std::size_t>;  // where it begins, its length
-  static constexpr const char* kPieces[] = {"-1",
-                                            "0",
-                                            "1",
-                                            "2147483647",
-                                            "-2147483648",
-                                            "9223372036854775807",
-                                            "0x7fffffffffffffff",
-                                            "1e308",
-                                            "1e-308",
-                                            "inf",
-                                            "nan",
-                                            "-0.0",
-                                            "0.5",
-                                            "\"\"",
-                                            "\"0ps\"",
-                                            "\"106days\"",
-                                            "\"1e9s\"",
-                                            "\"1ps\"",
-                                            "\"1GBps\"",
-                                            "\"1e300GBps\"",
-                                            "\"1B\"",
-                                            "\"8EiB\"",
-                                            "\"9223372036854775807B\"",
-                                            "[]",
-                                            "[[]]",
-                                            "[0, 0]",
-                                            "{}",
-                                            "{ value = 1 }",
-                                            "true",
-                                            "1979-05-27",
-                                            "\"x\""};
+  // What a number, a text, and anything may become.
+  static constexpr std::string_view kNumbers[] = {"-1",
+                                                  "0",
+                                                  "1",
+                                                  "0.001",
+                                                  "1e-30",
+                                                  "1e-308",
+                                                  "1e308",
+                                                  "inf",
+                                                  "nan",
+                                                  "-0.0",
+                                                  "2147483647",
+                                                  "-2147483648",
+                                                  "9223372036854775807",
+                                                  "-9223372036854775808"};
+  static constexpr std::string_view kTexts[] = {"\"\"",           "\"x\"",         "\"0ps\"",
+                                                "\"1ps\"",        "\"106days\"",   "\"1e9s\"",
+                                                "\"1B\"",         "\"8EiB\"",      "\"9223372036854775807B\"",
+                                                "\"1GBps\"",      "\"1e300GBps\"", "\"1e-300GBps\"",
+                                                "\"1e300TFLOPS\""};
+  static constexpr std::string_view kOthers[] = {"[]",   "[[]]",  "[0, 0]",    "{}", "{ value = 1 }",
+                                                 "true", "false", "1979-05-27"};
+
+  /// Mostly of the kind that `old` has, so that the reader comes to look at the value.
+  std::string_view piece_for(std::string_view old) {
+    const char first = old.empty() ? ' ' : old[0];
+    const bool number = (first >= '0' && first <= '9') || first == '-', any = below(4) == 0;
+    if (number && !any) return kNumbers[below(std::size(kNumbers))];
+    if (first == '"' && !any) return kTexts[below(std::size(kTexts))];
+    switch (below(3)) {
+      case 0: return kNumbers[below(std::size(kNumbers))];
+      case 1: return kTexts[below(std::size(kTexts))];
+      default: return kOthers[below(std::size(kOthers))];
+    }
+  }
 
   std::size_t below(std::size_t n) { return n == 0 ? 0 : random_() % n; }
   Stretch line() {
@@ -120,14 +126,17 @@ class LineMutator {
     const std::size_t end = std::min(text_.find('\n', from), text_.size());
     return {from, std::min(end + 1, text_.size()) - from};
   }
-  /// After an equals sign, comma, colon or bracket, up to the next of them or the end of the line.
+  /// After an equals sign up to the end of the line; after a comma, colon or bracket up to the next of them.
   Stretch value() {
-    std::size_t from = text_.find_first_of("=,[{:", below(text_.size() + 1));
-    if (from == std::string::npos) return {text_.size(), 0};
-    ++from;
+    std::vector<std::size_t> begins;
+    for (std::size_t i = 0; i < text_.size(); ++i) {
+      if (std::string_view("=,[{:").find(text_[i]) != std::string_view::npos) begins.push_back(i + 1);
+    }
+    if (begins.empty()) return {text_.size(), 0};
+    std::size_t from = begins[below(begins.size())];
+    const char* const ends = text_[from - 1] == '=' ? "\n" : ",]}:\n";
     while (from < text_.size() && text_[from] == ' ') ++from;
-    const std::size_t end = std::min(text_.find_first_of(below(2) == 0 ? "\n" : ",]}:\n", from), text_.size());
-    return {from, end - from};
+    return {from, std::min(text_.find_first_of(ends, from), text_.size()) - from};
   }
 
   std::string text_;

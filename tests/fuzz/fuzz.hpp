@@ -49,21 +49,18 @@ void require_accepted(Read&& read, const std::string& printed) {
   }
 }
 
-/// The TOML file at `path`, which a reader has accepted, printed by file_values() and read back by `read(path)`: it is accepted again and prints the same text.
-/// What [cluster_file] of an effective run file relies on.
-template <class Read>
-void require_round_trip(const std::filesystem::path& path, Read&& read);
-
 /// The values of a TOML file, one `key = value` per line.
 std::string printed(const std::filesystem::path& path);
 
-}  // namespace lockstep::fuzz
-
+/// The TOML file at `path`, which `read(path)` has accepted: printed by file_values() it is accepted again and prints the
+/// same text, which the [cluster_file] of an effective run file relies on.
 template <class Read>
-void lockstep::fuzz::require_round_trip(const std::filesystem::path& path, Read&& read) {
+void require_round_trip(const std::filesystem::path& path, Read&& read) {
   const std::string text = printed(path);
   const std::filesystem::path again = written("printed.toml", text);
   require_accepted([&] { read(again); }, text);
   require(printed(again) == text,
           "printed and read back it prints otherwise:\n" + text + "\n--- then ---\n" + printed(again));
 }
+
+}  // namespace lockstep::fuzz
