@@ -123,7 +123,7 @@ bool ConfigTable::number(const Node& node, const std::string& key, double& out) 
   if (node.kind == Node::Kind::Integer) {
     out = static_cast<double>(node.integer);
   } else if (node.kind == Node::Kind::Real && std::isfinite(node.real)) {
-    out = node.real;
+    out = node.real + 0.0;  // minus zero is zero, also where 1 is divided by it
   } else {
     reader_->fault(node, key, "expected a number, found " + node.shown());
     return false;

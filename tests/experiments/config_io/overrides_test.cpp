@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -95,6 +97,16 @@ TEST(Overrides, BytesThatAreNoUtf8AreRefused) {
     EXPECT_EQ(run.output.directory, text);
     EXPECT_EQ(read_run(scratch.write("effective.toml", write_run(run))).output.directory, text);
   }
+}
+
+// It was written as -0, which reads as the whole number 0: the effective run file of the effective run file differed.
+TEST(Overrides, MinusZeroIsZero) {
+  const Scratch scratch;
+  const auto path = scratch.write("run.toml", kRun);
+  const RunSpec run = read_run(path, {"schedule.end_lr=-0.0", "schedule.batches=[[-0.0, 512]]"});
+  EXPECT_FALSE(std::signbit(run.schedule.end_lr));
+  const std::string effective = write_run(run);
+  EXPECT_EQ(write_run(read_run(scratch.write("effective.toml", effective))), effective);
 }
 
 TEST(Overrides, EntriesOfListsByNumber) {
