@@ -182,7 +182,7 @@ def plot(path, prefix):
     tuning.set_ylabel("top-1, %, one seed")
     tuning.grid(alpha=0.3)
     tuning.set_ylim(top=100, bottom=min(0, tuning.get_ylim()[0]))
-    tuning.legend(frameon=False, fontsize=7.5, loc="lower center", ncols=max(1, tune["series"].nunique()))
+    tuning.legend(frameon=False, fontsize=7.5, loc="lower left")
     tuning.set_title("How the rates were chosen", loc="left", fontsize=10)
     if variants:
         warmups(axes[3], final, curves, variants, looks)

@@ -356,8 +356,8 @@ TEST(BadGpu, TimesOfTablesThatNoClockHolds) {
                 "resnet50,224,fp32,8,conv1,1,1e300\n");
   const auto path = scratch.write("g.toml", std::string(kGpu) + "convolutions = \"x.csv\"\nprofile = \"y.csv\"\n");
   EXPECT_THAT(scratch.faults([&] { read_gpu(path.string(), {}); }),
-              ElementsAre("x.csv:2: forward_ms: 1e+300 ms is out of range; expected 0 to 1000000000",
-                          "y.csv:2: backward_us: 1e+300 us is out of range; expected 0 to 1000000000000"));
+              ElementsAre("x.csv:2:30: forward_ms: 1e+300 ms is out of range; expected 0 to 1000000000",
+                          "y.csv:2:29: backward_us: 1e+300 us is out of range; expected 0 to 1000000000000"));
 }
 
 }  // namespace

@@ -94,7 +94,7 @@ TEST(Validation, RowsAreWellFormed) {
     }
     counted += row.counted;
   }
-  EXPECT_EQ(counted, 48);
+  EXPECT_EQ(counted, 67);
 }
 
 }  // namespace
