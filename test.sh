@@ -2,7 +2,7 @@
 # Installs what is missing (Debian packages of .ci/packages.run and .ci/packages.test), builds everything, passes every test.
 #   ./test.sh             build and all tests
 #   ./test.sh --fast      only the tests labelled fast
-#   ./test.sh --all       also sanitizers, fuzzers, Clang, GPU code for every architecture, benchmarks (long; installs .ci/packages.ci too)
+#   ./test.sh --all       also sanitizers, fuzzers, Clang, clang-tidy, GPU code for every architecture, benchmarks (long; installs .ci/packages.ci too)
 # LOCKSTEP_WERROR=ON makes warnings errors, as CI does.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -24,6 +24,8 @@ if [ "$MODE" = --all ]; then
   bash .ci/sanitizers
   say "fuzzers"
   bash .ci/fuzz
+  say "clang-tidy"
+  bash .ci/tidy --all
   say "GPU code"
   bash .ci/gpu_build --all
   say "benchmarks"

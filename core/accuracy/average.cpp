@@ -79,7 +79,7 @@ FormAverage::FormAverage(std::vector<Fit> fits) : fits_(std::move(fits)) {
   for (std::size_t p = 0; p < points().size(); ++p) {
     double y = 0, aside = 0;
     std::vector<double> aicc;
-    aicc.reserve(fits.size());
+    aicc.reserve(used.size());
     for (std::size_t i : used) {
       y += weights_[i] * scale(fits_[i].at(points()[p].batch, points()[p].epochs));
       if (!fits_[i].left_out.empty()) aicc.push_back(fits_[i].left_out_aicc[p]);
