@@ -121,7 +121,8 @@ std::string text_of(double value, bool whole, const std::string& unit) {
   return (whole ? fmt::format("{:.0f}", value) : fmt::format("{:.12g}", value)) + unit;
 }
 
-std::vector<std::string> expand(const Range& r, std::string& why) {
+/// Of at most `room` values; else `why` says so.
+std::vector<std::string> expand(const Range& r, std::size_t room, std::string& why) {
   std::vector<std::string> out;
   const double low = r.low.value, high = r.high.value;
   const bool whole = r.low.whole && r.high.whole && (r.kind == Range::Kind::Count || r.by.whole);
@@ -130,7 +131,7 @@ std::vector<std::string> expand(const Range& r, std::string& why) {
   const double last = r.kind == Range::Kind::Step     ? (high - low) / r.by.value
                       : r.kind == Range::Kind::Factor ? std::log(high / low) / std::log(r.by.value)
                                                       : r.by.value - 1;
-  if (!(last < static_cast<double>(kMostPoints))) {
+  if (!(last < static_cast<double>(room))) {
     why = fmt::format("more than {} values", kMostPoints);
     return {};
   }
@@ -140,7 +141,7 @@ std::vector<std::string> expand(const Range& r, std::string& why) {
     if (r.kind == Range::Kind::Step) value = low + n * r.by.value;
     if (r.kind == Range::Kind::Factor) value = low * std::pow(r.by.value, n);
     if (r.kind == Range::Kind::Count) value = low * std::pow(high / low, n / (r.by.value - 1));
-    if (r.kind == Range::Kind::Count ? n >= r.by.value : value > beyond || i > kMostPoints) return out;
+    if (r.kind == Range::Kind::Count ? n >= r.by.value : value > beyond || i > room) return out;
     std::string text = text_of(value, whole, r.low.unit);
     if (out.empty() || out.back() != text) out.push_back(std::move(text));  // rounding may meet a number twice
   }
@@ -161,7 +162,7 @@ std::vector<std::string> parse_values(const std::string& text, const std::string
     const auto range = range_of(item, why);
     std::vector<std::string> more;
     if (range)
-      more = expand(*range, why);
+      more = expand(*range, kMostPoints - values.size(), why);
     else if (item.empty())
       why = "an empty value; expected values such as 1024,2048 or 4:64:4 or 4..2048 (\"\" for empty text)";
     else if (why.empty())

@@ -91,12 +91,12 @@ TEST(Axis, FaultsSayWhatWasExpected) {
 
 // Both once went on for as long as there was time or memory.
 TEST(Axis, StepsTooSmallForTwelveDigitsAndManyRangesEnd) {
-  for (const std::string text : {"k=1:2:1e-30", "k=1..2x1.0000000000000002", "k=0:999999:1,5"}) {
+  for (const std::string text : {"k=1:2:1e-30", "k=1..2x1.0000000000000002", "k=5,0:999999:1"}) {
     std::vector<Fault> faults;
     const Axis axis = parse_axis(text, "--over", faults);
     ASSERT_EQ(faults.size(), 1u) << text;
     EXPECT_THAT(faults[0].text(), HasSubstr("more than 1000000 values")) << text;
-    EXPECT_TRUE(axis.values.empty());
+    EXPECT_LE(axis.values.size(), 1u) << text;
   }
 }
 

@@ -126,7 +126,7 @@ class World : public testing::Test {
 
 using WorldSlow = World;
 
-TEST_F(World, LearnsAndCountsEveryValidationImageOnce) {
+TEST_F(WorldSlow, LearnsAndCountsEveryValidationImageOnce) {
   RunSpec run = small_run();
   run.training.epochs = 8;
   const Outcome alone = train_on(run, 1, "a");
@@ -248,7 +248,7 @@ TEST_F(World, ALossThatIsNotFiniteEndsTheRunOnEveryRank) {
   EXPECT_THAT(o.error, testing::AllOf(HasSubstr("the loss became"), HasSubstr("step-")));
 }
 
-TEST_F(World, StatisticsPolicies) {
+TEST_F(WorldSlow, StatisticsPolicies) {
   RunSpec run = small_run();
   std::vector<double> top1;
   for (const std::string policy : {"rank0", "mean", "recompute"}) {
