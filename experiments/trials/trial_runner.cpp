@@ -80,7 +80,7 @@ class Execution {
     job_.finished(trial_row(spec_, trial, inputs.run, prints_.of(inputs), outcome));
   }
 
-  /// Nothing that has been done is lost, even at a rate that may not be the best any more: another grid may want it again.
+  /// A Final trial whose rate is open again keeps its row until one at the rate that wins takes its place.
   void keep_finished() {
     for (const auto& [f, outcome] : finished_) {
       for (Trial t : trials_) {

@@ -6,6 +6,7 @@ Writes DIR/learning_curve.png and DIR/learning_curve.svg. Thin lines are runs, t
 On the left the whole course, with the seconds that the mean run took; on the right its end, beside the target of MLPerf.
 """
 
+import itertools
 import pathlib
 import statistics
 import sys
@@ -80,7 +81,7 @@ def plot(folder):
         sys.exit(f"{folder / 'learning_curves.csv'}: no run in it")
     fig, (whole, end) = style.figure(11.5, 5.0, ncols=2, width_ratios=[1.1, 1])
     last = max(curve.epochs[-1] for curve in found)
-    for curve, look in zip(found, LOOKS):
+    for look, curve in zip(itertools.cycle(LOOKS), found):
         for axis in (whole, end):
             draw(axis, curve, look)
     for axis in (whole, end):

@@ -109,7 +109,8 @@ class Training:
 def train(run: Run, output: str | os.PathLike, *, launcher: Sequence[str] = (), resume: bool = False, force: bool = False) -> Training:
     """Trains for real, as `lockstep train` does, into the directory `output`; returns when it has ended. `launcher`: words before the program, such as
     ["mpirun", "-n", "2"]; their number of processes is the world size. `resume` goes on from the newest checkpoint, `force` overwrites. Ctrl-C lets the
-    run write a checkpoint, and so does the end of this process, even when it is killed. Raises ConfigError, BackendError."""
+    run write a checkpoint, and so does the end of this process, even when it is killed; mpirun gives its ranks about a second for
+    that, so what has longer steps should set training.checkpoint_every. Raises ConfigError, BackendError."""
     flags = [word for word, on in (("--resume", resume), ("--force", force)) if on]
     _execute(["train", *_arguments(run), "--output", os.fspath(output), *flags], launcher)
     return Training(pathlib.Path(output))
