@@ -60,12 +60,15 @@ Inputs read_trial(const TrialsRequest& request, const TrialsSpec& spec, const Tr
   }
 }
 
+bool same_place(const Trial& a, const Trial& b) {
+  return a.stage == b.stage && a.series == b.series && a.batch == b.batch && a.seed == b.seed;
+}
+
 Outcomes place(const std::vector<Trial>& trials, const std::vector<FinishedTrial>& finished) {
   Outcomes outcomes;
   for (const Trial& t : trials) {
     for (const auto& [f, outcome] : finished) {
-      if (t.stage == f.stage && t.series == f.series && t.batch == f.batch && t.seed == f.seed && t.rate == f.rate)
-        outcomes[t.index] = outcome;
+      if (same_place(t, f) && t.rate == f.rate) outcomes[t.index] = outcome;
     }
   }
   return outcomes;

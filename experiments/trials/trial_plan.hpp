@@ -65,6 +65,8 @@ struct FinishedTrial {
   Trial trial;
   TrialOutcome outcome;
 };
+/// Of the same stage, series, batch and seed, whatever the rate.
+bool same_place(const Trial& a, const Trial& b);
 /// The outcomes of those `finished` that are among `trials`: of the same stage, series, batch, seed and rate. A Final trial whose rate is not
 /// chosen yet, or is no longer the best one, has none. Pure.
 Outcomes place(const std::vector<Trial>& trials, const std::vector<FinishedTrial>& finished);

@@ -57,7 +57,7 @@ class Execution {
     outcomes_ = place(trials_, finished_);
     choose_rates(spec_, trials_, outcomes_);
     keep_finished();
-    outcomes_ = place(trials_, finished_);
+    outcomes_ = place(trials_, finished_);  // Final ones too, as far as their rates are known
     if (!stage(TrialStage::Tune)) return false;
     choose_rates(spec_, trials_, outcomes_);
     // Those whose rate was not chosen before the rest of a wider grid had been tried.
@@ -84,9 +84,7 @@ class Execution {
   void keep_finished() {
     for (const auto& [f, outcome] : finished_) {
       for (Trial t : trials_) {
-        const bool tune = t.stage == TrialStage::Tune;
-        if (t.stage != f.stage || t.series != f.series || t.batch != f.batch || t.seed != f.seed) continue;
-        if (tune && t.rate != f.rate) continue;
+        if (!same_place(t, f) || (t.stage == TrialStage::Tune && t.rate != f.rate)) continue;
         if (t.rate != f.rate) t.edge = f.edge;
         t.rate = f.rate;
         tell(t, outcome);

@@ -14,6 +14,7 @@
 #include "experiments/config_io/node.hpp"
 #include "experiments/config_io/overlay.hpp"
 
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t most);
 extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed);
 
@@ -182,6 +183,11 @@ std::string printed(const fs::path& path) {
 }
 
 }  // namespace lockstep::fuzz
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  lockstep::fuzz::one_input(std::string(data, data + size));
+  return 0;
+}
 
 std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
   if (seed % 4 == 0) return LLVMFuzzerMutate(data, size, most);

@@ -15,6 +15,9 @@
 
 namespace lockstep::fuzz {
 
+/// What a fuzzer does with one input; each program defines it.
+void one_input(const std::string& text);
+
 /// Says `what` did not hold and aborts, which libFuzzer takes for a finding.
 void require(bool holds, const std::string& what);
 

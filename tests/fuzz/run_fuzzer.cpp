@@ -40,7 +40,9 @@ void lay_over_files(const std::filesystem::path& path) {
   with("library_file", [&](const LaidOver& over) { read_library("nccl-2.8", paths, {}, over); });
 }
 
-void run_file(const std::string& text) {
+}  // namespace
+
+void one_input(const std::string& text) {
   const Input input = split(text);
   const std::filesystem::path path = written("run.toml", input.file);
   RunSpec run;
@@ -56,10 +58,4 @@ void run_file(const std::string& text) {
   lay_over_files(second);
 }
 
-}  // namespace
 }  // namespace lockstep::fuzz
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  lockstep::fuzz::run_file(std::string(data, data + size));
-  return 0;
-}

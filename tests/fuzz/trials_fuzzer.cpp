@@ -3,9 +3,8 @@
 #include "tests/fuzz/fuzz.hpp"
 
 namespace lockstep::fuzz {
-namespace {
 
-void trials_file(std::string_view text) {
+void one_input(const std::string& text) {
   const std::filesystem::path path = written("trials.toml", text);
   TrialsSpec spec;
   if (!accepted([&] { spec = read_trials(path); })) return;
@@ -16,10 +15,4 @@ void trials_file(std::string_view text) {
   require_round_trip(path, [](const std::filesystem::path& file) { return read_trials(file); });
 }
 
-}  // namespace
 }  // namespace lockstep::fuzz
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  lockstep::fuzz::trials_file(std::string(data, data + size));
-  return 0;
-}
