@@ -5,6 +5,7 @@
 #include "core/model/zoo.hpp"
 #include "core/plan/planner.hpp"
 #include "core/run/metrics.hpp"
+#include "core/spec/releases.hpp"
 #include "experiments/effects.hpp"
 #include "experiments/parallel.hpp"
 
@@ -113,19 +114,14 @@ std::vector<Fault> validate(const Inputs& inputs) {
     fault("allreduce.algorithm", "library " + inputs.library.name +
                                      " has no rule of choice ([tuning]); expected another "
                                      "library, such as nccl-2.8, or another algorithm");
-  bool precision_known = false, framework_known = run.cluster.framework.empty();
+  std::string known;
   for (const auto& a : inputs.gpu.anchors) {
-    precision_known = precision_known || a.precision == run.training.precision;
-    framework_known =
-        framework_known || (a.precision == run.training.precision && a.framework == run.cluster.framework);
+    if (a.precision == run.training.precision) known += (known.empty() ? "" : ", ") + a.framework;
   }
-  if (precision_known && !framework_known) {
-    std::string known;
-    for (const auto& a : inputs.gpu.anchors) {
-      if (a.precision == run.training.precision) known += (known.empty() ? "" : ", ") + a.framework;
-    }
+  if (!known.empty() && find_anchor(inputs.gpu, run.training.precision, run.cluster.framework) < 0) {
     fault("cluster.framework", "GPU " + inputs.gpu.name + " has no anchor \"" + run.cluster.framework +
-                                   "\" at this precision; expected one of " + known);
+                                   "\" at this precision; expected one of " + known +
+                                   ", or another release of one of them (\"mxnet-19.05\")");
   }
   for (Fault& f : link_faults(inputs)) faults.push_back(std::move(f));
   for (int n : run.output.curve) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/spec/releases.hpp"
+
 namespace lockstep {
 
 namespace {
@@ -56,14 +58,7 @@ class Collector {
 };
 
 /// The anchor that the run's GPU is scaled by; -1 without one at its precision.
-int anchor_of(const Inputs& in) {
-  for (std::size_t a = 0; a < in.gpu.anchors.size(); ++a) {
-    const Anchor& anchor = in.gpu.anchors[a];
-    if (anchor.precision != in.run.training.precision) continue;
-    if (in.run.cluster.framework.empty() || anchor.framework == in.run.cluster.framework) return static_cast<int>(a);
-  }
-  return -1;
-}
+int anchor_of(const Inputs& in) { return find_anchor(in.gpu, in.run.training.precision, in.run.cluster.framework); }
 
 /// Compute times times `factor`: through the anchors, which scale all of them alike, else rank by rank.
 void slow_compute(Inputs& in, double factor) {
@@ -215,6 +210,9 @@ std::vector<Uncertain> model_errors(const Inputs& in, const ModelError& error) {
                                       [&](const Anchor& other) { return other.precision == anchor.precision; });
     if (!in.run.cluster.same_software || (in.run.cluster.framework.empty() && rivals > 1))
       compute("other software than the anchor's", error.software, 1);
+    else
+      compute("another release than the anchor's", error.drift,
+              std::sqrt(years_between(anchor.framework, in.run.cluster.framework)));
   }
   if (in.run.cluster.gpus > 1 && !error.collective.none())
     out.push_back({"model: time of collectives", error.collective.source, false,

@@ -33,6 +33,13 @@ std::int64_t tree_chunk(Bytes size, Bytes largest, int channels, int depth) {
   return chunk;
 }
 
+/// LL and LL128 pass lines on as they come, they do not wait for a chunk: a sixteenth of what a channel carries, which bounds the number of
+/// events, not below what a warp of LL has under way, 32 x 8 bytes.
+std::int64_t passed_on(Bytes size, std::int64_t chunk, int channels) {
+  constexpr std::int64_t kPieces = 16, kWarp = 256;
+  return std::min(chunk, std::max(kWarp, size.count() / (channels * kPieces)));
+}
+
 /// Turns each chain that can begin anywhere so that the heads take the NICs in turn, as the library's search gives every channel a NIC.
 std::vector<std::vector<int>> spread_heads(std::vector<std::vector<int>> chains, const NodeSpec& node) {
   const int nics = std::max(1, node.nic.count);
@@ -75,8 +82,9 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
         const int channels = static_cast<int>(chains.size()) * copies;
         const int depth = request.node_gpus - 1 + std::bit_width(static_cast<unsigned>(nodes));
         const Bytes size(request.elements * request.element_bytes);
-        request.chunk = elements(protocol.name == "ll" ? protocol.tree_chunk.count()
-                                                       : tree_chunk(size, protocol.tree_chunk, channels, depth));
+        const std::int64_t chunk = protocol.name == "ll" ? protocol.tree_chunk.count()
+                                                         : tree_chunk(size, protocol.tree_chunk, channels, depth);
+        request.chunk = elements(protocol.name == "simple" ? chunk : passed_on(size, chunk, channels));
       }
       plans.push_back(plan_collective(request));
       plans.back().protocol = static_cast<int>(p);

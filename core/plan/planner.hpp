@@ -23,7 +23,8 @@ CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node
 
 /// All concrete candidates for a request, in the order in which ties are broken. `Library`: the ring and the tree of nodes for every protocol of
 /// `library` (or for `run.allreduce.protocol`), with no more channels over several nodes than there are NICs and with the protocol's chunks. A tree's
-/// chunk is halved for small sizes until every channel has eight, four, one chunks per level, not below 128, 64, 32 KiB (NCCL since 2.4).
+/// chunk is halved for small sizes until every channel has eight, four, one chunks per level, not below 128, 64, 32 KiB (NCCL since 2.4); LL and LL128,
+/// which pass lines on as they come (NVIDIA/nccl, ncclLLPrimitives), cut a channel's part into sixteen at least, not below 256 bytes.
 /// Throws ConfigError (key "allreduce.algorithm") for `Library` without a library that has a rule.
 std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeSpec& node, int node_gpus,
                                                  std::int64_t elements, int element_bytes,

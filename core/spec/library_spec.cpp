@@ -27,8 +27,16 @@ LibrarySpec limited_to(LibrarySpec library, int capability, int nodes) {
     const Bandwidth payload = p.name == "ll" ? std::min(limits.bus, limits.ll.at(nodes)) : limits.bus;
     // The files speak of payload, the links of what is sent.
     if (payload < Bandwidth::unlimited()) p.total_cap = payload * (1 / p.efficiency);
+    const auto cap = [&](Bandwidth& channel, Bandwidth payload_rate) {
+      if (payload_rate < Bandwidth::unlimited()) channel = std::min(channel, payload_rate * (1 / p.efficiency));
+    };
     if (p.name == "ll" && library.tuning.rule == TuningRule::Estimates)
-      p.ring_cap = std::min(p.ring_cap, limits.nvlink * (library.tuning.ring_ll / p.efficiency));
+      cap(p.ring_cap, limits.nvlink * library.tuning.ring_ll);
+    if (p.name == "ll128") {
+      cap(p.ring_cap, limits.ll128_ring.at(nodes));
+      cap(p.tree_cap, limits.ll128_tree.at(nodes));
+    }
+    if (p.name == "simple") cap(p.tree_cap, limits.tree.at(nodes));
   }
   return library;
 }

@@ -21,8 +21,8 @@ struct ArchitectureTuning {
   Bandwidth bus = Bandwidth::unlimited();  ///< most over all channels; holds for simulated time too
   bool ll128 = false;                      ///< LL128 by default, where the wiring allows it
   RateByNodes ll;                          ///< LL over all channels; holds for simulated time too
-  RateByNodes ll128_ring, ll128_tree;      ///< per channel
-  RateByNodes tree;                        ///< per channel
+  RateByNodes ll128_ring, ll128_tree;      ///< per channel; hold for simulated time too
+  RateByNodes tree;                        ///< simple messages of a tree, per channel; holds for simulated time too
   double ring_slowdown = 1;                ///< factor on the latency of ring / simple over several nodes, >= 1
   std::int64_t ll_thread_bytes = 0;        ///< thresholds: LL up to this many bytes per thread of a step's threads
 };

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include <fmt/format.h>
 #include <boost/math/distributions/students_t.hpp>
 
 #include "core/model/zoo.hpp"
+#include "core/spec/releases.hpp"
 #include "experiments/config_io/csv.hpp"
 #include "experiments/config_io/reader.hpp"
 #include "experiments/validation/validation.hpp"
@@ -94,9 +96,6 @@ SeriesErrors errors_of(const std::vector<Series>& list, const DataPaths& paths) 
   return out;
 }
 
-/// "mxnet" of "mxnet-19.07": the framework without its release.
-std::string product_of(const std::string& framework) { return framework.substr(0, framework.rfind('-')); }
-
 /// Squares and degrees of freedom of the anchors' factors around the mean of their precision.
 struct Scatter {
   double squares = 0;
@@ -142,6 +141,34 @@ ErrorBand software_band(const DataPaths& paths, const GpuSpec& gpu, const std::s
                       &scatter == &releases ? ", releases of " + product : "", scatter.degrees)};
 }
 
+/// Throughput as a random walk over releases: d^2 / years of releases of one product that follow each other on one GPU at one precision.
+ErrorBand drift_band(const DataPaths& paths) {
+  std::vector<double> squares;
+  for (const std::string& name : stems(paths, "gpus")) {
+    if (name == "template") continue;
+    const GpuSpec gpu = read_gpu(name, paths);
+    std::map<std::pair<Precision, std::string>, std::map<double, double>> factors;
+    for (const Anchor& a : gpu.anchors) {
+      const auto release = release_of(a.framework);
+      if (!release) continue;
+      GpuSpec one = gpu;
+      one.anchors = {a};
+      factors[{a.precision, release->product}][release->years] =
+          std::log(sim::GpuModel(one, a.precision, "").anchor_factor());
+    }
+    for (const auto& [key, over_years] : factors) {
+      for (auto next = over_years.begin(), last = next++; next != over_years.end(); last = next++) {
+        const double d = next->second - last->second;
+        squares.push_back(d * d / (next->first - last->first));
+      }
+    }
+  }
+  if (squares.empty()) return {};
+  const auto n = static_cast<double>(squares.size());
+  const double half = student(n) * std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0) / n);
+  return {-half, half, fmt::format("{} pairs of releases that follow each other, data/gpus", squares.size())};
+}
+
 ErrorBand collective_band(const DataPaths& paths, const std::string& without) {
   std::vector<double> errors;
   for (const ValidationRow& row : read_validation(paths.data)) {
@@ -181,6 +208,8 @@ ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const 
     const auto& cluster = inputs.run.cluster;
     if (!cluster.same_software || cluster.framework.empty())
       out.software = software_band(paths, inputs.gpu, cluster.framework);
+    else
+      out.drift = drift_band(paths);
   }
   if (inputs.run.cluster.gpus > 1) out.collective = collective_band(paths, without);
   return out;

@@ -21,6 +21,8 @@ ErrorBand band_of(const std::vector<double>& errors, std::string source);
 ///   software    difference of two draws from the factors between anchor and bare model, each against the mean of its file and
 ///               precision: of the releases of the run's framework ("mxnet" of "mxnet-19.07") on GPUs of this compute capability; of
 ///               all frameworks on them, then of all GPU files, where that leaves fewer than two degrees of freedom or the run names none
+///   drift       per square root of a year between the run's release and the anchor's: root mean of d^2 / years over releases of one product that
+///               follow each other on one GPU at one precision
 ///   collective  rows "allreduce_us" of 1 MiB or more of data/published/validation.csv that count: bare allreduces inside a
 ///               node, as nccl-tests measures them. `without`: a row to leave out, for its own interval
 ///   run_to_run, unanchored   as data/model_error.toml states them

@@ -6,6 +6,7 @@
 
 #include "core/base/error.hpp"
 #include "core/model/zoo.hpp"
+#include "core/spec/releases.hpp"
 
 namespace lockstep::sim {
 
@@ -23,13 +24,13 @@ GpuModel::GpuModel(const GpuSpec& gpu, Precision precision, const std::string& f
       convolutions_(gpu, precision, small_batch),
       profile_(gpu.profile, precision) {
   std::string known;
-  for (std::size_t i = 0; i < gpu_.anchors.size() && anchor_ < 0; ++i) {
-    const Anchor& a = gpu_.anchors[i];
-    if (a.precision != precision) continue;
-    known += (known.empty() ? "" : ", ") + a.framework;
-    if (framework.empty() || a.framework == framework) anchor_ = static_cast<int>(i);
+  for (const Anchor& a : gpu_.anchors) {
+    if (a.precision == precision) known += (known.empty() ? "" : ", ") + a.framework;
   }
+  anchor_ = find_anchor(gpu_, precision, framework);
   exact_ = anchor_ >= 0;
+  if (exact_ && !framework.empty() && gpu_.anchors[static_cast<std::size_t>(anchor_)].framework != framework)
+    stands_for_ = framework;
   if (!exact_ && !known.empty()) {
     throw ConfigError("GPU " + gpu_.name, "cluster.framework",
                       "no anchor \"" + framework + "\" at this precision; expected one of " + known);
@@ -163,9 +164,10 @@ const Anchor* GpuModel::anchor() const {
 std::string GpuModel::description() const {
   if (anchor_ < 0) return "no anchor: bare model, band 25 %";
   const Anchor& a = gpu_.anchors[static_cast<std::size_t>(anchor_)];
-  return fmt::format("{} {} at {:g} images/s, batch {} (bare model x {:.3f}{})",
+  return fmt::format("{} {}{} at {:g} images/s, batch {} (bare model x {:.3f}{})",
                      exact_ ? "anchored on" : "unanchored at this precision, factor of", a.framework,
-                     a.images_per_second.value, a.batch, factor_, exact_ ? "" : ", band 25 %");
+                     stands_for_.empty() ? "" : ", the release nearest to " + stands_for_, a.images_per_second.value,
+                     a.batch, factor_, exact_ ? "" : ", band 25 %");
 }
 
 }  // namespace lockstep::sim

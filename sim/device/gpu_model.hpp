@@ -27,7 +27,7 @@ struct LayerTime {
 ///   all times but pack_time() are then multiplied by one factor, chosen so that the anchor's throughput is met at the anchor's batch, update included.
 class GpuModel {
  public:
-  /// `framework` empty takes the first anchor of that precision. Without any anchor of the precision the factor of the nearest
+  /// `framework` picks the anchor of that precision (find_anchor). Without any anchor of the precision the factor of the nearest
   /// precision is taken and `anchored()` is false (band 25 %). Throws ConfigError (key "cluster.framework") for an unknown one.
   /// `small_batch` off leaves the waves of wave_model.hpp out and lets a kernel's gap hide behind its work.
   GpuModel(const GpuSpec& gpu, Precision precision, const std::string& framework, bool small_batch = true);
@@ -61,8 +61,9 @@ class GpuModel {
   bool waves_;  ///< small batches are modelled: asked for, and the device has multiprocessors
   ConvModel convolutions_;
   Profile profile_;
-  int anchor_ = -1;     ///< index into gpu_.anchors
-  bool exact_ = false;  ///< the anchor is of this precision
+  int anchor_ = -1;         ///< index into gpu_.anchors
+  bool exact_ = false;      ///< the anchor is of this precision
+  std::string stands_for_;  ///< the framework asked for, where its nearest release is the anchor
   double factor_ = 1;
 };
 

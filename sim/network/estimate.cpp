@@ -74,7 +74,8 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
     }
     if (medium.path == PathClass::Network && !context.gpudirect) link.alpha += library.staging_latency.value;
     const int channels = std::max<int>(1, static_cast<int>(phase.orders.size()));
-    const Bandwidth cap = std::min((tree ? p.tree_cap : p.ring_cap) * channels, p.total_cap);
+    const Bandwidth channel = phase.orders.empty() ? Bandwidth::unlimited() : tree ? p.tree_cap : p.ring_cap;
+    const Bandwidth cap = std::min(channel * channels, p.total_cap);
     const double reached = medium.path == PathClass::Nvlink ? library.nvlink_share.value : 1;
     link.beta = std::min(medium.share * reached, cap) * p.efficiency;
     link.gamma = library.reduce.value;

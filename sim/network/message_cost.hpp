@@ -20,10 +20,13 @@ struct MessageCost {
 inline MessageCost message_cost(const LibrarySpec& library, const ProtocolSpec& protocol, const Phase& phase,
                                 const Route& route, bool gpudirect) {
   const bool tree = phase.algorithm == PhaseAlgorithm::Tree;
-  const int channels = phase.orders.channels() * (tree ? 2 : 1);  // a rank works on all of them at once
-  MessageCost cost{route.latency, tree ? protocol.tree_cap : protocol.ring_cap, protocol.efficiency};
-  if (protocol.total_cap < Bandwidth::unlimited())
-    cost.cap = std::min(cost.cap, protocol.total_cap / static_cast<double>(channels));
+  // A rank works on all channels at once; on one of a tree, on two trees, up and down each. Without orders one lane stands for all channels.
+  const double flows = tree ? 4 : 1;
+  const Bandwidth channel = phase.orders.empty() ? Bandwidth::unlimited()
+                            : tree               ? protocol.tree_cap
+                                                 : protocol.ring_cap;
+  const Bandwidth total = protocol.total_cap / static_cast<double>(phase.orders.channels());
+  MessageCost cost{route.latency, std::min(channel, total) / flows, protocol.efficiency};
   switch (route.path_class) {
     case PathClass::Local: break;
     case PathClass::Nvlink: {

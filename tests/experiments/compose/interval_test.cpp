@@ -78,7 +78,7 @@ TEST(Uncertain, MovesInProportionAndStaysPositive) {
 
 TEST(ModelErrors, ThoseThatApplyToTheRun) {
   ModelError e;
-  e.batch = e.network = e.software = e.unanchored = e.collective = {-0.1, 0.2, "s"};
+  e.batch = e.network = e.software = e.drift = e.unanchored = e.collective = {-0.1, 0.2, "s"};
   const auto of = [&](const std::vector<std::string>& sets) { return names(model_errors(abci(sets), e)); };
   const std::string batch = "model: images per GPU below the anchor's",
                     software = "model: other software than the anchor's",
@@ -87,6 +87,10 @@ TEST(ModelErrors, ThoseThatApplyToTheRun) {
   EXPECT_EQ(of({"training.global_batch=3072"}), (std::vector<std::string>{collective}));
   EXPECT_TRUE(has(of({"cluster.same_software=false"}), software));
   EXPECT_TRUE(has(of({"cluster.framework="}), software));  // several would do
+  const std::string drift = "model: another release than the anchor's";
+  EXPECT_TRUE(has(of({"cluster.framework=mxnet-19.05", "cluster.same_software=true"}), drift));
+  EXPECT_FALSE(has(of({"cluster.framework=mxnet-19.07", "cluster.same_software=true"}), drift));
+  EXPECT_FALSE(has(of({"cluster.framework=mxnet-19.05", "cluster.same_software=false"}), drift));  // software holds it
   EXPECT_TRUE(has(of({"model.name=alexnet", "buckets.policy=size"}), network));
   EXPECT_FALSE(has(of({"model.name=resnet18", "buckets.policy=size"}), network));
   EXPECT_EQ(of({"cluster.gpus=1", "training.global_batch=192"}), std::vector<std::string>{});

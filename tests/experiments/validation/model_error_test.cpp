@@ -53,6 +53,10 @@ TEST(ModelErrorEvidence, HasASizeAndASourceForEveryTerm) {
     EXPECT_GE(b->high, 0);
   }
   EXPECT_NEAR(e.run_to_run.high, 1.645 * 0.012, 1e-5);
+  const ModelError same = read_model_error(kData, ladder({}));
+  EXPECT_TRUE(same.software.none());
+  EXPECT_FALSE(same.drift.none());
+  EXPECT_DOUBLE_EQ(same.drift.low, -same.drift.high);
   // Its own row is left out of a collective's interval.
   const ModelError without = read_model_error(kData, ladder({}), "v100x8_134217728");
   EXPECT_NE(without.collective.high, e.collective.high);

@@ -1,0 +1,29 @@
+// Releases of frameworks, as the anchors of GPU files name them: "mxnet-19.07" is MXNet as NVIDIA's container of July 2019 has it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/spec/gpu_spec.hpp"
+
+namespace lockstep {
+
+struct Release {
+  std::string product;  ///< "mxnet"
+  double years = 0;     ///< since 2000: "19.07" is 19 + 6 / 12
+};
+
+/// Of a name that ends in "-YY.MM", the month from 01 to 12; none of any other ("tensorflow1-xla", "apache-mxnet-1.2").
+std::optional<Release> release_of(const std::string& framework);
+
+/// "mxnet" of "mxnet-19.07", "paddle" of "paddle": the name up to its last hyphen.
+std::string product_of(const std::string& framework);
+
+/// Index of the anchor at `precision` that stands for `framework`: the one of that name; else, if the name is a release, the product's
+/// release nearest to it in time, of two equally near the older. The first of the precision if `framework` is empty. -1: none.
+int find_anchor(const GpuSpec& gpu, Precision precision, const std::string& framework);
+
+/// Years between two releases of one product; 0 if either is none or the products differ.
+double years_between(const std::string& a, const std::string& b);
+
+}  // namespace lockstep

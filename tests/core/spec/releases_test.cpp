@@ -1,0 +1,48 @@
+// Releases of frameworks and the anchor that stands for one.
+#include "core/spec/releases.hpp"
+
+#include <gtest/gtest.h>
+
+namespace lockstep {
+namespace {
+
+Anchor anchor(const char* framework, Precision precision) {
+  Anchor a;
+  a.framework = framework;
+  a.precision = precision;
+  return a;
+}
+
+TEST(Release, IsReadFromTheEndOfAName) {
+  ASSERT_TRUE(release_of("mxnet-19.07"));
+  EXPECT_EQ(release_of("mxnet-19.07")->product, "mxnet");
+  EXPECT_DOUBLE_EQ(release_of("mxnet-19.07")->years, 19.5);  // June has ended: 6 of 12 months
+  for (const char* none :
+       {"", "mxnet", "tensorflow1-xla", "apache-mxnet-1.2", "mxnet-19.13", "mxnet-19.00", "-19.07", "mxnet-1x.07"})
+    EXPECT_FALSE(release_of(none)) << none;
+  EXPECT_EQ(product_of("apache-mxnet-1.2"), "apache-mxnet");
+  EXPECT_EQ(product_of("paddle"), "paddle");
+  EXPECT_NEAR(years_between("mxnet-19.05", "mxnet-18.12"), 5 / 12.0, 1e-12);
+  EXPECT_EQ(years_between("mxnet-19.05", "pytorch-18.12"), 0);
+  EXPECT_EQ(years_between("mxnet-19.05", "caffe2"), 0);
+}
+
+TEST(FindAnchor, TakesTheNameThenTheNearestReleaseOfThePrecision) {
+  GpuSpec gpu;
+  gpu.anchors = {anchor("mxnet-20.12", Precision::Fp16), anchor("mxnet-19.07", Precision::Fp16),
+                 anchor("mxnet-19.01", Precision::Fp32), anchor("xla", Precision::Fp16),
+                 anchor("mxnet-18.05", Precision::Fp16)};
+  const auto at = [&](const char* framework) { return find_anchor(gpu, Precision::Fp16, framework); };
+  EXPECT_EQ(at(""), 0);
+  EXPECT_EQ(at("mxnet-19.07"), 1);
+  EXPECT_EQ(at("xla"), 3);
+  EXPECT_EQ(at("mxnet-19.02"), 1);  // 5 months to July 2019, 9 to May 2018; January 2019 is fp32
+  EXPECT_EQ(at("mxnet-18.12"), 4);  // 7 months either way: the older
+  EXPECT_EQ(at("mxnet-30.01"), 0);
+  EXPECT_EQ(at("pytorch-19.07"), -1);
+  EXPECT_EQ(at("mxnet"), -1);
+  EXPECT_EQ(find_anchor(gpu, Precision::Bf16, ""), -1);
+}
+
+}  // namespace
+}  // namespace lockstep
