@@ -32,10 +32,9 @@ LibrarySpec limited_to(LibrarySpec library, int capability, int nodes) {
     };
     if (p.name == "ll" && library.tuning.rule == TuningRule::Estimates)
       cap(p.ring_cap, limits.nvlink * library.tuning.ring_ll);
-    if (p.name == "ll128") {
-      cap(p.ring_cap, limits.ll128_ring.at(nodes));
-      cap(p.tree_cap, limits.ll128_tree.at(nodes));
-    }
+    if (p.name == "ll128") cap(p.ring_cap, limits.ll128_ring.at(nodes));
+    if (nodes == 1) continue;  // a chain with several cables between two GPUs is several channels of the library there
+    if (p.name == "ll128") cap(p.tree_cap, limits.ll128_tree.at(nodes));
     if (p.name == "simple") cap(p.tree_cap, limits.tree.at(nodes));
   }
   return library;

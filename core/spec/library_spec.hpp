@@ -23,10 +23,8 @@ struct ProtocolSpec {
   bool tree_holds_chunk = false;
   Bytes chunk = Bytes(0);       ///< of a ring, per channel: longer pieces go round in several loops; 0 = no limit
   Bytes tree_chunk = Bytes(0);  ///< of a tree: the largest; small sizes halve it (plan_collective); 0 = the run's
-  /// Most that one rank can move on a channel, on the wire, as bus bandwidth: of a tree's channel, which is two trees, up and down each, a quarter
-  /// for each. Where a phase has channels of its own (Phase::orders); elsewhere its one lane stands for all.
-  Bandwidth ring_cap = Bandwidth::unlimited();
-  Bandwidth tree_cap = Bandwidth::unlimited();
+  Bandwidth ring_cap = Bandwidth::unlimited();  ///< most of one rank per channel, on the wire; no matter without orders
+  Bandwidth tree_cap = Bandwidth::unlimited();  ///< likewise; two trees, up and down each, have a quarter each
   Bandwidth total_cap = Bandwidth::unlimited();  ///< over all channels of a rank; set by limited_to(), not by files
   Bytes at_most = Bytes(0);                      ///< only for collectives of at most this many bytes; 0 = no limit
 };
@@ -53,8 +51,8 @@ struct LibrarySpec {
 };
 
 /// The library on GPUs of this capability and this many nodes: protocols whose tree costs hold a chunk get the ring's costs for trees; with
-/// `limits` the architecture's limits for whole ranks become `total_cap` of its protocols, and its limits for a channel `ring_cap` and `tree_cap`:
-/// of LL128, of trees of simple messages, and of LL what the library reckons with on an NVLink ring (threads, not cables, limit them). For events and for estimates of them: the library's own choice needs the file as it is.
+/// `limits` the architecture's limits for whole ranks become `total_cap` of its protocols, and those for a channel `ring_cap` and `tree_cap`
+/// (LL128; LL on an NVLink ring; trees over nodes: threads limit them, not cables). For events and estimates; its own choice needs the file as it is.
 LibrarySpec limited_to(LibrarySpec library, int capability, int nodes);
 
 }  // namespace lockstep

@@ -126,11 +126,10 @@ struct AllreduceSpec {
 };
 
 struct ClusterRef {
-  std::string file;  ///< path, or the stem of a file in data/clusters
-  int gpus = 1;      ///< world size
-  std::string gpu;   ///< override of the cluster's GPU; empty = its own
-  std::string
-      framework;  ///< the single-GPU anchor, or the release that the run used (core/spec/releases.hpp); empty = the first of the precision
+  std::string file;       ///< path, or the stem of a file in data/clusters
+  int gpus = 1;           ///< world size
+  std::string gpu;        ///< override of the cluster's GPU; empty = its own
+  std::string framework;  ///< which single-GPU anchor of the GPU file to use; empty = its first for the precision
   std::string placement = "packed";  ///< packed, spread or random over the nodes
   /// The run uses the anchor's own software. False: another release, so the prediction interval carries the spread
   /// between releases; so it does when several anchors would do and `framework` names none.

@@ -32,6 +32,7 @@ struct Series {
 
 struct Stated {
   Sourced<double> run_to_run, unanchored;
+  std::vector<std::string> between_nodes;  ///< tables of nccl_tables.csv
   std::vector<Series> series;
 };
 
@@ -43,6 +44,7 @@ Stated read_stated(const DataPaths& paths) {
   root.require("unanchored", "half-width of the band of compute time without an anchor");
   root.read("run_to_run", out.run_to_run);
   root.read("unanchored", out.unanchored);
+  root.read("between_nodes", out.between_nodes);
   for (ConfigTable t : root.tables("series")) {
     Series& s = out.series.emplace_back();
     for (const char* key : {"gpu", "framework", "file"}) t.require(key, "text");
@@ -169,17 +171,21 @@ ErrorBand drift_band(const DataPaths& paths) {
   return {-half, half, fmt::format("{} pairs of releases that follow each other, data/gpus", squares.size())};
 }
 
-ErrorBand collective_band(const DataPaths& paths, const std::string& without) {
+/// `tables` empty: the counted rows, which are inside a node.
+ErrorBand collective_band(const DataPaths& paths, const std::vector<std::string>& tables, const std::string& without) {
   std::vector<double> errors;
   for (const ValidationRow& row : read_validation(paths.data)) {
-    if (row.quantity != "allreduce_us" || !row.counted || row.id == without) continue;
+    const auto of_table = [&](const std::string& table) { return row.id.rfind(table + "_", 0) == 0; };
+    const bool asked = tables.empty() ? row.counted : std::any_of(tables.begin(), tables.end(), of_table);
+    if (row.quantity != "allreduce_us" || !asked || row.id == without) continue;
     const auto large = [](const std::string& set) {
       return set.rfind("bytes=", 0) == 0 && std::stoll(set.substr(6)) >= kLarge;
     };
     if (std::none_of(row.set.begin(), row.set.end(), large)) continue;
     errors.push_back(std::log(row.published / validate_row(row, paths.data, {}, false).predicted));
   }
-  return band_of(errors, fmt::format("{} bare allreduces inside a node (nccl-tests)", errors.size()));
+  return band_of(errors, fmt::format("{} bare allreduces {} (nccl-tests)", errors.size(),
+                                     tables.empty() ? "inside a node" : "between nodes"));
 }
 
 }  // namespace
@@ -211,7 +217,10 @@ ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const 
     else
       out.drift = drift_band(paths);
   }
-  if (inputs.run.cluster.gpus > 1) out.collective = collective_band(paths, without);
+  if (inputs.run.cluster.gpus > inputs.cluster.node.gpus)
+    out.collective = collective_band(paths, stated.between_nodes, without);
+  else if (inputs.run.cluster.gpus > 1)
+    out.collective = collective_band(paths, {}, without);
   return out;
 }
 

@@ -1,6 +1,7 @@
 // What a library's GPUs allow whole ranks: in events, in estimates, switched off, and scaled by the model's error of collectives.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/plan/planner.hpp"
@@ -75,6 +76,61 @@ TEST(LibraryLimits, HoldOnlyWhileTheyAreOn) {
       EXPECT_NEAR(with.protocols[p].total_cap.bytes_per_second(), 235e9 / file.protocols[p].efficiency, 1);
     }
   }
+}
+
+// nccl-2.27 on Volta, payload per channel: LL128 20 GB/s, trees of simple messages 18.5 on two nodes and 10 on more. LL128 carries 120 of 128 bytes.
+TEST(LibraryLimits, AChannelHasAMost) {
+  const LibrarySpec file = read_library("nccl-2.27", kData);
+  const auto at = [&](int nodes, const char* name) {
+    const LibrarySpec l = limited_to(file, 70, nodes);
+    return *std::find_if(l.protocols.begin(), l.protocols.end(), [&](const auto& p) { return p.name == name; });
+  };
+  const auto gigabytes = [](Bandwidth b) { return b.bytes_per_second() / 1e9; };
+  for (const int nodes : {1, 2, 3}) EXPECT_NEAR(gigabytes(at(nodes, "ll128").ring_cap), 20 / 0.9375, 1e-9);
+  EXPECT_NEAR(gigabytes(at(2, "ll128").tree_cap), 20 / 0.9375, 1e-9);
+  EXPECT_NEAR(gigabytes(at(2, "simple").tree_cap), 18.5, 1e-9);
+  EXPECT_NEAR(gigabytes(at(3, "simple").tree_cap), 10, 1e-9);
+  EXPECT_EQ(at(1, "simple").tree_cap, Bandwidth::unlimited());  // several cables are several channels there
+  EXPECT_EQ(at(2, "simple").ring_cap, Bandwidth::unlimited());
+}
+
+// Eight channels of LL128 over two nodes, 20 GB/s each, though a NIC brings 23.6 x 0.9375: 2 x 15/16 x 2^28 B / 160 GB/s and up to 10 % for hops.
+TEST(LibraryLimits, ChannelsOfARingInEvents) {
+  const Job job("dgx-a100", "nccl-2.27", 16, A::Library, "ll128");
+  const Bytes size(1 << 28);
+  ASSERT_EQ(job.plan(size).algorithm, A::Ring);
+  const double least = 2.0 * 15 / 16 * double(size.count()) / 160e9, took = job.time(size).time.seconds();
+  EXPECT_GT(took, least);
+  EXPECT_LT(took, 1.1 * least);
+  EXPECT_LT(without_limits(job).time(size).time.seconds(), least);
+}
+
+// One channel of a tree over two nodes: two trees, up and down, share 18.5 GB/s, and each moves half of the data: 2^27 B / (18.5 / 4 GB/s), up to 10 %
+// for the hops. The one NIC alone would take 2^28 B / 12 GB/s.
+TEST(LibraryLimits, ChannelsOfATreeInEvents) {
+  Job job("v100x8-1edr", "nccl-2.27", 16, A::Library, "simple");
+  job.in.run.allreduce.gpudirect = true;
+  const Bytes size(1 << 28);
+  ASSERT_EQ(job.plan(size).algorithm, A::Tree);
+  ASSERT_EQ(job.plan(size).phases.front().orders.channels(), 1);
+  const double least = double(size.count()) / 2 / (18.5e9 / 4), took = job.time(size).time.seconds();
+  EXPECT_GT(took, least);
+  EXPECT_LT(took, 1.1 * least);
+  EXPECT_LT(without_limits(job).time(size).time.seconds(), least);
+}
+
+// Eight chains, each used twice: a channel's part of 128 KiB is 8 KiB and a sixteenth of it 512 bytes; of 16 KiB 64 bytes, so a warp's 256; of 1 MiB by
+// LL128 64 KiB and 4 KiB.
+TEST(LibraryTrees, LinesArePassedOnAsTheyCome) {
+  const auto chunk = [](const char* protocol, std::int64_t bytes) {
+    const CollectivePlan plan = Job("dgx-a100", "nccl-2.27", 16, A::Library, protocol).plan(Bytes(bytes));
+    EXPECT_EQ(plan.algorithm, A::Tree);
+    EXPECT_EQ(plan.phases.front().orders.channels(), 8);
+    return plan.phases.front().chunk * plan.element_bytes;
+  };
+  EXPECT_EQ(chunk("ll", 128 << 10), 512);
+  EXPECT_EQ(chunk("ll", 16 << 10), 256);
+  EXPECT_EQ(chunk("ll128", 1 << 20), 4096);
 }
 
 // [effects] protocol = false: eight A100 are then joined by their cables alone. 1 GiB over n = 8 by rings:

@@ -94,7 +94,7 @@ TEST(Validation, RowsAreWellFormed) {
     }
     counted += row.counted;
   }
-  EXPECT_EQ(counted, 67);
+  EXPECT_EQ(counted, 83);
 }
 
 }  // namespace
