@@ -217,7 +217,8 @@ ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const 
     else
       out.drift = drift_band(paths);
   }
-  if (inputs.run.cluster.gpus > inputs.cluster.node.gpus)
+  const bool packed = inputs.run.cluster.placement == "packed";
+  if (inputs.run.cluster.gpus > (packed ? inputs.cluster.node.gpus : 1))
     out.collective = collective_band(paths, stated.between_nodes, without);
   else if (inputs.run.cluster.gpus > 1)
     out.collective = collective_band(paths, {}, without);

@@ -94,7 +94,7 @@ TEST(Validation, RowsAreWellFormed) {
     }
     counted += row.counted;
   }
-  EXPECT_EQ(counted, 83);
+  EXPECT_EQ(counted, 91);
 }
 
 }  // namespace
