@@ -210,9 +210,8 @@ std::vector<Uncertain> model_errors(const Inputs& in, const ModelError& error) {
                                       [&](const Anchor& other) { return other.precision == anchor.precision; });
     if (!in.run.cluster.same_software || (in.run.cluster.framework.empty() && rivals > 1))
       compute("other software than the anchor's", error.software, 1);
-    else
-      compute("another release than the anchor's", error.drift,
-              std::sqrt(years_between(anchor.framework, in.run.cluster.framework)));
+    compute("another release than the anchor's", error.drift,
+            std::sqrt(years_between(anchor.framework, in.run.cluster.framework)));
   }
   if (in.run.cluster.gpus > 1 && !error.collective.none())
     out.push_back({"model: time of collectives", error.collective.source, false,

@@ -81,18 +81,22 @@ Bandwidth estimated_bus(const Job& job, bool tree, const std::string& protocol) 
   const TuningSpec& t = job.library.tuning;
   const int nodes = job.view.nodes;
   const Bandwidth bus = std::min(tree ? job.view.tree_bus : job.view.ring_bus, job.gpu.bus);
+  // A version that states a limit over all channels reckons with that alone.
+  const auto most = [](Bandwidth all, Bandwidth channel, int channels) {
+    return all < Bandwidth::unlimited() ? all : channel * channels;
+  };
   if (!tree) {
     if (protocol == "ll") return std::min(bus * t.ring_ll, job.gpu.ll.at(nodes));
     if (protocol == "ll128")
-      return std::min({bus * t.ring_ll128, job.gpu.ll128_ring.at(nodes) * job.view.ring_channels, t.ll128_bus});
+      return std::min(bus * t.ring_ll128, most(t.ll128_bus, job.gpu.ll128_ring.at(nodes), job.view.ring_channels));
     return bus;
   }
   const int channels = job.view.tree_channels;
-  const Bandwidth simple = std::min({bus * t.tree, job.gpu.tree.at(nodes) * channels, t.tree_bus.at(nodes)});
+  const Bandwidth simple = std::min(bus * t.tree, most(t.tree_bus.at(nodes), job.gpu.tree.at(nodes), channels));
   if (protocol == "ll") return std::min(simple * t.tree_ll, job.gpu.ll.at(nodes));
   if (protocol == "ll128")
     return std::min(simple * (nodes == 1 ? t.tree_ll128_one_node : t.tree_ll128),
-                    job.gpu.ll128_tree.at(nodes) * channels);
+                    most(t.tree_bus.at(nodes), job.gpu.ll128_tree.at(nodes), channels));
   return simple;
 }
 

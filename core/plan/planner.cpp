@@ -84,7 +84,9 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
         const Bytes size(request.elements * request.element_bytes);
         const std::int64_t chunk = protocol.name == "ll" ? protocol.tree_chunk.count()
                                                          : tree_chunk(size, protocol.tree_chunk, channels, depth);
-        request.chunk = elements(protocol.name == "simple" ? chunk : passed_on(size, chunk, channels));
+        // A tree over all ranks, where the last node is not full, is two trees whatever the chains.
+        const int trees = request.world_size % request.node_gpus == 0 ? channels : 2;
+        request.chunk = elements(protocol.name == "simple" ? chunk : passed_on(size, chunk, trees));
       }
       plans.push_back(plan_collective(request));
       plans.back().protocol = static_cast<int>(p);

@@ -5,6 +5,10 @@
 
 namespace lockstep {
 
+namespace {
+constexpr double kFarthest = 3;  // years: beyond that one release says nothing of another
+}
+
 std::optional<Release> release_of(const std::string& framework) {
   constexpr std::size_t kTail = 6;  // "-YY.MM"
   if (framework.size() <= kTail) return std::nullopt;
@@ -35,6 +39,7 @@ int find_anchor(const GpuSpec& gpu, Precision precision, const std::string& fram
     const auto release = release_of(a.framework);
     if (!wanted || !release || release->product != wanted->product) continue;
     const double years = std::abs(release->years - wanted->years);
+    if (years > kFarthest) continue;
     constexpr double kSame = 1.0 / 24;  // half a month: sums of twelfths are not exact
     if (nearest < 0 || years < distance - kSame || (years < distance + kSame && release->years < age)) {
       nearest = static_cast<int>(i);

@@ -20,7 +20,7 @@ std::optional<Release> release_of(const std::string& framework);
 std::string product_of(const std::string& framework);
 
 /// Index of the anchor at `precision` that stands for `framework`: the one of that name; else, if the name is a release, the product's
-/// release nearest to it in time, of two equally near the older. The first of the precision if `framework` is empty. -1: none.
+/// release nearest to it in time if that is within three years, of two equally near the older. The first of the precision if `framework` is empty. -1: none.
 int find_anchor(const GpuSpec& gpu, Precision precision, const std::string& framework);
 
 /// Years between two releases of one product; 0 if either is none or the products differ.

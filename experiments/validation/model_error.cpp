@@ -44,6 +44,7 @@ Stated read_stated(const DataPaths& paths) {
   root.require("unanchored", "half-width of the band of compute time without an anchor");
   root.read("run_to_run", out.run_to_run);
   root.read("unanchored", out.unanchored);
+  root.require("between_nodes", "names of tables in published/nccl_tables.csv");
   root.read("between_nodes", out.between_nodes);
   for (ConfigTable t : root.tables("series")) {
     Series& s = out.series.emplace_back();
@@ -171,12 +172,24 @@ ErrorBand drift_band(const DataPaths& paths) {
   return {-half, half, fmt::format("{} pairs of releases that follow each other, data/gpus", squares.size())};
 }
 
+/// The table that a row belongs to: "a100x8" of "a100x8_1048576".
+std::string table_of(const ValidationRow& row) { return row.id.substr(0, row.id.rfind('_')); }
+
+void check_tables(const DataPaths& paths, const std::vector<std::string>& tables) {
+  const std::vector<ValidationRow> rows = read_validation(paths.data);
+  for (const std::string& table : tables) {
+    if (std::none_of(rows.begin(), rows.end(), [&](const ValidationRow& row) { return table_of(row) == table; }))
+      throw ConfigError((paths.data / "model_error.toml").string(), "between_nodes",
+                        "no table \"" + table + "\" in published/nccl_tables.csv");
+  }
+}
+
 /// `tables` empty: the counted rows, which are inside a node.
 ErrorBand collective_band(const DataPaths& paths, const std::vector<std::string>& tables, const std::string& without) {
   std::vector<double> errors;
   for (const ValidationRow& row : read_validation(paths.data)) {
-    const auto of_table = [&](const std::string& table) { return row.id.rfind(table + "_", 0) == 0; };
-    const bool asked = tables.empty() ? row.counted : std::any_of(tables.begin(), tables.end(), of_table);
+    const bool asked =
+        tables.empty() ? row.counted : std::find(tables.begin(), tables.end(), table_of(row)) != tables.end();
     if (row.quantity != "allreduce_us" || !asked || row.id == without) continue;
     const auto large = [](const std::string& set) {
       return set.rfind("bytes=", 0) == 0 && std::stoll(set.substr(6)) >= kLarge;
@@ -214,14 +227,15 @@ ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const 
     const auto& cluster = inputs.run.cluster;
     if (!cluster.same_software || cluster.framework.empty())
       out.software = software_band(paths, inputs.gpu, cluster.framework);
-    else
-      out.drift = drift_band(paths);
+    if (release_of(cluster.framework)) out.drift = drift_band(paths);
   }
   const bool packed = inputs.run.cluster.placement == "packed";
-  if (inputs.run.cluster.gpus > (packed ? inputs.cluster.node.gpus : 1))
+  if (inputs.run.cluster.gpus > (packed ? inputs.cluster.node.gpus : 1)) {
+    check_tables(paths, stated.between_nodes);
     out.collective = collective_band(paths, stated.between_nodes, without);
-  else if (inputs.run.cluster.gpus > 1)
+  } else if (inputs.run.cluster.gpus > 1) {
     out.collective = collective_band(paths, {}, without);
+  }
   return out;
 }
 

@@ -38,7 +38,8 @@ TEST(FindAnchor, TakesTheNameThenTheNearestReleaseOfThePrecision) {
   EXPECT_EQ(at("xla"), 3);
   EXPECT_EQ(at("mxnet-19.02"), 1);  // 5 months to July 2019, 9 to May 2018; January 2019 is fp32
   EXPECT_EQ(at("mxnet-18.12"), 4);  // 7 months either way: the older
-  EXPECT_EQ(at("mxnet-30.01"), 0);
+  EXPECT_EQ(at("mxnet-23.11"), 0);
+  EXPECT_EQ(at("mxnet-24.01"), -1);  // more than three years from December 2020
   EXPECT_EQ(at("pytorch-19.07"), -1);
   EXPECT_EQ(at("mxnet"), -1);
   EXPECT_EQ(find_anchor(gpu, Precision::Bf16, ""), -1);

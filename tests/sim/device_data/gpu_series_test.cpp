@@ -52,6 +52,9 @@ TEST(GpuSeries, BareModelAgainstEveryAnchor) {
     const GpuSpec spec = read_gpu(gpu, kPaths);
     for (const Anchor& a : spec.anchors) {
       const GpuModel model(spec, a.precision, a.framework);
+      // 803 images/s, where the same framework a year later reaches 1,200: slow software (presumably NCHW, which fp16 convolutions transpose), so no
+      // measure of the bare model.
+      if (a.framework == "ngc-pytorch-20.03" && a.precision == Precision::Fp16) continue;
       EXPECT_GT(model.anchor_factor(), 0.8) << gpu << " " << a.framework;
       EXPECT_LT(model.anchor_factor(), 1.5) << gpu << " " << a.framework;
     }
