@@ -114,18 +114,8 @@ std::vector<Fault> validate(const Inputs& inputs) {
     fault("allreduce.algorithm", "library " + inputs.library.name +
                                      " has no rule of choice ([tuning]); expected another "
                                      "library, such as nccl-2.8, or another algorithm");
-  std::string known;
-  bool dated = false;
-  for (const auto& a : inputs.gpu.anchors) {
-    if (a.precision != run.training.precision) continue;
-    known += (known.empty() ? "" : ", ") + a.framework;
-    dated = dated || release_of(a.framework);
-  }
-  if (!known.empty() && find_anchor(inputs.gpu, run.training.precision, run.cluster.framework) < 0) {
-    fault("cluster.framework", "GPU " + inputs.gpu.name + " has no anchor \"" + run.cluster.framework +
-                                   "\" at this precision; expected one of " + known +
-                                   (dated ? ", or NAME-YY.MM within three years of a release among them" : ""));
-  }
+  if (std::string wrong = unknown_anchor(inputs.gpu, run.training.precision, run.cluster.framework); !wrong.empty())
+    fault("cluster.framework", std::move(wrong));
   for (Fault& f : link_faults(inputs)) faults.push_back(std::move(f));
   for (int n : run.output.curve) {
     if (n < 1 || n > inputs.cluster.total_gpus()) {

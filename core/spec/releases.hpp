@@ -10,7 +10,7 @@ namespace lockstep {
 
 struct Release {
   std::string product;  ///< "mxnet"
-  double years = 0;     ///< since 2000: "19.07" is 19 + 6 / 12
+  int month = 0;        ///< since January 2000: "19.07" is 19 x 12 + 6
 };
 
 /// Of a name that ends in "-YY.MM", the month from 01 to 12; none of any other ("tensorflow1-xla", "apache-mxnet-1.2").
@@ -19,11 +19,15 @@ std::optional<Release> release_of(const std::string& framework);
 /// "mxnet" of "mxnet-19.07", "paddle" of "paddle": the name up to its last hyphen.
 std::string product_of(const std::string& framework);
 
-/// Index of the anchor at `precision` that stands for `framework`: the one of that name; else, if the name is a release, the product's
-/// release nearest to it in time if that is within three years, of two equally near the older. The first of the precision if `framework` is empty. -1: none.
-int find_anchor(const GpuSpec& gpu, Precision precision, const std::string& framework);
-
 /// Years between two releases of one product; 0 if either is none or the products differ.
 double years_between(const std::string& a, const std::string& b);
+
+/// Index of the anchor at `precision` that stands for `framework`: the one of that name; else, if the name is a release, the product's release
+/// nearest to it in time if that is within three years, of two equally near the older. The first of the precision if `framework` is empty. -1: none.
+int find_anchor(const GpuSpec& gpu, Precision precision, const std::string& framework);
+
+/// What to tell the user whose `framework` no anchor at `precision` stands for, and what was expected. Empty if one does, or if there is no anchor at
+/// this precision at all.
+std::string unknown_anchor(const GpuSpec& gpu, Precision precision, const std::string& framework);
 
 }  // namespace lockstep

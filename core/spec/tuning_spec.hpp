@@ -1,4 +1,4 @@
-// How a communication library chooses algorithm and protocol: what NCCL of a version believes about the machine. Used to choose; its limits hold for events too, where it says so.
+// How a communication library chooses algorithm and protocol: what NCCL of a version believes about the machine. Some limits hold for events.
 #pragma once
 
 #include <cstdint>

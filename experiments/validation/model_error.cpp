@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <numeric>
 
@@ -99,6 +100,21 @@ SeriesErrors errors_of(const std::vector<Series>& list, const DataPaths& paths) 
   return out;
 }
 
+std::vector<GpuSpec> all_gpus(const DataPaths& paths) {
+  std::vector<GpuSpec> out;
+  for (const std::string& name : stems(paths, "gpus")) {
+    if (name != "template") out.push_back(read_gpu(name, paths));
+  }
+  return out;
+}
+
+/// ln of the factor between the bare model and one anchor.
+double log_factor(GpuSpec gpu, const Anchor& anchor) {
+  const Precision precision = anchor.precision;
+  gpu.anchors = {anchor};
+  return std::log(sim::GpuModel(gpu, precision, "").anchor_factor());
+}
+
 /// Squares and degrees of freedom of the anchors' factors around the mean of their precision.
 struct Scatter {
   double squares = 0;
@@ -108,9 +124,7 @@ struct Scatter {
     std::map<Precision, std::vector<double>> factors;
     for (const Anchor& a : gpu.anchors) {
       if (!product.empty() && product_of(a.framework) != product) continue;
-      GpuSpec one = gpu;
-      one.anchors = {a};
-      factors[a.precision].push_back(std::log(sim::GpuModel(one, a.precision, "").anchor_factor()));
+      factors[a.precision].push_back(log_factor(gpu, a));
     }
     for (const auto& [precision, values] : factors) {
       double mean = 0;
@@ -126,9 +140,7 @@ ErrorBand software_band(const DataPaths& paths, const GpuSpec& gpu, const std::s
   constexpr int kEnough = 2;  // degrees of freedom
   const std::string product = product_of(framework);
   Scatter releases, alike, all;
-  for (const std::string& name : stems(paths, "gpus")) {
-    if (name == "template") continue;
-    const GpuSpec other = read_gpu(name, paths);
+  for (const GpuSpec& other : all_gpus(paths)) {
     all.add(other);
     if (other.compute_capability != gpu.compute_capability) continue;
     alike.add(other);
@@ -147,22 +159,16 @@ ErrorBand software_band(const DataPaths& paths, const GpuSpec& gpu, const std::s
 /// Throughput as a random walk over releases: d^2 / years of releases of one product that follow each other on one GPU at one precision.
 ErrorBand drift_band(const DataPaths& paths) {
   std::vector<double> squares;
-  for (const std::string& name : stems(paths, "gpus")) {
-    if (name == "template") continue;
-    const GpuSpec gpu = read_gpu(name, paths);
-    std::map<std::pair<Precision, std::string>, std::map<double, double>> factors;
+  for (const GpuSpec& gpu : all_gpus(paths)) {
+    std::map<std::pair<Precision, std::string>, std::map<int, double>> factors;  // by month
     for (const Anchor& a : gpu.anchors) {
-      const auto release = release_of(a.framework);
-      if (!release) continue;
-      GpuSpec one = gpu;
-      one.anchors = {a};
-      factors[{a.precision, release->product}][release->years] =
-          std::log(sim::GpuModel(one, a.precision, "").anchor_factor());
+      if (const auto release = release_of(a.framework))
+        factors[{a.precision, release->product}][release->month] = log_factor(gpu, a);
     }
-    for (const auto& [key, over_years] : factors) {
-      for (auto next = over_years.begin(), last = next++; next != over_years.end(); last = next++) {
+    for (const auto& [key, by_month] : factors) {
+      for (auto next = by_month.begin(), last = next++; next != by_month.end(); last = next++) {
         const double d = next->second - last->second;
-        squares.push_back(d * d / (next->first - last->first));
+        squares.push_back(d * d * 12 / (next->first - last->first));
       }
     }
   }
@@ -172,33 +178,33 @@ ErrorBand drift_band(const DataPaths& paths) {
   return {-half, half, fmt::format("{} pairs of releases that follow each other, data/gpus", squares.size())};
 }
 
-/// The table that a row belongs to: "a100x8" of "a100x8_1048576".
-std::string table_of(const ValidationRow& row) { return row.id.substr(0, row.id.rfind('_')); }
-
-void check_tables(const DataPaths& paths, const std::vector<std::string>& tables) {
-  const std::vector<ValidationRow> rows = read_validation(paths.data);
+/// The rows of tables of nccl_tables.csv: of "a100x8" those named "a100x8_...".
+std::vector<ValidationRow> rows_of_tables(const std::vector<ValidationRow>& rows,
+                                          const std::vector<std::string>& tables, const std::string& file) {
+  std::vector<ValidationRow> out;
   for (const std::string& table : tables) {
-    if (std::none_of(rows.begin(), rows.end(), [&](const ValidationRow& row) { return table_of(row) == table; }))
-      throw ConfigError((paths.data / "model_error.toml").string(), "between_nodes",
-                        "no table \"" + table + "\" in published/nccl_tables.csv");
+    const std::size_t before = out.size();
+    std::copy_if(rows.begin(), rows.end(), std::back_inserter(out),
+                 [&](const ValidationRow& row) { return row.id.substr(0, row.id.rfind('_')) == table; });
+    if (out.size() == before)
+      throw ConfigError(file, "between_nodes", "no table \"" + table + "\" in published/nccl_tables.csv");
   }
+  return out;
 }
 
-/// `tables` empty: the counted rows, which are inside a node.
-ErrorBand collective_band(const DataPaths& paths, const std::vector<std::string>& tables, const std::string& without) {
+/// Of the bare allreduces of 1 MiB or more among `rows`.
+ErrorBand collective_band(const DataPaths& paths, const std::vector<ValidationRow>& rows, const std::string& without,
+                          const char* where) {
   std::vector<double> errors;
-  for (const ValidationRow& row : read_validation(paths.data)) {
-    const bool asked =
-        tables.empty() ? row.counted : std::find(tables.begin(), tables.end(), table_of(row)) != tables.end();
-    if (row.quantity != "allreduce_us" || !asked || row.id == without) continue;
+  for (const ValidationRow& row : rows) {
+    if (row.quantity != "allreduce_us" || row.id == without) continue;
     const auto large = [](const std::string& set) {
       return set.rfind("bytes=", 0) == 0 && std::stoll(set.substr(6)) >= kLarge;
     };
     if (std::none_of(row.set.begin(), row.set.end(), large)) continue;
     errors.push_back(std::log(row.published / validate_row(row, paths.data, {}, false).predicted));
   }
-  return band_of(errors, fmt::format("{} bare allreduces {} (nccl-tests)", errors.size(),
-                                     tables.empty() ? "inside a node" : "between nodes"));
+  return band_of(errors, fmt::format("{} bare allreduces {} (nccl-tests)", errors.size(), where));
 }
 
 }  // namespace
@@ -215,6 +221,7 @@ ErrorBand band_of(const std::vector<double>& errors, std::string source) {
 
 ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const std::string& without) {
   const Stated stated = read_stated(paths);
+  const ClusterRef& cluster = inputs.run.cluster;
   ModelError out;
   const double run = kSigmas * stated.run_to_run.value;
   out.run_to_run = {-run, run, stated.run_to_run.source};
@@ -224,17 +231,18 @@ ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const 
     const SeriesErrors errors = errors_of(stated.series, paths);
     out.batch = band_of(errors.per_halving, fmt::format("{} rows of single_gpu_series.csv", errors.per_halving.size()));
     out.network = band_of(errors.network, fmt::format("{} rows of single_gpu_series.csv", errors.network.size()));
-    const auto& cluster = inputs.run.cluster;
     if (!cluster.same_software || cluster.framework.empty())
       out.software = software_band(paths, inputs.gpu, cluster.framework);
     if (release_of(cluster.framework)) out.drift = drift_band(paths);
   }
-  const bool packed = inputs.run.cluster.placement == "packed";
-  if (inputs.run.cluster.gpus > (packed ? inputs.cluster.node.gpus : 1)) {
-    check_tables(paths, stated.between_nodes);
-    out.collective = collective_band(paths, stated.between_nodes, without);
-  } else if (inputs.run.cluster.gpus > 1) {
-    out.collective = collective_band(paths, {}, without);
+  if (cluster.gpus == 1) return out;
+  std::vector<ValidationRow> rows = read_validation(paths.data);
+  if (cluster.gpus > inputs.cluster.node.gpus || cluster.placement != "packed") {
+    rows = rows_of_tables(rows, stated.between_nodes, (paths.data / "model_error.toml").string());
+    out.collective = collective_band(paths, rows, without, "between nodes");
+  } else {
+    std::erase_if(rows, [](const ValidationRow& row) { return !row.counted; });  // none of them over several nodes
+    out.collective = collective_band(paths, rows, without, "inside a node");
   }
   return out;
 }

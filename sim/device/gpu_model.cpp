@@ -23,18 +23,12 @@ GpuModel::GpuModel(const GpuSpec& gpu, Precision precision, const std::string& f
       waves_(small_batch && gpu.multiprocessors.value > 0),
       convolutions_(gpu, precision, small_batch),
       profile_(gpu.profile, precision) {
-  std::string known;
-  for (const Anchor& a : gpu_.anchors) {
-    if (a.precision == precision) known += (known.empty() ? "" : ", ") + a.framework;
-  }
+  if (const std::string wrong = unknown_anchor(gpu_, precision, framework); !wrong.empty())
+    throw ConfigError("", "cluster.framework", wrong);
   anchor_ = find_anchor(gpu_, precision, framework);
   exact_ = anchor_ >= 0;
   if (exact_ && !framework.empty() && gpu_.anchors[static_cast<std::size_t>(anchor_)].framework != framework)
     stands_for_ = framework;
-  if (!exact_ && !known.empty()) {
-    throw ConfigError("GPU " + gpu_.name, "cluster.framework",
-                      "no anchor \"" + framework + "\" at this precision; expected one of " + known);
-  }
   if (!exact_ && !gpu_.anchors.empty()) anchor_ = 0;  // the nearest thing to an anchor
   if (anchor_ < 0) return;
   const Anchor& a = gpu_.anchors[static_cast<std::size_t>(anchor_)];

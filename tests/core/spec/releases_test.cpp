@@ -16,7 +16,7 @@ Anchor anchor(const char* framework, Precision precision) {
 TEST(Release, IsReadFromTheEndOfAName) {
   ASSERT_TRUE(release_of("mxnet-19.07"));
   EXPECT_EQ(release_of("mxnet-19.07")->product, "mxnet");
-  EXPECT_DOUBLE_EQ(release_of("mxnet-19.07")->years, 19.5);  // June has ended: 6 of 12 months
+  EXPECT_EQ(release_of("mxnet-19.07")->month, 234);  // 19 x 12 + 6
   for (const char* none :
        {"", "mxnet", "tensorflow1-xla", "apache-mxnet-1.2", "mxnet-19.13", "mxnet-19.00", "-19.07", "mxnet-1x.07"})
     EXPECT_FALSE(release_of(none)) << none;
@@ -38,11 +38,24 @@ TEST(FindAnchor, TakesTheNameThenTheNearestReleaseOfThePrecision) {
   EXPECT_EQ(at("xla"), 3);
   EXPECT_EQ(at("mxnet-19.02"), 1);  // 5 months to July 2019, 9 to May 2018; January 2019 is fp32
   EXPECT_EQ(at("mxnet-18.12"), 4);  // 7 months either way: the older
-  EXPECT_EQ(at("mxnet-23.11"), 0);
+  EXPECT_EQ(at("mxnet-23.12"), 0);
   EXPECT_EQ(at("mxnet-24.01"), -1);  // more than three years from December 2020
   EXPECT_EQ(at("pytorch-19.07"), -1);
   EXPECT_EQ(at("mxnet"), -1);
   EXPECT_EQ(find_anchor(gpu, Precision::Bf16, ""), -1);
+}
+
+TEST(UnknownAnchor, NamesThoseOfThePrecision) {
+  GpuSpec gpu;
+  gpu.name = "g";
+  gpu.anchors = {anchor("xla", Precision::Fp16), anchor("mxnet-19.01", Precision::Fp32)};
+  EXPECT_EQ(unknown_anchor(gpu, Precision::Fp16, "torch"),
+            "GPU g has no anchor \"torch\" at this precision; expected one of xla");
+  EXPECT_EQ(unknown_anchor(gpu, Precision::Fp32, "torch"),
+            "GPU g has no anchor \"torch\" at this precision; expected one of mxnet-19.01, or NAME-YY.MM within three "
+            "years of a release among them");
+  EXPECT_EQ(unknown_anchor(gpu, Precision::Fp32, "mxnet-19.05"), "");
+  EXPECT_EQ(unknown_anchor(gpu, Precision::Bf16, "torch"), "");  // unanchored, which is no error
 }
 
 }  // namespace

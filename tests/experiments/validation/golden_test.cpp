@@ -2,6 +2,7 @@
 // the prediction moved. Regenerate: build/lockstep validate --output tests/golden/validation.csv
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 
 #include "core/base/error.hpp"
 #include "experiments/config_io/csv.hpp"
@@ -62,6 +64,26 @@ TEST(ModelErrorEvidence, HasASizeAndASourceForEveryTerm) {
   EXPECT_NE(without.collective.high, e.collective.high);
   // A single GPU communicates with nobody.
   EXPECT_TRUE(read_model_error(kData, ladder({"cluster.gpus=1", "training.global_batch=192"})).collective.none());
+}
+
+TEST(ModelErrorEvidenceSlow, RunsOverNodesTakeTheListedTables) {
+  const ModelError inside = read_model_error(kData, ladder({}));
+  EXPECT_NE(inside.collective.source.find("inside a node"), std::string::npos);
+  for (const char* more : {"cluster.gpus=16", "cluster.placement=spread"}) {
+    const ModelError between = read_model_error(kData, ladder({more, "training.global_batch=3072"}));
+    EXPECT_NE(between.collective.source.find("between nodes"), std::string::npos) << more;
+  }
+  const std::filesystem::path data = std::filesystem::path(testing::TempDir()) / "lockstep-model-error";
+  std::filesystem::remove_all(data);
+  std::filesystem::copy(kData.data, data, std::filesystem::copy_options::recursive);
+  std::ofstream(data / "model_error.toml") << "run_to_run = 0.012\nunanchored = 0.25\nbetween_nodes = [\"a100x8x2\"]\n";
+  try {
+    read_model_error(DataPaths{data}, ladder({"cluster.gpus=16", "training.global_batch=3072"}));
+    ADD_FAILURE() << "a table that is not there was accepted";
+  } catch (const ConfigError& e) {
+    EXPECT_NE(std::string(e.what()).find("between_nodes: no table \"a100x8x2\""), std::string::npos) << e.what();
+  }
+  std::filesystem::remove_all(data);
 }
 
 TEST(ValidationSlow, IntervalsOfEveryKindOfRow) {
