@@ -17,7 +17,9 @@ void no_protocol(Inputs& i) {
     bare.at_most = p.at_most;
     p = bare;
   }
-  i.library.nvlink_share.value = 1;
+  i.library.nvlink_share.value = i.library.nvls.share.value = 1;
+  i.library.nvls.base = i.library.nvls.inside = i.library.nvls.network = Time::zero();
+  i.library.nvls.tree = {};
   i.library.limits = false;
 }
 

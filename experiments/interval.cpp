@@ -109,6 +109,12 @@ void slow_collectives(Inputs& in, double factor) {
       time(*t);
     for (Bandwidth* b : {&p.ring_cap, &p.tree_cap, &p.total_cap}) rate(*b);
   }
+  NvlsSpec& nvls = in.library.nvls;
+  for (Time* t : {&nvls.base, &nvls.inside, &nvls.network}) time(*t);
+  for (Bandwidth* b : {&nvls.tree.one, &nvls.tree.two, &nvls.tree.more}) rate(*b);
+  for (std::vector<double>* speeds : {&nvls.speeds_inside, &nvls.speeds_network}) {
+    for (double& speed : *speeds) speed /= factor;
+  }
 }
 
 std::function<void(Inputs&, double)> by(void (*slow)(Inputs&, double), double low, double high) {
@@ -152,6 +158,9 @@ std::vector<Uncertain> banded_parameters(const Inputs& in) {
       "library_file.reduce", [](Inputs & i) -> auto& { return i.library.reduce; });
   c(
       "library_file.nvlink_share", [](Inputs & i) -> auto& { return i.library.nvlink_share; });
+  if (in.library.nvls.present && in.cluster.node.nvlink.switch_adds)
+    c(
+        "library_file.nvls.share", [](Inputs & i) -> auto& { return i.library.nvls.share; });
   if (in.run.effects.contention && in.run.cluster.gpus > 1) {
     c(
         "library_file.channels", [](Inputs & i) -> auto& { return i.library.channels; });

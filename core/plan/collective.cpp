@@ -146,6 +146,7 @@ PhaseAlgorithm phase_algorithm(AllreduceAlgorithm a) {
     case AllreduceAlgorithm::Ring: return PhaseAlgorithm::Ring;
     case AllreduceAlgorithm::HalvingDoubling: return PhaseAlgorithm::HalvingDoubling;
     case AllreduceAlgorithm::Tree: return PhaseAlgorithm::Tree;
+    case AllreduceAlgorithm::Nvls: return PhaseAlgorithm::Nvls;
     default: break;
   }
   throw InternalError("not an algorithm of a single phase");
@@ -167,6 +168,7 @@ std::string Phase::name() const {
     case PhaseAlgorithm::Tree:
       return text +
              (orders.empty() ? " (double tree)" : " (double tree of nodes x" + std::to_string(orders.channels()) + ")");
+    case PhaseAlgorithm::Nvls: return text + " (NVLS in nodes of " + std::to_string(node) + ")";
   }
   return text;
 }
@@ -203,6 +205,7 @@ Schedule CollectivePlan::schedule(const Phase& phase, Rank rank) const {
   switch (phase.algorithm) {
     case PhaseAlgorithm::Ring: return ring_schedule(phase.op, buffer, n, phase.orders, phase.chunk);
     case PhaseAlgorithm::HalvingDoubling: return halving_doubling_schedule(buffer, n);
+    case PhaseAlgorithm::Nvls: return nvls_schedule(buffer, n, phase.node, std::max<std::int64_t>(1, phase.chunk));
     case PhaseAlgorithm::Tree: return tree_schedule(buffer, n, std::max<std::int64_t>(1, phase.chunk), phase.orders);
   }
   throw InternalError("unknown algorithm");
@@ -223,6 +226,17 @@ CollectivePlan plan_collective(const CollectiveRequest& r) {
     return fits ? r.ring_orders : std::vector<std::vector<int>>{};
   };
 
+  if (r.algorithm == A::Nvls) {
+    LOCKSTEP_EXPECTS(world % local == 0);
+    plan.grid = {world, 1};
+    if (world == 1) return plan;
+    Phase phase;
+    phase.algorithm = PhaseAlgorithm::Nvls;
+    phase.node = local;
+    phase.chunk = r.nvls_chunk;
+    plan.phases.push_back(std::move(phase));
+    return plan;
+  }
   if (r.algorithm == A::Ring || r.algorithm == A::HalvingDoubling || r.algorithm == A::Tree) {
     plan.grid = {world, 1};
     if (world == 1) return plan;
@@ -281,6 +295,18 @@ CollectiveCount count_group(const Phase& phase, int n, std::int64_t length) {
       c.elements_sent += 2 * hops * half;
       c.elements_reduced += hops * half;
       c.longest = std::max(c.longest, chunks);
+    }
+    return c;
+  }
+  if (phase.algorithm == PhaseAlgorithm::Nvls) {
+    const std::int64_t nodes = n / phase.node, parts = std::int64_t{phase.node} * (nodes > 1 ? 2 : 1);
+    for (std::int64_t p = 0; p < parts; ++p) {
+      const std::int64_t share = part({0, length}, p, parts).length,
+                         chunks = chunk_count(share, std::max<std::int64_t>(1, phase.chunk));
+      c.messages += 2 * hops * chunks;  // everyone but the root sends once and receives once
+      c.elements_sent += 2 * hops * share;
+      c.elements_reduced += hops * share;
+      c.longest = std::max(c.longest, chunks * (phase.node - 1));  // what a head gathers
     }
     return c;
   }

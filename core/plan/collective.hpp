@@ -26,7 +26,7 @@ enum class Group {
   Leaders  ///< the y ranks of column 0, member = row, on the whole buffer
 };
 
-enum class PhaseAlgorithm { Ring, HalvingDoubling, Tree };
+enum class PhaseAlgorithm { Ring, HalvingDoubling, Tree, Nvls };
 
 struct Phase {
   CollectiveOp op = CollectiveOp::Allreduce;
@@ -34,6 +34,7 @@ struct Phase {
   PhaseAlgorithm algorithm = PhaseAlgorithm::Ring;
   RingOrders
       orders;  ///< ring channels as permutations of members, or of a tree the chains inside a node; empty = member order
+  int node = 1;              ///< of NVLS: members behind one switch
   std::int64_t chunk = 0;    ///< elements; of a ring allreduce 0 = pieces of any length
   std::string name() const;  ///< "reduce-scatter in rows (ring x6)"
 };
@@ -71,13 +72,14 @@ struct CollectiveRequest {
   std::int64_t ring_chunk =
       0;  ///< elements per channel of a ring allreduce: longer pieces go round in loops; 0 = no limit
   std::vector<std::vector<int>> ring_orders;
+  std::int64_t nvls_chunk = 0;  ///< elements of all channels together, of NVLS
   bool node_trees = false;  ///< a tree joins nodes and hangs the others of a node behind its head along `ring_orders`
 };
 
 /// Any world size >= 1 and any number of elements >= 0. Rows have gcd(node_gpus or torus_x, world_size) ranks, so that
 /// every row lies inside a node and all rows are equal. World of 1: no phases. Hierarchical and Torus: reduce-scatter
 /// in rows, allreduce in columns, all-gather in rows. ThreePhase (Goyal et al., section 4): reduce to the leader,
-/// allreduce of leaders, broadcast. Ring over several nodes with `ring_orders`: each channel walks a node's GPUs in its
+/// allreduce of leaders, broadcast. Nvls: one phase; world_size is a multiple of node_gpus. Ring over several nodes with `ring_orders`: each channel walks a node's GPUs in its
 /// own order, opened at a hop chosen so that the channels spread their entries and exits over the GPUs, hence over the
 /// NICs; a last node with fewer GPUs skips the absent ones.
 CollectivePlan plan_collective(const CollectiveRequest& request);

@@ -59,6 +59,22 @@ void search(const NodeSpec& node, const std::vector<std::vector<int>>& orders, b
   bus = orders.front().size() < 2 ? doors : std::min(bus, doors);
 }
 
+/// The library's search for channels of NVLS: one per head, each of which takes its speed from every GPU's links and twice from its head's; between nodes
+/// the speed of the NIC, half of it for more than two, whose trees branch (NVIDIA/nccl, src/graph/search.cc and tuning.cc).
+Bandwidth nvls_bus(const NodeSpec& node, const NvlsSpec& nvls, const ArchitectureTuning& gpu, int heads, int nodes) {
+  const auto fitting = [](const std::vector<double>& speeds, double most) {
+    const auto it = std::find_if(speeds.begin(), speeds.end(), [&](double speed) { return speed <= most; });
+    return it == speeds.end() ? 0.0 : *it;
+  };
+  const double links = gpu.nvlink.bytes_per_second() * node.nvlink.links_per_gpu / 1e9;
+  double speed = fitting(nvls.speeds_inside, links / (heads + 1));
+  if (nodes > 1) {
+    const double nics = node.nic.rate.value.bytes_per_second() * node.nic.count / 1e9;
+    speed = std::min(speed, fitting(nvls.speeds_network, nics / heads) / (nodes > 2 ? 2 : 1));
+  }
+  return Bandwidth::bytes_per_second(speed * heads * 1e9);
+}
+
 double correction(const TuningSpec& t, const std::string& protocol, std::int64_t bytes) {
   const auto& table = protocol == "ll"      ? t.correction_ll
                       : protocol == "ll128" ? t.correction_ll128
@@ -140,6 +156,17 @@ LibraryEstimate by_estimate(const Job& job, bool tree, int protocol) {
   return e;
 }
 
+LibraryEstimate by_nvls(const Job& job, int protocol) {
+  const NvlsSpec& nvls = job.library.nvls;
+  LibraryEstimate e;
+  e.algorithm = A::Nvls;
+  e.protocol = protocol;
+  e.latency = nvls.base + nvls.inside + nvls.network * (2 * floor_log2(job.view.nodes));
+  e.bandwidth = job.view.nvls_bus * nvls.believed;
+  e.time = e.latency + Bytes(job.bytes) / e.bandwidth;
+  return e;
+}
+
 /// NCCL 2.4: bytes up to which LL is taken. Threads double, then channels are added, while a thread has more than ll_channel_bytes.
 std::int64_t ll_limit(const Job& job, bool tree, int channels) {
   const TuningSpec& t = job.library.tuning;
@@ -195,6 +222,11 @@ LibraryView library_view(const NodeSpec& node, const LibrarySpec& library, int n
   v.capability = capability;
   search(node, node_rings(node, node_gpus), true, gpu, v.nodes, v.nvlink, v.ring_channels, v.ring_bus);
   search(node, node_chains(node, node_gpus), false, gpu, v.nodes, v.tree_nvlink, v.tree_channels, v.tree_bus);
+  const NvlsSpec& nvls = library.nvls;
+  const int heads = std::min(ranks, node_gpus);
+  if (nvls.present && node.nvlink.switch_adds && capability >= nvls.capability && ranks % heads == 0 &&
+      heads >= nvls.least_ranks && (v.nodes == 1 || nvls.trees))
+    v.nvls_bus = nvls_bus(node, nvls, gpu, heads, v.nodes);
   v.nics_beside_gpus = v.nodes == 1 || nics_beside_gpus(node, node_gpus);
   return v;
 }
@@ -218,6 +250,11 @@ std::vector<LibraryEstimate> library_estimates(const LibrarySpec& library, const
                                                                  : by_threshold(job, tree, p));
     }
   }
+  for (int p = 0; p < static_cast<int>(library.protocols.size()); ++p) {
+    if (view.nvls_bus.bytes_per_second() > 0 &&
+        library.protocols[static_cast<std::size_t>(p)].name == library.nvls.protocol)
+      out.push_back(by_nvls(job, p));
+  }
   return out;
 }
 
@@ -239,7 +276,9 @@ int library_choice(const std::vector<LibraryEstimate>& estimates, AllreduceAlgor
 
 std::string to_text(const LibrarySpec& library, const std::vector<LibraryEstimate>& estimates, int chosen, int others) {
   const auto one = [&](const LibraryEstimate& e) {
-    const std::string name = std::string(e.algorithm == A::Tree ? "tree/" : "ring/") +
+    const std::string name = std::string(e.algorithm == A::Nvls   ? "nvls/"
+                                         : e.algorithm == A::Tree ? "tree/"
+                                                                  : "ring/") +
                              library.protocols[static_cast<std::size_t>(e.protocol)].name;
     return name + " " + (e.allowed ? to_text(e.time) : "off: " + e.reason);
   };

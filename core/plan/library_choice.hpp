@@ -18,6 +18,8 @@ struct LibraryView {
   bool tree_nvlink = false;                  ///< chains inside a node do
   int ring_channels = 1, tree_channels = 1;  ///< found by the search, without copies
   Bandwidth ring_bus, tree_bus;  ///< channels x speed of one; over several nodes no more than the NICs together
+  Bandwidth
+      nvls_bus;  ///< heads x speed of one where switches add; over several nodes held back by the NICs; zero: they cannot
   bool nics_beside_gpus =
       false;  ///< or one node; else each below the PCIe switch of its NIC: LL128 needs it and NVLink
 };
@@ -29,7 +31,7 @@ LibraryView library_view(const NodeSpec& node, const LibrarySpec& library, int n
 
 /// One candidate.
 struct LibraryEstimate {
-  AllreduceAlgorithm algorithm = AllreduceAlgorithm::Ring;  ///< Ring or Tree
+  AllreduceAlgorithm algorithm = AllreduceAlgorithm::Ring;  ///< Ring, Tree or Nvls
   int protocol = 0;                                         ///< index into the library's protocols
   bool allowed = true;
   std::string reason;  ///< why it is not allowed, or the threshold that decides; may be empty
@@ -38,11 +40,11 @@ struct LibraryEstimate {
   Time time;            ///< latency + bytes / bandwidth: what the library believes
 };
 
-/// Every (algorithm, protocol) in the order ring before tree, protocols as in the file. Rules and their sources: TuningSpec and the library
+/// Every (algorithm, protocol) in the order ring before tree, protocols as in the file; last NVLS, where the node's switches add and the library has it. Rules and their sources: TuningSpec and the library
 /// files. One rank: only ring with the first protocol is allowed, at no time. Pure.
 std::vector<LibraryEstimate> library_estimates(const LibrarySpec& library, const LibraryView& view, Bytes size);
 
-/// Index of the allowed candidate with the least time; ties: a tree before a ring, as in NCCL, then the first. `algorithm` Ring or Tree and
+/// Index of the allowed candidate with the least time; ties: a tree before a ring, as in NCCL, then the first. `algorithm` Ring, Tree or Nvls and
 /// `protocol` >= 0 restrict it, as NCCL_ALGO and NCCL_PROTO do. -1 if none is left.
 int library_choice(const std::vector<LibraryEstimate>& estimates,
                    AllreduceAlgorithm algorithm = AllreduceAlgorithm::Library, int protocol = -1);

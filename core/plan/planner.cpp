@@ -40,6 +40,46 @@ std::int64_t passed_on(Bytes size, std::int64_t chunk, int channels) {
   return std::min(chunk, std::max(kWarp, size.count() / (channels * kPieces)));
 }
 
+/// NCCL (NVIDIA/nccl, src/enqueue.cc): the chunk of a channel and head is cut for sizes that would not keep all of them busy for some rounds.
+std::int64_t nvls_chunk(Bytes size, const NvlsSpec& nvls, int heads, int nodes) {
+  std::int64_t chunk = nvls.chunk.count();
+  const auto cut = [&](int rounds, std::int64_t to) {
+    if (size.count() < rounds * chunk * nvls.channels * heads) chunk = std::min(chunk, to);
+  };
+  if (nodes == 1) {
+    cut(64, Bytes::kib(64).count());
+    cut(8, Bytes::kib(32).count());
+    cut(2, Bytes::kib(16).count());
+  } else {
+    if (nodes >= 4) chunk = std::min(chunk, Bytes::kib(64).count());
+    cut(4, Bytes::kib(64).count());
+    cut(1, Bytes::kib(32).count());
+  }
+  return chunk;
+}
+
+/// Why switches cannot carry the allreduce; empty if they can. GPUs are not asked.
+std::string no_nvls(const CollectiveRequest& request, const NodeSpec& node, const LibrarySpec* library) {
+  const int nodes = (request.world_size + request.node_gpus - 1) / request.node_gpus;
+  if (!library || !library->nvls.present) return "the library has no [nvls]";
+  if (!node.nvlink.present || !node.nvlink.switch_adds) return "no switch of the node adds (node.nvlink.switch_adds)";
+  if (request.world_size % request.node_gpus != 0) return "the last node is not full";
+  if (std::min(request.node_gpus, request.world_size) < library->nvls.least_ranks)
+    return "a node has fewer than " + std::to_string(library->nvls.least_ranks) + " ranks";
+  if (nodes > 1 && !library->nvls.trees) return "the library knows no NVLS trees over several nodes";
+  return "";
+}
+
+CollectivePlan nvls_plan(CollectiveRequest request, const NvlsSpec& nvls) {
+  request.algorithm = AllreduceAlgorithm::Nvls;
+  const int heads = std::min(request.node_gpus, request.world_size);
+  const Bytes size(request.elements * request.element_bytes);
+  const int nodes = request.world_size / heads, trees = nodes > 1 ? 2 : 1;  // each tree has its share of the channels
+  const std::int64_t chunk = nvls_chunk(size, nvls, heads, nodes) * nvls.channels / trees;
+  request.nvls_chunk = std::max<std::int64_t>(1, chunk / request.element_bytes);
+  return plan_collective(request);
+}
+
 /// Turns each chain that can begin anywhere so that the heads take the NICs in turn, as the library's search gives every channel a NIC.
 std::vector<std::vector<int>> spread_heads(std::vector<std::vector<int>> chains, const NodeSpec& node) {
   const int nics = std::max(1, node.nic.count);
@@ -92,6 +132,13 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
       plans.back().protocol = static_cast<int>(p);
     }
   }
+  if (!no_nvls(request, node, &library).empty()) return plans;
+  for (std::size_t p = 0; p < library.protocols.size(); ++p) {
+    const std::string& name = library.protocols[p].name;
+    if (name != library.nvls.protocol || (run.allreduce.protocol != "auto" && run.allreduce.protocol != name)) continue;
+    plans.push_back(nvls_plan(request, library.nvls));
+    plans.back().protocol = static_cast<int>(p);
+  }
   return plans;
 }
 
@@ -117,6 +164,12 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
   }
   request.ring_orders = node_rings(node, node_gpus, run.allreduce.channels);
 
+  const std::string no_switches = no_nvls(request, node, library);
+  if (run.allreduce.algorithm == A::Nvls) {
+    if (!no_switches.empty())
+      throw ConfigError(library ? library->name : "", "allreduce.algorithm", "\"nvls\": " + no_switches);
+    return {nvls_plan(std::move(request), library->nvls)};
+  }
   const bool one_node = request.world_size <= node_gpus;
   std::vector<CollectivePlan> plans;
   for (const A algorithm : choices(run.allreduce.algorithm,
@@ -130,6 +183,7 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
       plans.push_back(plan_collective(request));
     }
   }
+  if (run.allreduce.algorithm == A::Auto && no_switches.empty()) plans.push_back(nvls_plan(request, library->nvls));
   return plans;
 }
 
@@ -179,6 +233,7 @@ std::string to_text(AllreduceAlgorithm algorithm) {
     case AllreduceAlgorithm::Torus: return "torus";
     case AllreduceAlgorithm::Hierarchical: return "hierarchical";
     case AllreduceAlgorithm::ThreePhase: return "three_phase";
+    case AllreduceAlgorithm::Nvls: return "nvls";
     case AllreduceAlgorithm::Library: return "library";
   }
   return "?";

@@ -48,6 +48,14 @@ ScheduleStep Schedule::step(int member, int lane, std::int64_t index) const {
   return std::visit([&](const auto& s) { return s.step(member, lane, index); }, v_);
 }
 
+int Schedule::coupled_lanes() const {
+  if (const auto* tree = std::get_if<TreeSchedule>(&v_)) return tree->lanes_per_tree();
+  if (const auto* nvls = std::get_if<NvlsSchedule>(&v_)) return nvls->lanes_per_part();
+  const auto* ring = std::get_if<RingSchedule>(&v_);
+  const bool chain = ring && (ring->op == CollectiveOp::Reduce || ring->op == CollectiveOp::Broadcast);
+  return chain ? 2 : 0;
+}
+
 Schedule ring_schedule(CollectiveOp op, Span buffer, int members, RingOrders orders, std::int64_t chunk) {
   LOCKSTEP_EXPECTS(members >= 1 && buffer.length >= 0);
   LOCKSTEP_EXPECTS(orders.empty() || static_cast<int>(orders[0].size()) == members);

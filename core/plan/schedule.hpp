@@ -31,13 +31,24 @@ struct Span {
 /// 0 <= i < n < 2^31. Parts nest: part i of n is parts i k .. i k + k - 1 of n k together.
 Span part(Span whole, std::int64_t i, std::int64_t n);
 
+/// What a send is where the switches of a node add and copy; anywhere else every message goes its way alone, with the same result. The data of the head
+/// of such a group, which it reads and writes through the switch too, travel with the message that carries the sum or the copies: twice the bytes at the head.
+enum class SwitchRole : std::uint8_t {
+  None,
+  Joins,         ///< ends in the switch, in the sum
+  CarriesSum,    ///< the message that comes out of the switch as the sum of all
+  Copy,          ///< begins in the switch
+  CarriesCopies  ///< the message that the switch copies for the others
+};
+
 struct ScheduleStep {
   int send_to = -1;            ///< group member, or -1
   int send_lane = 0;           ///< the receiver's lane
   std::int64_t send_step = 0;  ///< the receiver's step on that lane
   Span send;
-  int receive_from = -1;  ///< group member, or -1
-  bool reduce = false;    ///< add to the buffer instead of overwriting it
+  SwitchRole role = SwitchRole::None;  ///< of the send
+  int receive_from = -1;               ///< group member, or -1
+  bool reduce = false;                 ///< add to the buffer instead of overwriting it
   Span receive;
   struct Wait {
     int lane = -1;           ///< own lane, or -1 for "no wait"
@@ -146,17 +157,53 @@ struct TreeSchedule {
   ScheduleStep step(int member, int lane, std::int64_t step) const;
 };
 
+/// Switches that add and copy (NVLink SHARP; NCCL's NVLS since 2.17, its NVLS tree since 2.18). Allreduce only. Members in rows of `node`, the GPUs behind one
+/// switch. The h-th of each row is the head of an equal share of the buffer: chunk by chunk the others give theirs, which the switch adds on the way to
+/// the head, and take the total, which the switch copies. Over several rows the heads of a share join in a double binary tree, two parts of the share.
+/// Lanes of part p = h * trees() + t: p * lanes_per_part() + NvlsLane; a head's lane kCopies + i sends to the i-th member behind it. Step k handles chunk k
+/// (of kGather k (node - 1) + i: what the i-th member behind the head gives). A head adds its row before its left child before its right child.
+struct NvlsSchedule {
+  enum NvlsLane {
+    kGive,
+    kGather,
+    kReduceLeft,
+    kReduceRight,
+    kSendUp,
+    kReceiveDown,
+    kSendLeft,
+    kSendRight,
+    kTake,
+    kCopies
+  };
+
+  Span buffer;
+  int members = 1;
+  int node = 1;            ///< divides `members`; above 1 unless members is 1
+  std::int64_t chunk = 1;  ///< elements, >= 1
+
+  int nodes() const { return members / node; }
+  int trees() const { return nodes() > 1 ? 2 : 1; }
+  int parts() const { return node * trees(); }
+  int lanes_per_part() const { return kCopies + node - 1; }
+  int lanes(int) const { return parts() * lanes_per_part(); }
+  std::int64_t steps(int member, int lane) const;
+  ScheduleStep step(int member, int lane, std::int64_t step) const;
+};
+
 /// A collective over one group of members, as lazy steps.
 class Schedule {
  public:
-  using Variant = std::variant<RingSchedule, HalvingDoublingSchedule, TreeSchedule>;
+  using Variant = std::variant<RingSchedule, HalvingDoublingSchedule, TreeSchedule, NvlsSchedule>;
   explicit Schedule(RingSchedule ring) : v_(std::move(ring)) {}
   explicit Schedule(HalvingDoublingSchedule blocks) : v_(blocks) {}
   explicit Schedule(TreeSchedule trees) : v_(trees) {}
+  explicit Schedule(NvlsSchedule nvls) : v_(nvls) {}
 
   int members() const;
   int lanes(int member) const;
   std::int64_t steps(int member, int lane) const;  ///< never 0 on every lane unless members() == 1
+  /// Lanes [0, c), [c, 2c), ... of a member wait for lanes of their own block only; 0: no lane waits for another.
+  int coupled_lanes() const;
   /// 0 <= step < steps(member, lane). Pure, no allocation, O(log members) at most.
   ScheduleStep step(int member, int lane, std::int64_t step) const;
   const Variant& variant() const { return v_; }
@@ -171,6 +218,9 @@ Schedule ring_schedule(CollectiveOp op, Span buffer, int members, RingOrders ord
 Schedule halving_doubling_schedule(Span buffer, int members);
 /// `orders`: see TreeSchedule; their length divides `members`.
 Schedule tree_schedule(Span buffer, int members, std::int64_t chunk, RingOrders orders = {});
+
+/// `node`, `chunk`: see NvlsSchedule.
+Schedule nvls_schedule(Span buffer, int members, int node, std::int64_t chunk);
 
 /// Chunks that a length is cut into: at least one, so that an empty buffer still synchronises.
 std::int64_t chunk_count(std::int64_t length, std::int64_t chunk);

@@ -2,27 +2,26 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/plan/node_tree.hpp"
 #include "core/plan/schedule.hpp"
 
 namespace lockstep {
 
 namespace {
 
-/// Neighbours in an in-order binary tree over places 0 .. n - 1 whose even places are leaves; -1 = none.
-struct Neighbours {
-  int parent = -1, left = -1, right = -1;
+/// In a tree whose members are nodes with chains.
+struct Neighbours : TreeNeighbours {
   int chain = -1;         ///< child inside the node
-  bool is_left = false;   ///< the left child of its parent
   bool is_chain = false;  ///< the chain child of its parent
 };
 
 /// Counted from 1, the place i = k b with k odd and b a power of two has the subtree of places between i - b and i + b,
 /// as far as there are so many: its left half is perfect, the root of its right half stands behind the largest perfect
 /// left subtree that fits. O(1).
-Neighbours neighbours(int n, int place) {
+TreeNeighbours neighbours(int n, int place) {
   const int i = place + 1, b = i & -i;
   const auto floor_power = [](int x) { return static_cast<int>(std::bit_floor(static_cast<unsigned>(x))); };
-  Neighbours at;
+  TreeNeighbours at;
   at.is_left = (i & 2 * b) == 0 && i + b <= n;
   const int parent = at.is_left ? i + b : i - b;
   at.parent = parent - 1;
@@ -31,21 +30,14 @@ Neighbours neighbours(int n, int place) {
   return at;
 }
 
-/// The second tree is the first shifted by one place: who is inside one is a leaf of the other.
-Neighbours tree_neighbours(int n, int tree, int member) {
-  Neighbours at = neighbours(n, (member + tree) % n);
-  const auto member_at = [&](int place) { return place < 0 ? -1 : (place - tree + n) % n; };
-  return {member_at(at.parent), member_at(at.left), member_at(at.right), -1, at.is_left, false};
-}
-
 /// In tree `tree` of the schedule: heads of nodes form the tree, the others of a node a chain behind the head.
 Neighbours neighbours_of(const TreeSchedule& s, int tree, int member) {
-  if (s.orders.empty()) return tree_neighbours(s.members, tree, member);
+  if (s.orders.empty()) return {double_tree(s.members, tree, member)};
   const int g = s.node(), channel = tree / 2, first = member / g * g;
   const int place = s.orders.place_of(channel, member - first);
   Neighbours at;
   if (place == 0) {
-    at = tree_neighbours(s.members / g, tree % 2, member / g);
+    at = {double_tree(s.members / g, tree % 2, member / g)};
     const auto head = [&](int node) { return node < 0 ? -1 : node * g + s.orders.member_at(channel, 0); };
     at.parent = head(at.parent);
     at.left = head(at.left);
@@ -59,6 +51,15 @@ Neighbours neighbours_of(const TreeSchedule& s, int tree, int member) {
 }
 
 }  // namespace
+
+TreeNeighbours double_tree(int n, int tree, int member) {
+  TreeNeighbours at = neighbours(n, (member + tree) % n);
+  const auto member_at = [&](int place) { return place < 0 ? -1 : (place - tree + n) % n; };
+  at.parent = member_at(at.parent);
+  at.left = member_at(at.left);
+  at.right = member_at(at.right);
+  return at;
+}
 
 int TreeSchedule::lanes(int) const { return trees() * lanes_per_tree(); }
 

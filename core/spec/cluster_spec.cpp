@@ -35,6 +35,8 @@ void check_nvlink(Checker& c, const NodeSpec& node) {
   const NvlinkSpec& n = node.nvlink;
   if (!n.present) return;
   c.rate(n.per_link, "node.nvlink.per_link");
+  c.expect(!n.switch_adds || n.through_switch, "node.nvlink.switch_adds",
+           "there is no switch to add anything; expected through_switch = true beside it");
   if (n.through_switch) {
     c.expect(n.links_per_gpu >= 1 && n.links_per_gpu <= 64, "node.nvlink.links_per_gpu",
              "{} links to the switch; expected 1 to 64", n.links_per_gpu);

@@ -17,6 +17,7 @@ struct NvlinkPair {
 struct NvlinkSpec {
   bool present = false;
   bool through_switch = false;    ///< NVSwitch: every GPU has `links_per_gpu` to a non-blocking switch
+  bool switch_adds = false;       ///< the switch adds and copies what passes (NVLink SHARP: NVSwitch 3 and later)
   int links_per_gpu = 0;          ///< with a switch
   std::vector<NvlinkPair> pairs;  ///< without
   Sourced<Bandwidth> per_link;    ///< achieved, per direction

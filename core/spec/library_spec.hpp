@@ -29,11 +29,32 @@ struct ProtocolSpec {
   Bytes at_most = Bytes(0);                      ///< only for collectives of at most this many bytes; 0 = no limit
 };
 
+/// Allreduces in switches that add and copy (NVLink SHARP).
+struct NvlsSpec {
+  bool present = false;    ///< the library has them
+  std::string protocol;    ///< the one that they go by
+  int capability = 90;     ///< GPUs from this one on
+  int least_ranks = 3;     ///< of a node
+  bool trees = false;      ///< over several nodes too
+  int channels = 1;        ///< each has a chunk of every share under way
+  Bytes chunk = Bytes(1);  ///< the largest; small sizes take shorter ones (plan_collective)
+  Time base;               ///< once per collective
+  Time inside;             ///< to add and copy a chunk within a node
+  Time network;            ///< added to every message between nodes
+  Sourced<double> share{
+      1.0};          ///< of NVLink's rate as the copy engine reaches it, what additions and copies reach; in (0, 1]
+  RateByNodes tree;  ///< over several nodes, most of one head, as bus bandwidth
+  // What the library's choice believes: channels as many as heads, each at one of `speeds` (bytes per second, falling), `believed` of which is algbw.
+  std::vector<double> speeds_inside, speeds_network;  ///< GB/s
+  double believed = 1;                                ///< in (0, 1]
+};
+
 struct LibrarySpec {
   std::string name;  ///< file stem
   std::string source;
   std::vector<ProtocolSpec> protocols;  ///< at least one
-  TuningSpec tuning;                    ///< how it chooses among algorithms and protocols
+  NvlsSpec nvls;
+  TuningSpec tuning;  ///< how it chooses among algorithms and protocols
   bool limits =
       true;  ///< its protocols keep to what the tuning says of whole ranks (limited_to); not in files: `[effects] protocol` clears it
   /// Of NVLink's rate as the copy engine reaches it (cluster files), what the library's kernels reach. In (0, 1].

@@ -106,7 +106,7 @@ struct BucketsSpec {
   bool separate_fp32 = false;          ///< collect BN gradients in fp32 into one last bucket (Fujitsu)
 };
 
-enum class AllreduceAlgorithm { Auto, Ring, HalvingDoubling, Tree, Torus, Hierarchical, ThreePhase, Library };
+enum class AllreduceAlgorithm { Auto, Ring, HalvingDoubling, Tree, Torus, Hierarchical, ThreePhase, Nvls, Library };
 
 struct AllreduceSpec {
   AllreduceAlgorithm algorithm = AllreduceAlgorithm::Auto;

@@ -63,6 +63,18 @@ Doubts nvlink_memory(const ClusterSubject& s) {
                                                to_text(sum), to_text(s.gpu.memory_achieved.value))}};
 }
 
+/// H100 came with the first NVSwitch that adds; switches of older GPUs do not.
+Doubts switch_adds(const ClusterSubject& s) {
+  const NvlinkSpec& nvlink = s.cluster.node.nvlink;
+  const int cc = s.gpu.compute_capability;
+  constexpr int kFirst = 90;
+  if (!nvlink.present || !nvlink.through_switch || cc == 0 || nvlink.switch_adds == (cc >= kFirst)) return {};
+  return {{"node.nvlink.switch_adds",
+           nvlink.switch_adds
+               ? fmt::format("NVSwitches of {}, of compute capability {}, do not add", s.gpu.name, cc)
+               : fmt::format("false, but NVSwitches of {}, of compute capability {}, add", s.gpu.name, cc)}};
+}
+
 Doubts pcie_rate(const ClusterSubject& s) {
   const PcieSpec& pcie = s.cluster.node.pcie;
   if (pcie.switches.empty()) return {};
@@ -186,6 +198,7 @@ constexpr Rule<ClusterSubject> kRules[] = {
     {"nvlink_rate", "a link no faster than its generation's datasheet", nvlink_rate},
     {"nvlink_count", "no more NVLinks than the GPU has", nvlink_count},
     {"nvlink_memory", "NVLinks of a GPU together no faster than its memory", nvlink_memory},
+    {"switch_adds", "NVSwitches that add with GPUs of capability 90 and later only", switch_adds},
     {"pcie_rate", "PCIe no faster than its generation's x16 slot", pcie_rate},
     {"nic_slot", "a NIC no faster than the PCIe slot that it sits in", nic_slot},
     {"nic_count", "every NIC used by a GPU", nic_count},

@@ -131,7 +131,7 @@ double draw_nvlink(Svg& svg, const NodeSpec& node, const NodeColumns& c, double 
       svg.text(x + 5, y + 20, std::to_string(nvlink.links_per_gpu), 11, Align::Left);
     }
     svg.box(c.all.left, y + 40, c.all.right - c.all.left, 30, kGpuBox);
-    svg.text(c.all.middle(), y + 55, "NVSwitch");
+    svg.text(c.all.middle(), y + 55, nvlink.switch_adds ? "NVSwitch, adds and copies" : "NVSwitch");
     label(svg, y + 40,
           {"NVLink through a switch", fmt::format("{} per GPU", counted(nvlink.links_per_gpu, "link", "links")), rate});
     return y + 74;

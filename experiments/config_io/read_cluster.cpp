@@ -10,6 +10,7 @@ void read_nvlink(ConfigTable t, NvlinkSpec& nvlink) {
   nvlink.present = t.present();
   t.read("present", nvlink.present);
   t.read("through_switch", nvlink.through_switch);
+  t.read("switch_adds", nvlink.switch_adds);
   t.read("links_per_gpu", nvlink.links_per_gpu);
   t.read("per_link", nvlink.per_link);
   t.read("latency", nvlink.latency);

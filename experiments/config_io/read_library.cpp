@@ -1,4 +1,8 @@
+#include <algorithm>
+#include <functional>
 #include <set>
+
+#include <fmt/format.h>
 
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/config_io/find_file.hpp"
@@ -47,6 +51,42 @@ void read_by_nodes(ConfigTable& parent, const std::string& key, RateByNodes& rat
   expect_rate(t, "one", rates.one);
   expect_rate(t, "two", rates.two);
   expect_rate(t, "more", rates.more);
+}
+
+void read_nvls(ConfigTable t, NvlsSpec& nvls) {
+  nvls.present = t.present();
+  if (!t.present()) return;
+  const auto at_least = [&](const std::string& key, int& value, int least) {
+    t.read(key, value);
+    if (value < least) t.fault(key, fmt::format("{} is out of range; expected at least {}", value, least));
+  };
+  t.require("protocol", "the name of one of the [[protocols]], such as \"simple\"");
+  t.read("protocol", nvls.protocol);
+  t.read("capability", nvls.capability);
+  at_least("least_ranks", nvls.least_ranks, 2);
+  t.read("trees", nvls.trees);
+  at_least("channels", nvls.channels, 1);
+  t.require("chunk", "bytes per channel and GPU, such as \"128KiB\"");
+  t.read("chunk", nvls.chunk);
+  if (t.has("chunk") && nvls.chunk <= Bytes(0)) t.fault("chunk", "no bytes; expected more");
+  t.read("base", nvls.base);
+  t.read("inside", nvls.inside);
+  t.read("network", nvls.network);
+  t.read("share", nvls.share);
+  if (!(nvls.share.low > 0 && nvls.share.high <= 1)) t.fault("share", "is out of range; expected 0 < share <= 1");
+  read_by_nodes(t, "tree", nvls.tree);
+  t.read("believed", nvls.believed);
+  if (!(nvls.believed > 0 && nvls.believed <= 1)) t.fault("believed", "is out of range; expected 0 < believed <= 1");
+  const auto falling = [&](const std::string& key, std::vector<double>& speeds) {
+    t.require(key, "speeds of a channel in GB/s, falling, such as [40, 30, 20]");
+    t.read(key, speeds);
+    if (!t.has(key)) return;
+    const bool ordered = std::adjacent_find(speeds.begin(), speeds.end(), std::less_equal<>()) == speeds.end();
+    if (speeds.empty() || !ordered || !(speeds.back() > 0))
+      t.fault(key, "expected speeds above 0 in falling order, at least one");
+  };
+  falling("speeds_inside", nvls.speeds_inside);
+  if (nvls.trees) falling("speeds_network", nvls.speeds_network);
 }
 
 void read_architecture(ConfigTable t, ArchitectureTuning& a) {
@@ -155,6 +195,7 @@ LibrarySpec read_library(const std::string& name, const DataPaths& paths, const 
   root.read("nvlink_share", library.nvlink_share);
   if (!(library.nvlink_share.value > 0 && library.nvlink_share.value <= 1))
     root.fault("nvlink_share", "is out of range; expected 0 < share <= 1");
+  read_nvls(root.table("nvls"), library.nvls);
   read_tuning(root.table("tuning"), library.tuning);
   root.require("protocols", "at least one [[protocols]]");
   std::set<std::string> names;
@@ -165,6 +206,8 @@ LibrarySpec read_library(const std::string& name, const DataPaths& paths, const 
     any_size = any_size || protocol.at_most == Bytes(0);
     if (!names.insert(protocol.name).second) t.fault("name", "protocol \"" + protocol.name + "\" is given twice");
   }
+  if (library.nvls.present && !library.nvls.protocol.empty() && !names.contains(library.nvls.protocol))
+    root.table("nvls").fault("protocol", "\"" + library.nvls.protocol + "\" is none of the [[protocols]]");
   if (root.has("protocols") && !any_size)
     root.fault("protocols", "every protocol has an at_most; expected one without, for large messages");
   reader.report_unknown_keys();

@@ -64,7 +64,8 @@ constexpr Word<AllreduceAlgorithm> kAlgorithms[] = {
     {AllreduceAlgorithm::Torus, "torus", "reduce-scatter in rows, allreduce in columns, all-gather in rows"},
     {AllreduceAlgorithm::Hierarchical, "hierarchical", "as torus, with the GPUs of a node as a row"},
     {AllreduceAlgorithm::ThreePhase, "three_phase", "reduce in the node, allreduce of leaders, broadcast in the node"},
-    {AllreduceAlgorithm::Library, "library", "ring or tree and the protocol as the library's own rule says"}};
+    {AllreduceAlgorithm::Nvls, "nvls", "additions and copies in NVSwitches, trees between nodes (NVLink SHARP)"},
+    {AllreduceAlgorithm::Library, "library", "ring, tree or NVLS and the protocol as the library's own rule says"}};
 
 constexpr Word<NetworkKind> kNetworks[] = {{NetworkKind::None, "none", "a single node"},
                                            {NetworkKind::Star, "star", "one ideal switch"},

@@ -54,7 +54,10 @@ void check_rates(ConfigTable& table, const TrialSeries& s) {
     table.fault("rates_of", "contradicts rates; expected one of the two");
     return;
   }
-  if (!table.has("rates")) return;
+  if (!table.has("rates")) {
+    if (s.rates_of.empty()) table.fault("rates_of", "is empty; expected the name of a series with rates");
+    return;
+  }
   if (table.has("rule")) table.fault("rule", "is of series with rates_of; leave it out");
   const bool positive = std::all_of(s.rates.begin(), s.rates.end(), [](double r) { return std::isfinite(r) && r > 0; });
   if (s.rates.empty() || !positive || !rising(s.rates))

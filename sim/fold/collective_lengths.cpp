@@ -8,12 +8,19 @@
 #include "sim/fold/group_schedules.hpp"
 #include "sim/fold/phase_simulation.hpp"
 #include "sim/fold/traffic.hpp"
+#include "sim/network/message_cost.hpp"
 
 namespace lockstep::sim {
 
 namespace {
 constexpr std::int64_t kWholeMessages = 2000;  // a collective of no more is simulated whole
 constexpr std::size_t kLast = 2;               // ranks that come last and are simulated themselves
+
+/// No node stands for others where switches add: such a collective is simulated whole.
+bool folds(const CollectivePlan& plan) {
+  return std::none_of(plan.phases.begin(), plan.phases.end(),
+                      [](const Phase& phase) { return phase.algorithm == PhaseAlgorithm::Nvls; });
+}
 
 /// The ranks that come last, of different rows, where a phase takes notice of them.
 std::vector<int> last_ranks(const CollectivePlan& plan, const Phase& phase, const Leads& leads) {
@@ -80,7 +87,7 @@ Time CollectiveLengths::of(const CollectivePlan& plan, int protocol, const Leads
   Impl& i = *impl_;
   Leads leads = entered;
   if (std::all_of(leads.begin(), leads.end(), [](Time t) { return t == Time::zero(); })) leads.clear();
-  if (count(plan).messages <= kWholeMessages) {
+  if (count(plan).messages <= kWholeMessages || !folds(plan)) {
     const Time last = leads.empty() ? Time::zero() : *std::max_element(leads.begin(), leads.end());
     for (Time& t : leads) t = last - t;  // when they enter
     return bare_collective_time(i.fabric, i.settings, plan, protocol, leads) - last;
@@ -88,7 +95,7 @@ Time CollectiveLengths::of(const CollectivePlan& plan, int protocol, const Leads
   const ProtocolSpec& p = i.settings.library.protocols[at(protocol)];
   Time total;
   for (const Phase& phase : plan.phases) {
-    total += phase.algorithm == PhaseAlgorithm::Tree ? p.tree_base : p.ring_base;
+    total += base_of(i.settings.library, p, phase);
     total += i.phase(plan, phase, protocol, leads);
     leads = leads_after(plan, phase, std::move(leads));
   }

@@ -35,7 +35,7 @@ namespace lockstep::sim {
 /// and is seen only where that end lies within 1e-16 of its size of half a picosecond.
 ///
 /// Null if no two ranks are alike, or if finding out would cost more than it may save: more than `most_steps` steps
-/// that are not all of one length, or more than 64 rounds. Cost: O(steps + rounds x crossings of links).
+/// that are not all of one length, or more than 64 rounds; or if a collective is added in switches (NVLS). Cost: O(steps + rounds x crossings of links).
 std::shared_ptr<const Fold> exact_fold(Fabric& fabric, const EngineSettings& settings,
                                        std::span<const std::shared_ptr<const CollectivePlan>> plans,
                                        std::vector<std::uint64_t> colours, std::int64_t most_steps = 1 << 22);

@@ -41,6 +41,7 @@ struct CollectiveEngine::Way {
   Time latency;
   Bandwidth cap;
   double efficiency = 1;
+  Bandwidth copy_out = Bandwidth::unlimited();
 };
 
 /// A rank that takes part in a phase: its lanes are [first_lane, first_lane + lanes).
@@ -57,8 +58,8 @@ struct CollectiveEngine::PhaseState {
   Collective* collective = nullptr;
   const Phase* spec = nullptr;  // null: not laid out yet
   int index = 0;
-  bool coupled = false;   // the lanes of a rank wait for each other
-  bool in_order = false;  // the messages to a lane come in the order of its steps: one sender, one way
+  std::int32_t coupled = 0;  // so many lanes of a rank, one block after the other, wait for each other; 0 = none does
+  bool in_order = false;     // the messages to a lane come in the order of its steps: one sender, one way
   std::vector<Schedule> schedules;
   std::vector<RingWalk> walks;  // by schedule; empty unless this phase is a ring (but no chain)
   std::vector<Seat> seats;      // by rank
@@ -106,6 +107,19 @@ struct CollectiveEngine::Collective {
   const Fold* fold = nullptr;
 };
 
+/// Cuts a way through a switch, which is one link up and one down, to what the message crosses.
+void CollectiveEngine::in_switch(SwitchRole role, Way& way) {
+  static constexpr std::int32_t kSum[]{1, 2}, kCopies[]{2, 1};  // at the head: its own data too
+  LOCKSTEP_EXPECTS(way.links.size() == 2 && way.counts.empty());
+  switch (role) {
+    case SwitchRole::None: break;
+    case SwitchRole::Joins: way.links = way.links.first(1); break;
+    case SwitchRole::CarriesSum: way.counts = kSum; break;
+    case SwitchRole::Copy: way.links = way.links.last(1); break;
+    case SwitchRole::CarriesCopies: way.counts = kCopies; break;
+  }
+}
+
 CollectiveEngine::PhaseState& CollectiveEngine::lay_out(Collective& c, int index) {
   PhaseState& p = c.phases[static_cast<std::size_t>(index)];
   if (p.spec) return p;
@@ -116,8 +130,7 @@ CollectiveEngine::PhaseState& CollectiveEngine::lay_out(Collective& c, int index
   // Channels of a ring never wait for each other; the lanes of trees and chains do.
   const bool chain = spec.op == CollectiveOp::Reduce || spec.op == CollectiveOp::Broadcast;
   const bool ring = spec.algorithm == PhaseAlgorithm::Ring && !chain;
-  p.coupled = spec.algorithm == PhaseAlgorithm::Tree || chain;
-  p.in_order = spec.algorithm != PhaseAlgorithm::HalvingDoubling;
+  p.in_order = spec.algorithm != PhaseAlgorithm::HalvingDoubling && spec.algorithm != PhaseAlgorithm::Nvls;
   const int world = c.plan->grid.size();
   p.seats.resize(static_cast<std::size_t>(world));
   std::vector<std::int32_t> of_column(static_cast<std::size_t>(c.plan->grid.x), -1);
@@ -132,6 +145,7 @@ CollectiveEngine::PhaseState& CollectiveEngine::lay_out(Collective& c, int index
     if (of_column[column] < 0) {
       of_column[column] = static_cast<std::int32_t>(p.schedules.size());
       p.schedules.push_back(c.plan->schedule(spec, Rank(r)));
+      p.coupled = p.schedules.back().coupled_lanes();
       if (ring && p.schedules.back().members() > 1)
         p.walks.emplace_back(std::get<RingSchedule>(p.schedules.back().variant()));
     }
@@ -205,7 +219,7 @@ void CollectiveEngine::begin_phase(Collective& c, Rank rank) {
   state.begin = queue_.now();
   const ProtocolSpec& protocol = settings_.library.protocols[static_cast<std::size_t>(c.protocol)];
   const Phase& phase = c.plan->phases[static_cast<std::size_t>(state.phase)];
-  const Time base = phase.algorithm == PhaseAlgorithm::Tree ? protocol.tree_base : protocol.ring_base;
+  const Time base = base_of(settings_.library, protocol, phase);
   if (base == Time::zero()) {
     start_phase(c, rank);
   } else {
@@ -221,24 +235,26 @@ void CollectiveEngine::start_phase(Collective& c, Rank rank) {
   for (std::int32_t l = 0; l < seat.lanes; ++l)
     seat.open_lanes += p.lanes[static_cast<std::size_t>(seat.first_lane + l)].total > 0;
   if (seat.open_lanes > 0) {
-    advance_all(p, seat);
+    advance_all(p, seat, 0, seat.lanes);
     return;
   }
   ++state.phase;  // a group of one
   begin_phase(c, rank);
 }
 
-void CollectiveEngine::advance_all(PhaseState& p, Seat& seat) {
-  for (std::int32_t l = 0; l < seat.lanes && seat.open_lanes > 0;) {
-    const bool again = proceed(p, seat, p.lanes[static_cast<std::size_t>(seat.first_lane + l)]) && p.coupled;
-    l = again ? 0 : l + 1;
+void CollectiveEngine::advance_all(PhaseState& p, Seat& seat, std::int32_t begin, std::int32_t end) {
+  for (std::int32_t l = begin; l < end && seat.open_lanes > 0;) {
+    const bool again = proceed(p, seat, p.lanes[static_cast<std::size_t>(seat.first_lane + l)]) && p.coupled > 0;
+    l = again ? l / p.coupled * p.coupled : l + 1;
   }
 }
 
 void CollectiveEngine::advance(PhaseState& p, std::int32_t lane) {
   Lane& l = p.lanes[static_cast<std::size_t>(lane)];
   Seat& seat = p.seats[static_cast<std::size_t>(l.seat)];
-  if (proceed(p, seat, l) && p.coupled) advance_all(p, seat);
+  if (!proceed(p, seat, l) || p.coupled == 0) return;
+  const std::int32_t begin = (lane - seat.first_lane) / p.coupled * p.coupled;
+  advance_all(p, seat, begin, begin + p.coupled);
 }
 
 bool CollectiveEngine::proceed(PhaseState& p, Seat& seat, Lane& lane) {
@@ -294,7 +310,7 @@ bool CollectiveEngine::begin_step(PhaseState& p, const Seat& seat, Lane& lane) {
   lane.receive = step.receive_from >= 0 ? step.receive.length : -1;
   lane.reduce = step.reduce;
   if (step.send_to >= 0) {
-    if (way.member != step.send_to) way = way_between(p, seat, step.send_to);
+    if (way.member != step.send_to) way = way_between(p, seat, step.send_to, step.role);
     send(p, lane, way, step.send.length, step.send_lane, static_cast<std::int32_t>(step.send_step));
   }
   return true;
@@ -325,7 +341,8 @@ void CollectiveEngine::end_phase(PhaseState& p, const Seat& seat) {
   begin_phase(c, rank);
 }
 
-CollectiveEngine::Way CollectiveEngine::way_between(const PhaseState& p, const Seat& from, int to_member) const {
+CollectiveEngine::Way CollectiveEngine::way_between(const PhaseState& p, const Seat& from, int to_member,
+                                                    SwitchRole role) const {
   const Collective& c = *p.collective;
   const ProtocolSpec& protocol = settings_.library.protocols[static_cast<std::size_t>(c.protocol)];
   const Rank to = c.plan->rank(*p.spec, Rank(from.rank), to_member);
@@ -341,11 +358,16 @@ CollectiveEngine::Way CollectiveEngine::way_between(const PhaseState& p, const S
     way.counts = path.counts;
     receiver = static_cast<std::size_t>(c.fold->representative[receiver]);
   }
+  if (role != SwitchRole::None && route.path_class == PathClass::Nvlink) in_switch(role, way);
   way.first_lane = p.seats[receiver].first_lane;
-  const MessageCost cost = message_cost(settings_.library, protocol, *p.spec, route, settings_.gpudirect);
+  const bool nvls = p.spec->algorithm == PhaseAlgorithm::Nvls;
+  const MessageCost cost = nvls ? nvls_cost(settings_.library, *p.spec, c.plan->grid.size(), role, route,
+                                            fabric_.links()[static_cast<std::size_t>(route.links.front())].capacity)
+                                : message_cost(settings_.library, protocol, *p.spec, route, settings_.gpudirect);
   way.latency = cost.latency;
   way.cap = cost.cap;
   way.efficiency = cost.efficiency;
+  way.copy_out = cost.copy_out;
   return way;
 }
 
@@ -356,8 +378,11 @@ void CollectiveEngine::send(PhaseState& p, Lane& lane, const Way& way, std::int6
   ++c.unreceived;
   lane.sending = true;
   lane.awaiting = false;
-  lane.sent = network_.send(way.links, static_cast<double>(elements * c.plan->element_bytes) / way.efficiency, way.cap,
-                            way.latency, way.counts);
+  const Bytes bytes(elements * c.plan->element_bytes);
+  Time latency = way.latency;
+  if (way.copy_out < Bandwidth::unlimited()) latency += bytes / way.copy_out;
+  lane.sent =
+      network_.send(way.links, static_cast<double>(bytes.count()) / way.efficiency, way.cap, latency, way.counts);
   if (static_cast<std::size_t>(lane.sent) >= under_way_.size())
     under_way_.resize(static_cast<std::size_t>(lane.sent) + 1);
   under_way_[static_cast<std::size_t>(lane.sent)] = {&p, static_cast<std::int32_t>(&lane - p.lanes.data()),

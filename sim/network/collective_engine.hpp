@@ -34,6 +34,7 @@ struct PhaseRecord {
 /// A message costs  route latency + protocol's share per message + staging latency  on top of  bytes / (efficiency * rate), where the
 /// rate is the flow's max-min share, capped by the protocol and the staging copy; over NVLink the efficiency includes what the library's kernels
 /// reach of a copy's rate. A rank's limit over all channels is dealt evenly among them. A reducing receive then costs bytes / reduce rate.
+/// Where switches add and copy (SwitchRole) a message crosses only its sender's way into the switch or its receiver's way out of it.
 /// Each phase begins `base` (of the protocol) after the rank reaches it. Every message must meet its receive: verified at the end.
 class CollectiveEngine {
  public:
@@ -73,14 +74,15 @@ class CollectiveEngine {
   void start_phase(Collective& c, Rank rank);
   void end_phase(PhaseState& p, const Seat& seat);
   PhaseState& lay_out(Collective& c, int index);
-  void advance_all(PhaseState& p, Seat& seat);
+  void advance_all(PhaseState& p, Seat& seat, std::int32_t begin, std::int32_t end);
   void advance(PhaseState& p, std::int32_t lane);
   bool proceed(PhaseState& p, Seat& seat, Lane& lane);           ///< true if a step was completed
   bool begin_step(PhaseState& p, const Seat& seat, Lane& lane);  ///< false: it must wait for another lane
   bool combine(PhaseState& p, Lane& lane);                       ///< false: not received yet, or still being reduced
   void send(PhaseState& p, Lane& lane, const Way& way, std::int64_t elements, std::int32_t to_lane,
             std::int32_t to_step);
-  Way way_between(const PhaseState& p, const Seat& from, int to_member) const;
+  Way way_between(const PhaseState& p, const Seat& from, int to_member, SwitchRole role = SwitchRole::None) const;
+  static void in_switch(SwitchRole role, Way& way);
   void arrive(const Message& message);
 
   EventQueue& queue_;

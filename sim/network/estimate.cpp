@@ -1,6 +1,7 @@
 #include "sim/network/estimate.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "core/base/error.hpp"
 #include "core/plan/alpha_beta.hpp"
@@ -41,6 +42,23 @@ Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateC
   return {PathClass::Network, nics / std::max(1.0, sharers), wire};
 }
 
+/// Once through the switch, whose links carry the buffer and a node's share of it, while NICs carry both ways of two trees.
+Time nvls_time(const CollectivePlan& plan, const Phase& phase, const EstimateContext& context) {
+  const NodeSpec& node = context.cluster.node;
+  const NvlsSpec& nvls = context.limited.nvls;
+  const int nodes = plan.grid.size() / phase.node;
+  const Bandwidth links = node.nvlink.per_link.value * (node.nvlink.links_per_gpu * nvls.share.value);
+  Time latency = nvls.base + nvls.inside, busy = plan.bytes() / (links / (1 + 1.0 / phase.node));
+  if (nodes > 1) {
+    Time wire = node.nic.latency.value * 2;
+    for (const TierSpec& tier : context.cluster.network.tiers) wire += tier.hop.value;
+    latency += (nvls.network + wire) * (2 * (static_cast<int>(std::bit_width(static_cast<unsigned>(nodes))) - 1));
+    const Bandwidth nics = node.nic.rate.value * std::max(1, node.nic.count);
+    busy = std::max(busy, plan.bytes() / (nics / (nodes == 2 ? 1 : 2)));
+  }
+  return latency + busy;
+}
+
 }  // namespace
 
 EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& library, int node_gpus, int ranks,
@@ -63,6 +81,10 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
   Time total;
   for (const Phase& phase : plan.phases) {
     const Medium medium = medium_of(plan, phase, context);
+    if (phase.algorithm == PhaseAlgorithm::Nvls) {
+      total += nvls_time(plan, phase, context);
+      continue;
+    }
     const bool tree = phase.algorithm == PhaseAlgorithm::Tree;
     AlphaBeta link;
     link.alpha = medium.wire;

@@ -13,7 +13,38 @@ struct MessageCost {
   Time latency;           ///< from the end of its flow to its arrival: the route's, the protocol's share, staging
   Bandwidth cap;          ///< of its flow: the protocol's and that of the staging copy
   double efficiency = 1;  ///< payload / bytes that its links are busy with
+  Bandwidth copy_out = Bandwidth::unlimited();  ///< of its payload at the receiver, where a switch copies it
 };
+
+/// Once per phase, before its first message.
+inline Time base_of(const LibrarySpec& library, const ProtocolSpec& protocol, const Phase& phase) {
+  switch (phase.algorithm) {
+    case PhaseAlgorithm::Nvls: return library.nvls.base;
+    case PhaseAlgorithm::Tree: return protocol.tree_base;
+    default: return protocol.ring_base;
+  }
+}
+
+/// A message of NVLS among `members` ranks, over a node's NVLink of this capacity: half of what the node takes to add and copy, or the step between nodes.
+/// The kernel copies a chunk in, adds and copies it through the switch, and copies it out; its warps are dealt so that the three keep pace
+/// (NVIDIA/nccl, src/device/all_reduce.h). Giving and taking are two of them, the third is the time that the switch needs for a chunk.
+inline MessageCost nvls_cost(const LibrarySpec& library, const Phase& phase, int members, SwitchRole role,
+                             const Route& route, Bandwidth capacity) {
+  const NvlsSpec& nvls = library.nvls;
+  const int nodes = members / phase.node;
+  const double trees = nodes > 1 ? 2 : 1;
+  MessageCost cost{route.latency, Bandwidth::unlimited(), 1};
+  if (route.path_class == PathClass::Network) {
+    cost.latency += nvls.network;
+    return cost;
+  }
+  cost.latency += nvls.inside / 2;
+  cost.efficiency = nvls.share.value;
+  if (role != SwitchRole::Copy && role != SwitchRole::CarriesCopies) return cost;
+  if (nodes > 1) cost.cap = nvls.tree.at(nodes) * (members / (2.0 * (members - 1)) / trees / cost.efficiency);
+  cost.copy_out = capacity * (nvls.share.value / (phase.node + 1) / trees);
+  return cost;
+}
 
 /// A message of `phase`; libraries count those of trees apart. Staged: between nodes if the library works in host memory, or the route crosses
 /// a host bridge without GPUDirect.

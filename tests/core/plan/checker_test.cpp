@@ -78,14 +78,20 @@ TEST(Checker, UnreceivedMessage) {
 }
 
 TEST(Checker, EveryMissingWaitIsFoundInEveryOrder) {
-  // A tree and a chain: whichever step forgets its waits, whatever order the run happens to take.
+  // A tree, a chain and NVLS: whichever step forgets its waits, whatever order the run happens to take.
   CollectiveRequest r;
   r.algorithm = AllreduceAlgorithm::ThreePhase;
   r.world_size = r.node_gpus = 5;
   r.elements = 6;
   r.chunk = 2;
+  CollectiveRequest switches;
+  switches.algorithm = AllreduceAlgorithm::Nvls;
+  switches.world_size = 6;
+  switches.node_gpus = 2;
+  switches.elements = 16;
+  switches.nvls_chunk = 2;
   int dropped = 0;
-  for (const CollectivePlan& plan : {tree_of_seven(), plan_collective(r)}) {
+  for (const CollectivePlan& plan : {tree_of_seven(), plan_collective(r), plan_collective(switches)}) {
     const CheckedCollective c = checked(plan);
     for (int rank = 0; rank < c.world; ++rank) {
       for (int lane = 0; lane < c.lanes(0, rank); ++lane) {

@@ -1,5 +1,6 @@
 #include "core/plan/collective.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
@@ -94,6 +95,47 @@ void sweep(int first, int last) {
       }
     }
   }
+}
+
+/// NVLS wants full nodes: rows of 2 to 8 members, one to three and seven of them.
+TEST(Collective, NvlsIsCorrect) {
+  for (const int node : {2, 3, 4, 8}) {
+    for (const int nodes : {1, 2, 3, 7}) {
+      for (const std::int64_t elements :
+           {std::int64_t{0}, std::int64_t{1}, std::int64_t{node * nodes + 3}, std::int64_t{45}}) {
+        CollectiveRequest r = request(A::Nvls, A::Ring, node * nodes, node, elements);
+        r.nvls_chunk = 2;
+        expect_correct(plan_collective(r), std::to_string(nodes) + " nodes of " + std::to_string(node) + ", " +
+                                               std::to_string(elements) + " elements");
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+/// What crosses a GPU's links when the switch adds and copies: of S bytes S (n + 1) / n each way (NVIDIA/nccl#2140), here 80 elements of four GPUs: 100.
+TEST(Collective, NvlsLoadsALinkOnceAndAShare) {
+  CollectiveRequest r = request(A::Nvls, A::Ring, 4, 4, 80);
+  r.nvls_chunk = 5;
+  const CollectivePlan plan = plan_collective(r);
+  const Schedule s = plan.schedule(plan.phases[0], Rank(0));
+  std::vector<std::int64_t> up(4), down(4);
+  for (int m = 0; m < 4; ++m) {
+    for (int lane = 0; lane < s.lanes(m); ++lane) {
+      for (std::int64_t i = 0; i < s.steps(m, lane); ++i) {
+        const ScheduleStep step = s.step(m, lane, i);
+        if (step.send_to < 0) continue;
+        const auto from = static_cast<std::size_t>(m), to = static_cast<std::size_t>(step.send_to);
+        ASSERT_NE(step.role, SwitchRole::None);
+        if (step.role != SwitchRole::Copy)
+          up[from] += step.send.length * (step.role == SwitchRole::CarriesCopies ? 2 : 1);
+        if (step.role != SwitchRole::Joins)
+          down[to] += step.send.length * (step.role == SwitchRole::CarriesSum ? 2 : 1);
+      }
+    }
+  }
+  EXPECT_THAT(up, testing::Each(100));
+  EXPECT_THAT(down, testing::Each(100));
 }
 
 TEST(Collective, EveryAlgorithmIsCorrectOnSmallWorlds) { sweep(1, 13); }

@@ -53,6 +53,17 @@ TEST(ClusterRules, NvlinkFasterThanMemory) {
   EXPECT_THAT(said("nvlink_memory", s), ElementsAre(AllOf(HasSubstr("900 GB/s"), HasSubstr("790 GB/s"))));
 }
 
+TEST(ClusterRules, SwitchesThatAdd) {
+  auto a100 = cluster_of("dgx-a100"), h100 = cluster_of("dgx-h100"), mesh = cluster_of("dgx1-v100");
+  for (const auto* s : {&a100, &h100, &mesh}) EXPECT_THAT(said("switch_adds", *s), IsEmpty());
+  a100.cluster.node.nvlink.switch_adds = true;
+  h100.cluster.node.nvlink.switch_adds = false;
+  EXPECT_THAT(said("switch_adds", a100),
+              ElementsAre(AllOf(StartsWith("node.nvlink.switch_adds: "), HasSubstr("80, do not add"))));
+  EXPECT_THAT(said("switch_adds", h100),
+              ElementsAre(AllOf(StartsWith("node.nvlink.switch_adds: false"), HasSubstr("90, add"))));
+}
+
 // 16 lanes x 8 GT/s x 128/130 / 8 = 15.75 GB/s for V100; A100 has gen4, twice that.
 TEST(ClusterRules, PcieRate) {
   auto s = cluster_of("dgx1-v100");

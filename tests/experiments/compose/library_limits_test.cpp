@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/error.hpp"
 #include "core/plan/planner.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/effects.hpp"
@@ -133,6 +134,40 @@ TEST(LibraryTrees, LinesArePassedOnAsTheyCome) {
   EXPECT_EQ(chunk("ll128", 1 << 20), 4096);
 }
 
+// 16 channels, 8 heads, chunks of at most 128 KiB: below 64 rounds of them 64 KiB, below 8 rounds of those 32, below 2 of those 16 (one node); over two
+// nodes below four rounds 64 KiB, below one of those 32, and each of two trees has half of the channels; over four nodes never more than 64.
+TEST(LibraryNvls, SmallSizesTakeShorterChunks) {
+  const auto kib = [](int gpus, Bytes size) {
+    Job job("dgx-h100", "nccl-2.27", gpus, A::Nvls);
+    return job.plan(size).phases.front().chunk * 4 / 1024;
+  };
+  EXPECT_EQ(kib(8, Bytes::mib(1024)), 128 * 16);
+  EXPECT_EQ(kib(8, Bytes::mib(1023)), 64 * 16);
+  EXPECT_EQ(kib(8, Bytes::mib(63)), 32 * 16);
+  EXPECT_EQ(kib(8, Bytes::mib(7)), 16 * 16);
+  EXPECT_EQ(kib(16, Bytes::mib(64)), 128 * 8);
+  EXPECT_EQ(kib(16, Bytes::mib(63)), 64 * 8);
+  EXPECT_EQ(kib(16, Bytes::mib(7)), 32 * 8);
+  EXPECT_EQ(kib(32, Bytes::mib(1024)), 64 * 8);
+}
+
+TEST(LibraryNvls, WhoCannotHaveItIsTold) {
+  const auto fault = [](const char* cluster, const char* library, int gpus) -> std::string {
+    try {
+      Job(cluster, library, gpus, A::Nvls).plan(Bytes::mib(1));
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_NE(fault("dgx-a100", "nccl-2.27", 8).find("no switch of the node adds (node.nvlink.switch_adds)"),
+            std::string::npos);
+  EXPECT_NE(fault("dgx-h100", "nccl-2.10", 8).find("the library has no [nvls]"), std::string::npos);
+  EXPECT_NE(fault("dgx-h100", "nccl-2.27", 12).find("the last node is not full"), std::string::npos);
+  EXPECT_NE(fault("dgx-h100", "nccl-2.27", 2).find("a node has fewer than 3 ranks"), std::string::npos);
+  EXPECT_EQ(fault("dgx-h100", "nccl-2.27", 32), "");
+}
+
 // [effects] protocol = false: eight A100 are then joined by their cables alone. 1 GiB over n = 8 by rings:
 // 2 (n - 1) / n x 2^30 B over the cables of a GPU; hops without cost. 1 % covers the last pieces of unequal channels.
 TEST(LibraryLimits, TheProtocolEffectSwitchesThemOff) {
@@ -195,7 +230,8 @@ TEST(LibraryLimits, TheErrorOfCollectivesStretchesEveryOneOfThem) {
               {"dgx-a100", "nccl-2.8", 16},  {"abci", "nccl-2.4", 16},     {"abci", "nccl-2.6", 8},
               {"dgx-h100", "nccl-2.27", 16}, {"abci", "gloo-tcp", 8},      {"dgx1-v100", "plain", 8}};
   for (const auto& j : jobs) {
-    for (const A algorithm : {A::Library, A::Ring, A::Tree}) {
+    for (const A algorithm : {A::Library, A::Ring, A::Tree, A::Nvls}) {
+      if (algorithm == A::Nvls && std::string(j.cluster) != "dgx-h100") continue;
       const Job job(j.cluster, j.library, j.gpus, algorithm);
       if (algorithm == A::Library && job.in.library.tuning.rule == TuningRule::None) continue;
       for (const double to : {1.0, -1.0}) {

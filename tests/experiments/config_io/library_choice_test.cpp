@@ -20,7 +20,10 @@ struct Subject {
     const int i = library_choice(all);
     if (i < 0) return "none";
     const auto& e = all[static_cast<std::size_t>(i)];
-    return (e.algorithm == A::Tree ? "tree/" : "ring/") + library.protocols[static_cast<std::size_t>(e.protocol)].name;
+    return (e.algorithm == A::Nvls   ? "nvls/"
+            : e.algorithm == A::Tree ? "tree/"
+                                     : "ring/") +
+           library.protocols[static_cast<std::size_t>(e.protocol)].name;
   }
   const LibraryEstimate& of(const std::vector<LibraryEstimate>& all, A algorithm, const std::string& protocol) const {
     for (const auto& e : all) {
@@ -123,6 +126,31 @@ TEST(LibraryChoice, Nccl28OnDgxA100) {
   EXPECT_NEAR(s.of(s.at(Bytes::mib(1)), A::Ring, "ll").time.microseconds(), 41.41, 0.01);
   EXPECT_EQ(s.choice(Bytes(8)), "ring/ll");
   EXPECT_EQ(s.choice(Bytes::mib(1024)), "ring/simple");
+}
+
+// 2.27 on eight H100: nine times a channel's speed over 18 x 20.6 = 370.8 GB/s, so 40 of [60, 50, 40, ...]: 8 x 40 x 5/6 = 266.7 GB/s.
+//   NVLS 25 + 1.048576 MB / 266.7 GB/s = 28.9 us; ring LL 6.6 + 14 x 0.6 + 1.048576 MB / (141 GB/s x 8 / 14) = 28.0 us; of 2 MiB 32.9 and 41.0.
+// A log of 2.30.7 shows the same: LL rings up to 1 MiB, NVLS from 2 MiB.
+TEST(LibraryChoice, NvlsOnEightH100) {
+  const Subject s = subject("nccl-2.27", "dgx-h100", 8);
+  const auto all = s.at(Bytes::mib(1));
+  EXPECT_NEAR(s.of(all, A::Nvls, "simple").time.microseconds(), 28.93, 0.01);
+  EXPECT_NEAR(s.of(all, A::Ring, "ll").time.microseconds(), 28.01, 0.01);
+  EXPECT_EQ(s.choice(Bytes::mib(1)), "ring/ll");
+  EXPECT_EQ(s.choice(Bytes::mib(2)), "nvls/simple");
+  EXPECT_EQ(s.choice(Bytes::mib(4096)), "nvls/simple");
+  EXPECT_EQ(subject("nccl-2.27", "dgx-h100", 2).choice(Bytes::mib(64)), "ring/simple");  // from three GPUs on
+  EXPECT_EQ(subject("nccl-2.10", "dgx-h100", 8).view.nvls_bus, Bandwidth());             // the library has none
+  EXPECT_EQ(subject("nccl-2.27", "dgx-a100", 8).view.nvls_bus, Bandwidth());             // the switches add nothing
+}
+
+// Over two nodes a channel has 40 GB/s (the NICs 45 of 47), over four half of the NICs' 45: 25 + 2 log2(nodes) x 14 us + 256 MiB / (8 x speed x 5/6).
+TEST(LibraryChoice, NvlsTreesOverNodes) {
+  const Subject two = subject("nccl-2.27", "dgx-h100", 16), four = subject("nccl-2.27", "dgx-h100", 32);
+  const Bytes size = Bytes::mib(256);
+  EXPECT_NEAR(two.of(two.at(size), A::Nvls, "simple").time.microseconds(), 53 + 268435456 / 266666.67, 0.1);
+  EXPECT_NEAR(four.of(four.at(size), A::Nvls, "simple").time.microseconds(), 81 + 268435456 / 150000.0, 0.1);
+  EXPECT_EQ(subject("nccl-2.27", "dgx-h100", 12).view.nvls_bus, Bandwidth());  // the second node is not full
 }
 
 TEST(LibraryChoice, OneRankAndNoRule) {

@@ -95,6 +95,8 @@ TEST(TrialsSpecTest, FaultsHaveTheirPlaces) {
                           "expected equal ones"));
   EXPECT_THAT(faults_of(replaced(kTrials, "rates_of = \"SGD\"", "rates_of = \"SDG\"")),
               ElementsAre("trials.toml:16:1: series[2].rates_of: \"SDG\" is no series with rates"));
+  EXPECT_THAT(faults_of(replaced(kTrials, "rates_of = \"SGD\"", "rates_of = \"\"")),
+              ElementsAre("trials.toml:16:1: series[2].rates_of: is empty; expected the name of a series with rates"));
   EXPECT_THAT(faults_of(replaced(kTrials, "\"linear\"\n", "\"linear\"\n") + "[[series]]\nname = \"SGD\"\n"),
               ElementsAre(HasSubstr("trials.toml:18:1: series[3].batches: missing"),
                           HasSubstr("trials.toml:18:1: series[3].rates: missing"),

@@ -202,6 +202,65 @@ TEST(CollectiveEngine, ChunksFlowThroughAChain) {
   EXPECT_NEAR(run(c, r, library).microseconds(), 8 * 25 + 5 * 50 + 6, 1e-3);
 }
 
+ClusterSpec switched_node(int gpus, double gigabytes, int nodes = 1) {
+  ClusterSpec c;
+  c.nodes = nodes;
+  c.node.gpus = gpus;
+  c.node.nvlink.present = c.node.nvlink.through_switch = c.node.nvlink.switch_adds = true;
+  c.node.nvlink.links_per_gpu = 1;
+  c.node.nvlink.per_link = Sourced(Bandwidth::gigabytes_per_second(gigabytes));
+  if (nodes == 1) return c;
+  c.node.nic.count = gpus;
+  c.node.nic.rate = Sourced(Bandwidth::gigabytes_per_second(gigabytes));
+  for (int g = 0; g < gpus; ++g) c.node.nic.nic_of_gpu.push_back(g);
+  c.network.kind = NetworkKind::Star;
+  TierSpec tier;
+  tier.name = "switch";
+  tier.rate = Sourced(Bandwidth::gigabytes_per_second(gigabytes));
+  c.network.tiers.push_back(tier);
+  return c;
+}
+
+LibrarySpec adding(double share, Time inside) {
+  LibrarySpec library = plain();
+  library.nvls.present = true;
+  library.nvls.protocol = "simple";
+  library.nvls.share = Sourced(share);
+  library.nvls.inside = inside;
+  return library;
+}
+
+// Four GPUs, 16 MB, links of 10 GB/s of which additions reach 0.8; one chunk per share, 4 MB. Every link carries 3 shares up to be added, the head's own
+// and its copies on top: the gives of a GPU take 3 x 4 MB / 8 GB/s = 1.5 ms (the head's downlink, loaded twice by one of them, 2 x 4 MB / 8 GB/s, keeps up). The copies: up
+// twice, down 3: as long again. Copy out: a chunk at a fifth of 8 GB/s, 2.5 ms. And 10 us in two halves.
+TEST(CollectiveEngine, ASwitchAddsAndCopies) {
+  CollectiveRequest r = request(AllreduceAlgorithm::Nvls, 4, 4'000'000, 4);
+  r.nvls_chunk = 1'000'000;
+  EXPECT_NEAR(run(switched_node(4, 10), r, adding(0.8, Time::microseconds(10))).microseconds(), 1500 + 1500 + 2500 + 10,
+              0.01);
+}
+
+// Many chunks: the links never rest, each carries (n + 1) / n of the buffer: 8 GPUs, 64 MB: 72 MB / 8 GB/s = 9 ms, and one part in 250 each to fill the pipeline with
+// a chunk and to copy the last one out.
+TEST(CollectiveEngine, ASwitchIsBusyWithTheBufferAndAShare) {
+  CollectiveRequest r = request(AllreduceAlgorithm::Nvls, 8, 16'000'000, 8);
+  r.nvls_chunk = 8000;
+  const double least = 9000, took = run(switched_node(8, 10), r, adding(0.8, Time::zero())).microseconds();
+  EXPECT_GT(took, least);
+  EXPECT_LT(took, least * (1 + 2.2 / 250));
+}
+
+// Two nodes of two GPUs, 8 MB, all rates 10 GB/s: two shares of 4 MB, two trees each, one chunk of 2 MB per part. Give: 4 MB on a GPU's uplink, 8 MB on the
+// head's downlink, which carries each sum and the head's own data: 0.8 ms. Then tree 0 goes up from one node while tree 1 goes up from the other: 2 MB per
+// NIC and direction, 0.2 ms. The root of a tree copies at once, while the other total comes down in 0.2 ms: 8 MB leave the head, without a
+// pause, in 0.8 ms. Copy out: 2 MB at half of a third of 10 GB/s, 1.2 ms.
+TEST(CollectiveEngine, HeadsOfNodesJoinInTrees) {
+  CollectiveRequest r = request(AllreduceAlgorithm::Nvls, 4, 2'000'000, 2);
+  r.nvls_chunk = 1'000'000;
+  const Time t = run(switched_node(2, 10, 2), r, adding(1, Time::zero()));
+  EXPECT_NEAR(t.microseconds(), 800 + 200 + 800 + 1200, 0.01);
+}
+
 // Big rings keep to the closed form with a library's costs: 2 (n - 1) (3 us + wire) + 2 (n - 1) / n S / bandwidth.
 TEST(CollectiveEngine, BigRingsWithALibrarysCostsMeetTheClosedForm) {
   LibrarySpec library = plain();
