@@ -121,8 +121,8 @@ struct SimWorld::Impl {
                           static_cast<int>(nodes_used(gpu_of_rank, settings.cluster.node.gpus).size())),
                gpu_of_rank, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
         simulation(fabric, engine, world),
-        context_(estimate_context(planned, settings.library, std::min(world, settings.cluster.node.gpus), world,
-                                  settings.run.allreduce.gpudirect, settings.gpu.compute_capability)),
+        context_(estimate_context(planned, settings.library, std::min(world, settings.cluster.node.gpus), settings.run,
+                                  settings.gpu.compute_capability)),
         lengths(fabric, engine) {
     std::vector<char> traced(static_cast<std::size_t>(world), 0);
     for (int r : settings.run.output.trace_ranks) {

@@ -123,18 +123,37 @@ std::vector<std::vector<int>> opened(std::vector<std::vector<int>> rings) {
   return rings;
 }
 
-/// Channels that walk every node's GPUs in that node's ring order, node after node; the last node may be short of some.
-std::vector<std::vector<int>> orders_over_nodes(const std::vector<std::vector<int>>& inside, int world) {
-  const int per_node = static_cast<int>(inside.front().size());
-  if (world <= per_node) return inside;
+/// Ways through full nodes and through the last one, if it is short of GPUs: equally many.
+struct Ways {
+  std::vector<std::vector<int>> full, last;
+};
+
+Ways ways_of(const CollectiveRequest& r, int local) {
+  Ways ways{r.ring_orders, r.last_orders};
+  const int rest = r.world_size % local;
+  if (rest == 0) ways.last.clear();
+  if (rest == 0 || ways.full.empty()) return ways;
+  if (ways.last.empty()) {
+    ways.last = ways.full;
+    for (auto& order : ways.last) std::erase_if(order, [&](int gpu) { return gpu >= rest; });
+  }
+  const std::size_t channels = std::min(ways.full.size(), ways.last.size());
+  ways.full.resize(channels);
+  ways.last.resize(channels);
+  return ways;
+}
+
+/// Channels that walk every node's GPUs in that node's ring order, node after node.
+std::vector<std::vector<int>> orders_over_nodes(const Ways& inside, int world) {
+  const int per_node = static_cast<int>(inside.full.front().size());
+  if (world <= per_node) return inside.full;
+  const auto full = opened(inside.full), last = inside.last.empty() ? full : opened(inside.last);
   std::vector<std::vector<int>> orders;
-  for (const auto& ring : opened(inside)) {
+  for (std::size_t c = 0; c < full.size(); ++c) {
     std::vector<int> order;
     order.reserve(static_cast<std::size_t>(world));
     for (int first = 0; first < world; first += per_node) {
-      for (int local : ring) {
-        if (first + local < world) order.push_back(first + local);
-      }
+      for (int local : first + per_node <= world ? full[c] : last[c]) order.push_back(first + local);
     }
     orders.push_back(std::move(order));
   }
@@ -206,7 +225,8 @@ Schedule CollectivePlan::schedule(const Phase& phase, Rank rank) const {
     case PhaseAlgorithm::Ring: return ring_schedule(phase.op, buffer, n, phase.orders, phase.chunk);
     case PhaseAlgorithm::HalvingDoubling: return halving_doubling_schedule(buffer, n);
     case PhaseAlgorithm::Nvls: return nvls_schedule(buffer, n, phase.node, std::max<std::int64_t>(1, phase.chunk));
-    case PhaseAlgorithm::Tree: return tree_schedule(buffer, n, std::max<std::int64_t>(1, phase.chunk), phase.orders);
+    case PhaseAlgorithm::Tree:
+      return tree_schedule(buffer, n, std::max<std::int64_t>(1, phase.chunk), phase.orders, phase.last_orders);
   }
   throw InternalError("unknown algorithm");
 }
@@ -243,10 +263,13 @@ CollectivePlan plan_collective(const CollectiveRequest& r) {
     Phase phase;
     phase.algorithm = phase_algorithm(r.algorithm);
     phase.chunk = r.algorithm == A::Ring ? r.ring_chunk : r.chunk;
-    const auto rings = inside(local);
-    if (r.algorithm == A::Ring && !rings.empty()) phase.orders = orders_over_nodes(rings, world);
-    if (r.algorithm == A::Tree && r.node_trees && !rings.empty() && world % local == 0) {
-      phase.orders = rings;
+    if (!inside(local).empty()) {
+      const Ways ways = ways_of(r, local);
+      if (r.algorithm == A::Ring) phase.orders = orders_over_nodes(ways, world);
+      if (r.algorithm == A::Tree && r.node_trees) {
+        phase.orders = ways.full;
+        phase.last_orders = ways.last;
+      }
     }
     plan.phases.push_back(std::move(phase));
     return plan;

@@ -34,6 +34,7 @@ struct Phase {
   PhaseAlgorithm algorithm = PhaseAlgorithm::Ring;
   RingOrders
       orders;  ///< ring channels as permutations of members, or of a tree the chains inside a node; empty = member order
+  RingOrders last_orders;    ///< of a tree: the chains inside a last node with fewer members, as many
   int node = 1;              ///< of NVLS: members behind one switch
   std::int64_t chunk = 0;    ///< elements; of a ring allreduce 0 = pieces of any length
   std::string name() const;  ///< "reduce-scatter in rows (ring x6)"
@@ -72,6 +73,8 @@ struct CollectiveRequest {
   std::int64_t ring_chunk =
       0;  ///< elements per channel of a ring allreduce: longer pieces go round in loops; 0 = no limit
   std::vector<std::vector<int>> ring_orders;
+  std::vector<std::vector<int>>
+      last_orders;  ///< the same inside a last node with fewer GPUs; empty: ring_orders without the absent ones
   std::int64_t nvls_chunk = 0;  ///< elements of all channels together, of NVLS
   bool node_trees = false;  ///< a tree joins nodes and hangs the others of a node behind its head along `ring_orders`
 };
@@ -81,7 +84,7 @@ struct CollectiveRequest {
 /// in rows, allreduce in columns, all-gather in rows. ThreePhase (Goyal et al., section 4): reduce to the leader,
 /// allreduce of leaders, broadcast. Nvls: one phase; world_size is a multiple of node_gpus. Ring over several nodes with `ring_orders`: each channel walks a node's GPUs in its
 /// own order, opened at a hop chosen so that the channels spread their entries and exits over the GPUs, hence over the
-/// NICs; a last node with fewer GPUs skips the absent ones.
+/// NICs. Where the last node is not full there are as many channels as the poorer of `ring_orders` and `last_orders` has.
 CollectivePlan plan_collective(const CollectiveRequest& request);
 
 /// Totals over all ranks, by the textbook, O(phases x columns): used by `plan` and by tests that count lazily.

@@ -213,15 +213,17 @@ LibraryEstimate by_threshold(const Job& job, bool tree, int protocol) {
 
 }  // namespace
 
-LibraryView library_view(const NodeSpec& node, const LibrarySpec& library, int node_gpus, int ranks, int capability) {
+LibraryView library_view(const NodeSpec& node, const LibrarySpec& library, int node_gpus, int ranks, int capability,
+                         int most_channels) {
   LOCKSTEP_EXPECTS(node_gpus >= 1 && ranks >= 1);
   const ArchitectureTuning& gpu = library.tuning.of(capability);
   LibraryView v;
   v.ranks = ranks;
   v.nodes = (ranks + node_gpus - 1) / node_gpus;
   v.capability = capability;
-  search(node, node_rings(node, node_gpus), true, gpu, v.nodes, v.nvlink, v.ring_channels, v.ring_bus);
-  search(node, node_chains(node, node_gpus), false, gpu, v.nodes, v.tree_nvlink, v.tree_channels, v.tree_bus);
+  search(node, node_rings(node, node_gpus, most_channels), true, gpu, v.nodes, v.nvlink, v.ring_channels, v.ring_bus);
+  search(node, node_chains(node, node_gpus, most_channels), false, gpu, v.nodes, v.tree_nvlink, v.tree_channels,
+         v.tree_bus);
   const NvlsSpec& nvls = library.nvls;
   const int heads = std::min(ranks, node_gpus);
   if (nvls.present && node.nvlink.switch_adds && capability >= nvls.capability && ranks % heads == 0 &&

@@ -25,9 +25,10 @@ struct LibraryView {
 };
 
 /// `node_gpus` >= 1 GPUs of each node, `ranks` >= 1 in all. Rings and chains as node_rings() and node_chains() find them, one per NIC over several
-/// nodes; a link counts with the library's own figure for its architecture, a NIC and PCIe with the cluster's. On two nodes the search lets a
+/// nodes and `most_channels` at most (0: all); a link counts with the library's own figure for its architecture, a NIC and PCIe with the cluster's. On two nodes the search lets a
 /// tree's channels be twice as fast inside as between (NCCL's search, from memory). The library needs architectures.
-LibraryView library_view(const NodeSpec& node, const LibrarySpec& library, int node_gpus, int ranks, int capability);
+LibraryView library_view(const NodeSpec& node, const LibrarySpec& library, int node_gpus, int ranks, int capability,
+                         int most_channels = 0);
 
 /// One candidate.
 struct LibraryEstimate {

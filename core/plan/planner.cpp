@@ -106,6 +106,9 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
   if (!one_node && most == 0) most = std::max(1, node.nic.count);
   const auto rings = node_rings(node, request.node_gpus, most);
   const auto chains = spread_heads(node_chains(node, request.node_gpus, most), node);
+  const int rest = request.world_size % request.node_gpus;
+  const auto last_rings = rest > 0 ? node_rings(node, rest, most) : rings;
+  const auto last_chains = rest > 0 ? spread_heads(node_chains(node, rest, most), node) : chains;
   const auto elements = [&](std::int64_t bytes) { return std::max<std::int64_t>(1, bytes / request.element_bytes); };
 
   std::vector<CollectivePlan> plans;
@@ -115,18 +118,17 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
       if (run.allreduce.protocol != "auto" && run.allreduce.protocol != protocol.name) continue;
       request.algorithm = algorithm;
       request.ring_orders = algorithm == AllreduceAlgorithm::Ring ? rings : chains;
+      request.last_orders = algorithm == AllreduceAlgorithm::Ring ? last_rings : last_chains;
       request.node_trees = true;
       // The copies of a ring share its cables and keep step, so they are simulated as one with a chunk as long as theirs together.
       request.ring_chunk = protocol.chunk > Bytes(0) ? elements(protocol.chunk.count() * copies) : 0;
       if (protocol.tree_chunk > Bytes(0)) {
-        const int channels = static_cast<int>(chains.size()) * copies;
+        const int channels = static_cast<int>(std::min(chains.size(), last_chains.size())) * copies;
         const int depth = request.node_gpus - 1 + std::bit_width(static_cast<unsigned>(nodes));
         const Bytes size(request.elements * request.element_bytes);
         const std::int64_t chunk = protocol.name == "ll" ? protocol.tree_chunk.count()
                                                          : tree_chunk(size, protocol.tree_chunk, channels, depth);
-        // A tree over all ranks, where the last node is not full, is two trees whatever the chains.
-        const int trees = request.world_size % request.node_gpus == 0 ? channels : 2;
-        request.chunk = elements(protocol.name == "simple" ? chunk : passed_on(size, chunk, trees));
+        request.chunk = elements(protocol.name == "simple" ? chunk : passed_on(size, chunk, channels));
       }
       plans.push_back(plan_collective(request));
       plans.back().protocol = static_cast<int>(p);
@@ -163,6 +165,8 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
     return library_candidates(run, node, *library, std::move(request));
   }
   request.ring_orders = node_rings(node, node_gpus, run.allreduce.channels);
+  if (const int rest = request.world_size % node_gpus; rest > 0 && request.world_size > node_gpus)
+    request.last_orders = node_rings(node, rest, run.allreduce.channels);
 
   const std::string no_switches = no_nvls(request, node, library);
   if (run.allreduce.algorithm == A::Nvls) {

@@ -71,10 +71,13 @@ Schedule halving_doubling_schedule(Span buffer, int members) {
   return Schedule(HalvingDoublingSchedule{buffer, members});
 }
 
-Schedule tree_schedule(Span buffer, int members, std::int64_t chunk, RingOrders orders) {
+Schedule tree_schedule(Span buffer, int members, std::int64_t chunk, RingOrders orders, RingOrders last_orders) {
   LOCKSTEP_EXPECTS(members >= 1 && buffer.length >= 0 && chunk >= 1);
-  LOCKSTEP_EXPECTS(orders.empty() || members % static_cast<int>(orders[0].size()) == 0);
-  return Schedule(TreeSchedule{buffer, members, chunk, std::move(orders)});
+  if (!orders.empty()) {
+    const std::size_t rest = static_cast<std::size_t>(members) % orders[0].size();
+    LOCKSTEP_EXPECTS(rest == 0 || (last_orders.size() == orders.size() && last_orders[0].size() == rest));
+  }
+  return Schedule(TreeSchedule{buffer, members, chunk, std::move(orders), std::move(last_orders)});
 }
 
 }  // namespace lockstep

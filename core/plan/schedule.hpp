@@ -128,7 +128,7 @@ struct HalvingDoublingSchedule {
 /// TreeLane; those without a neighbour have no steps. Step k of every lane handles chunk k. A member adds its left
 /// child before its right child, always.
 /// With `orders`, which visit the g members of a node: the trees join nodes, and each node's members hang below its first in a chain, as in NCCL
-/// since 2.4. Order c carries trees 2c (nodes in order) and 2c + 1 (shifted by one); the buffer is cut into as many parts. A chain child is added
+/// since 2.4; `last_orders` visit those of a last node with fewer members. Order c carries trees 2c (nodes in order) and 2c + 1 (shifted by one); the buffer is cut into as many parts. A chain child is added
 /// last. Lanes of tree t: 8t + TreeLane.
 struct TreeSchedule {
   enum TreeLane {
@@ -148,6 +148,7 @@ struct TreeSchedule {
   int members = 1;
   std::int64_t chunk = 1;  ///< elements, >= 1
   RingOrders orders;       ///< inside a node; empty: every member is a node
+  RingOrders last_orders;  ///< inside a last node of members % g, if there is one: as many channels
 
   int node() const { return orders.empty() ? 1 : static_cast<int>(orders[0].size()); }
   int trees() const { return 2 * orders.channels(); }
@@ -216,8 +217,9 @@ class Schedule {
 /// and Allreduce, not for the halves of one. members >= 1, buffer.length >= 0. One member has no steps.
 Schedule ring_schedule(CollectiveOp op, Span buffer, int members, RingOrders orders = {}, std::int64_t chunk = 0);
 Schedule halving_doubling_schedule(Span buffer, int members);
-/// `orders`: see TreeSchedule; their length divides `members`.
-Schedule tree_schedule(Span buffer, int members, std::int64_t chunk, RingOrders orders = {});
+/// `orders`, `last_orders`: see TreeSchedule.
+Schedule tree_schedule(Span buffer, int members, std::int64_t chunk, RingOrders orders = {},
+                       RingOrders last_orders = {});
 
 /// `node`, `chunk`: see NvlsSchedule.
 Schedule nvls_schedule(Span buffer, int members, int node, std::int64_t chunk);

@@ -33,20 +33,21 @@ TreeNeighbours neighbours(int n, int place) {
 /// In tree `tree` of the schedule: heads of nodes form the tree, the others of a node a chain behind the head.
 Neighbours neighbours_of(const TreeSchedule& s, int tree, int member) {
   if (s.orders.empty()) return {double_tree(s.members, tree, member)};
-  const int g = s.node(), channel = tree / 2, first = member / g * g;
-  const int place = s.orders.place_of(channel, member - first);
+  const int g = s.node(), channel = tree / 2, node = member / g, first = node * g;
+  const auto chains = [&](int of) -> const RingOrders& { return (of + 1) * g <= s.members ? s.orders : s.last_orders; };
+  const int place = chains(node).place_of(channel, member - first);
   Neighbours at;
   if (place == 0) {
-    at = {double_tree(s.members / g, tree % 2, member / g)};
-    const auto head = [&](int node) { return node < 0 ? -1 : node * g + s.orders.member_at(channel, 0); };
+    at = {double_tree((s.members + g - 1) / g, tree % 2, node)};
+    const auto head = [&](int of) { return of < 0 ? -1 : of * g + chains(of).member_at(channel, 0); };
     at.parent = head(at.parent);
     at.left = head(at.left);
     at.right = head(at.right);
   } else {
-    at.parent = first + s.orders.member_at(channel, place - 1);
+    at.parent = first + chains(node).member_at(channel, place - 1);
     at.is_chain = true;
   }
-  if (place + 1 < g) at.chain = first + s.orders.member_at(channel, place + 1);
+  if (place + 1 < std::min(g, s.members - first)) at.chain = first + chains(node).member_at(channel, place + 1);
   return at;
 }
 

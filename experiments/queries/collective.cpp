@@ -42,7 +42,8 @@ Time time_of(const std::string& text, const std::string& flag) {
   }
 }
 
-int channels_of(const CollectivePlan& plan, const TuningSpec& tuning) {
+int channels_of(const CollectivePlan& plan, const NvlsSpec& nvls, const TuningSpec& tuning) {
+  if (plan.algorithm == AllreduceAlgorithm::Nvls) return nvls.channels;
   int channels = 1;
   for (const Phase& phase : plan.phases) channels = std::max(channels, phase.orders.channels());
   return channels * tuning.copies <= tuning.most_channels ? channels * tuning.copies : channels;
@@ -51,8 +52,8 @@ int channels_of(const CollectivePlan& plan, const TuningSpec& tuning) {
 bool by_library(const Inputs& inputs) { return inputs.run.allreduce.algorithm == AllreduceAlgorithm::Library; }
 
 sim::EstimateContext context_of(const sim::WorldSettings& s) {
-  return sim::estimate_context(s.cluster, s.library, gpus_per_node_used(s.run, s.cluster.node), s.run.cluster.gpus,
-                               s.run.allreduce.gpudirect, s.gpu.compute_capability);
+  return sim::estimate_context(s.cluster, s.library, gpus_per_node_used(s.run, s.cluster.node), s.run,
+                               s.gpu.compute_capability);
 }
 
 }  // namespace
@@ -79,7 +80,7 @@ AllreduceRow BareAllreduce::at(Bytes size) const {
       &inputs_.library);
   row.bytes = plan.bytes();
   row.algorithm = to_text(plan.algorithm);
-  row.channels = channels_of(plan, by_library(inputs_) ? inputs_.library.tuning : TuningSpec{});
+  row.channels = channels_of(plan, inputs_.library.nvls, by_library(inputs_) ? inputs_.library.tuning : TuningSpec{});
   if (by_library(inputs_)) row.estimates = library_estimates(inputs_.library, estimate_.view, plan.bytes());
   row.chosen = library_choice(row.estimates, plan.algorithm, plan.protocol);
   const sim::CollectiveTime t = sim::simulate_collective(settings_, plan, stagger_);

@@ -61,12 +61,13 @@ Time nvls_time(const CollectivePlan& plan, const Phase& phase, const EstimateCon
 
 }  // namespace
 
-EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& library, int node_gpus, int ranks,
-                                 bool gpudirect, int capability) {
-  const int nodes = (ranks + node_gpus - 1) / node_gpus;
-  EstimateContext context{cluster, library, limited_to(library, capability, nodes), node_gpus, gpudirect, {}};
+EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& library, int node_gpus,
+                                 const RunSpec& run, int capability) {
+  const int ranks = run.cluster.gpus, nodes = (ranks + node_gpus - 1) / node_gpus;
+  const AllreduceSpec& allreduce = run.allreduce;
+  EstimateContext context{cluster, library, limited_to(library, capability, nodes), node_gpus, allreduce.gpudirect, {}};
   if (library.tuning.rule != TuningRule::None)
-    context.view = library_view(cluster.node, library, node_gpus, ranks, capability);
+    context.view = library_view(cluster.node, library, node_gpus, ranks, capability, allreduce.channels);
   return context;
 }
 

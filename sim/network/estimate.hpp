@@ -7,6 +7,7 @@
 #include "core/plan/library_choice.hpp"
 #include "core/spec/cluster_spec.hpp"
 #include "core/spec/library_spec.hpp"
+#include "core/spec/run_spec.hpp"
 
 namespace lockstep::sim {
 
@@ -20,9 +21,9 @@ struct EstimateContext {
   LibraryView view = {};  ///< of the job; used only for plans laid out for a protocol
 };
 
-/// The context of a job of `ranks`, `node_gpus` per node, on GPUs of `capability`. Searches rings if the library has a rule: keep it.
-EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& library, int node_gpus, int ranks,
-                                 bool gpudirect, int capability);
+/// The context of a run with `node_gpus` GPUs per node, of `capability`. Searches rings if the library has a rule: keep it.
+EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& library, int node_gpus,
+                                 const RunSpec& run, int capability);
 
 /// Sum over phases of base + closed-form time (core/plan/alpha_beta.hpp) with the protocol's cost per message as alpha and each rank's share of
 /// NVLink cables, PCIe or NICs as beta, within the protocol's and the library's limits; contention beyond that share is ignored. A plan for one protocol (algorithm "library"): what the library

@@ -97,21 +97,58 @@ void sweep(int first, int last) {
   }
 }
 
-/// NVLS wants full nodes: rows of 2 to 8 members, one to three and seven of them.
-TEST(Collective, NvlsIsCorrect) {
-  for (const int node : {2, 3, 4, 8}) {
-    for (const int nodes : {1, 2, 3, 7}) {
+/// A last node short of GPUs has its own ways, and the job as many channels as the poorer of both.
+TEST(Collective, AShortLastNodeHasItsOwnWays) {
+  CollectiveRequest r = request(A::Ring, A::Ring, 6, 4, 60);
+  r.ring_orders = {{0, 1, 2, 3}, {3, 2, 1, 0}, {0, 2, 1, 3}};
+  r.last_orders = {{0, 1}, {1, 0}};
+  const CollectivePlan plan = plan_collective(r);
+  ASSERT_EQ(plan.phases.front().orders.channels(), 2);
+  for (const auto& order : plan.phases.front().orders) {
+    for (std::size_t place = 0; place < 6; ++place) EXPECT_EQ(order[place] / 4, place < 4 ? 0 : 1);
+  }
+  expect_correct(plan, "two ways through a node of two");
+  // Entries and exits of the second node: a GPU each way, so each is entered once and left once.
+  EXPECT_NE(plan.phases.front().orders[0][4], plan.phases.front().orders[1][4]);
+  r.algorithm = A::Tree;
+  r.node_trees = true;
+  EXPECT_EQ(plan_collective(r).phases.front().last_orders.channels(), 2);
+  expect_correct(plan_collective(r), "a tree of both");
+}
+
+/// NVLS wants full nodes.
+void sweep_nvls(const std::vector<int>& members, const std::vector<int>& rows) {
+  for (const int node : members) {
+    for (const int nodes : rows) {
       for (const std::int64_t elements :
            {std::int64_t{0}, std::int64_t{1}, std::int64_t{node * nodes + 3}, std::int64_t{45}}) {
         CollectiveRequest r = request(A::Nvls, A::Ring, node * nodes, node, elements);
         r.nvls_chunk = 2;
         expect_correct(plan_collective(r), std::to_string(nodes) + " nodes of " + std::to_string(node) + ", " +
                                                std::to_string(elements) + " elements");
-        if (HasFailure()) return;
+        if (::testing::Test::HasFailure()) return;
       }
     }
   }
 }
+
+/// Trees of nodes with chains behind their heads; the last node may be short of members.
+TEST(Collective, TreesOfNodesAreCorrectAlsoIfTheLastIsNotFull) {
+  for (int world = 4; world <= 23; ++world) {
+    for (const std::int64_t elements : {std::int64_t{0}, std::int64_t{5}, std::int64_t{2 * world + 5}}) {
+      CollectiveRequest r = request(A::Tree, A::Ring, world, 4, elements);
+      r.ring_orders = {{0, 1, 2, 3}, {3, 1, 0, 2}};
+      r.node_trees = true;
+      const CollectivePlan plan = plan_collective(r);
+      ASSERT_EQ(plan.phases.front().orders.channels(), 2);
+      expect_correct(plan, std::to_string(world) + " ranks, " + std::to_string(elements) + " elements");
+      if (HasFailure()) return;
+    }
+  }
+}
+
+TEST(Collective, NvlsIsCorrectOnSmallWorlds) { sweep_nvls({2, 3, 4}, {1, 2, 3}); }
+TEST(CollectiveSlow, NvlsIsCorrectUpTo56Ranks) { sweep_nvls({2, 3, 8}, {1, 3, 4, 7}); }
 
 /// What crosses a GPU's links when the switch adds and copies: of S bytes S (n + 1) / n each way (NVIDIA/nccl#2140), here 80 elements of four GPUs: 100.
 TEST(Collective, NvlsLoadsALinkOnceAndAShare) {

@@ -30,8 +30,8 @@ struct Job {
     in.run.allreduce.protocol = protocol;
   }
   sim::EstimateContext context() const {
-    return sim::estimate_context(in.cluster, in.library, gpus_per_node_used(in.run, in.cluster.node),
-                                 in.run.cluster.gpus, in.run.allreduce.gpudirect, in.gpu.compute_capability);
+    return sim::estimate_context(in.cluster, in.library, gpus_per_node_used(in.run, in.cluster.node), in.run,
+                                 in.gpu.compute_capability);
   }
   CollectivePlan plan(Bytes size) const {
     const sim::EstimateContext c = context();
@@ -118,6 +118,36 @@ TEST(LibraryLimits, ChannelsOfATreeInEvents) {
   EXPECT_GT(took, least);
   EXPECT_LT(took, 1.1 * least);
   EXPECT_LT(without_limits(job).time(size).time.seconds(), least);
+}
+
+// One channel of a ring over eight A100 where the search finds twelve: 20 GB/s instead of 235, so 1 MiB by LL takes 3.6 + 14 x 0.47 us + 1 MiB over a
+// quarter of 20 GB/s x 8 / 14 = 2.857 GB/s: 377.2 us.
+TEST(LibraryLimits, TheChoiceKnowsHowManyChannelsTheRunAllows) {
+  Job job("dgx-a100", "nccl-2.8", 8, A::Library);
+  EXPECT_EQ(job.context().view.ring_channels, 12);
+  job.in.run.allreduce.channels = 1;
+  EXPECT_EQ(job.context().view.ring_channels, 1);
+  const auto estimates = library_estimates(job.in.library, job.context().view, Bytes::mib(1));
+  const auto ll = estimates[static_cast<std::size_t>(job.number_of("ll"))];
+  EXPECT_EQ(ll.algorithm, A::Ring);
+  EXPECT_NEAR(ll.time.microseconds(), 377.2, 0.1);
+}
+
+// Twelve GPUs on nodes of eight: chains of eight and of four behind the heads, as many as over sixteen, and no link carries more. Over rings the four GPUs of
+// the second node have half of its adapters, so large sizes take up to twice as long; not more.
+TEST(LibraryTrees, TheLastNodeMayBeShortOfGpus) {
+  const auto both = [](const char* protocol, Bytes size) {
+    const Job twelve("dgx-a100", "nccl-2.27", 12, A::Library, protocol),
+        sixteen("dgx-a100", "nccl-2.27", 16, A::Library, protocol);
+    EXPECT_EQ(twelve.plan(size).algorithm, sixteen.plan(size).algorithm);
+    EXPECT_EQ(twelve.plan(size).phases.front().orders.channels(), 8);
+    return twelve.time(size).time / sixteen.time(size).time;
+  };
+  const double tree = both("ll", Bytes::kib(64)), ring = both("simple", Bytes::mib(256));
+  EXPECT_GT(tree, 0.7);
+  EXPECT_LT(tree, 1.05);
+  EXPECT_GT(ring, 1);
+  EXPECT_LT(ring, 2.05);
 }
 
 // Eight chains, each used twice: a channel's part of 128 KiB is 8 KiB and a sixteenth of it 512 bytes; of 16 KiB 64 bytes, so a warp's 256; of 1 MiB by
