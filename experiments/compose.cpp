@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/model/zoo.hpp"
+#include "core/plan/library_choice.hpp"
 #include "core/plan/planner.hpp"
 #include "core/run/metrics.hpp"
 #include "core/spec/releases.hpp"
@@ -114,6 +115,14 @@ std::vector<Fault> validate(const Inputs& inputs) {
     fault("allreduce.algorithm", "library " + inputs.library.name +
                                      " has no rule of choice ([tuning]); expected another "
                                      "library, such as nccl-2.8, or another algorithm");
+  if (run.allreduce.algorithm == AllreduceAlgorithm::Nvls && run.cluster.gpus > 1) {
+    const std::string& protocol = inputs.library.nvls.protocol;
+    const int node_gpus = gpus_per_node_used(run, inputs.cluster.node);
+    if (std::string wrong = no_nvls(inputs.cluster.node, &inputs.library, node_gpus, run.cluster.gpus); !wrong.empty())
+      fault("allreduce.algorithm", "nvls: " + wrong);
+    else if (run.allreduce.protocol != "auto" && run.allreduce.protocol != protocol)
+      fault("allreduce.protocol", "NVLS goes by \"" + protocol + "\" only; expected auto or " + protocol);
+  }
   if (std::string wrong = unknown_anchor(inputs.gpu, run.training.precision, run.cluster.framework); !wrong.empty())
     fault("cluster.framework", std::move(wrong));
   for (Fault& f : link_faults(inputs)) faults.push_back(std::move(f));

@@ -267,9 +267,13 @@ struct SimWorld::Impl {
       return simulation.run(input);
     }
     input.fold = exact(input);
+    const bool nvls = std::any_of(input.collectives.begin(), input.collectives.end(),
+                                  [](const CollectiveChoice& c) { return c.plan->added_in_switches(); });
+    const std::string why =
+        nvls ? "collectives are added in switches" : "no two ranks are alike, or finding out would cost too much";
     const std::string few = input.fold ? std::to_string(input.fold->simulated.size()) + " of " + std::to_string(world) +
                                              " ranks are simulated"
-                                       : "no two ranks are alike, or finding out would cost too much; " + all;
+                                       : why + "; " + all;
     folding = instead + ": " + few;
     return simulation.run(input);
   }

@@ -192,6 +192,10 @@ std::string Phase::name() const {
   return text;
 }
 
+bool CollectivePlan::added_in_switches() const {
+  return std::any_of(phases.begin(), phases.end(), [](const Phase& p) { return p.algorithm == PhaseAlgorithm::Nvls; });
+}
+
 bool CollectivePlan::takes_part(const Phase& phase, Rank rank) const {
   return phase.group != Group::Leaders || rank.value % grid.x == 0;
 }

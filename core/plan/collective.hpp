@@ -50,6 +50,7 @@ struct CollectivePlan {
   std::vector<Phase> phases;
 
   Bytes bytes() const { return Bytes(elements * element_bytes); }
+  bool added_in_switches() const;  ///< a phase goes by NVLS
   bool takes_part(const Phase& phase, Rank rank) const;
   int member(const Phase& phase, Rank rank) const;  ///< of a rank that takes part
   /// The rank that is `member` of the group of `peer_of`.
@@ -82,7 +83,7 @@ struct CollectiveRequest {
 /// Any world size >= 1 and any number of elements >= 0. Rows have gcd(node_gpus or torus_x, world_size) ranks, so that
 /// every row lies inside a node and all rows are equal. World of 1: no phases. Hierarchical and Torus: reduce-scatter
 /// in rows, allreduce in columns, all-gather in rows. ThreePhase (Goyal et al., section 4): reduce to the leader,
-/// allreduce of leaders, broadcast. Nvls: one phase; world_size is a multiple of node_gpus. Ring over several nodes with `ring_orders`: each channel walks a node's GPUs in its
+/// allreduce of leaders, broadcast. Nvls: one phase; world_size is below node_gpus or a multiple of it. Ring over several nodes with `ring_orders`: each channel walks a node's GPUs in its
 /// own order, opened at a hop chosen so that the channels spread their entries and exits over the GPUs, hence over the
 /// NICs. Where the last node is not full there are as many channels as the poorer of `ring_orders` and `last_orders` has.
 CollectivePlan plan_collective(const CollectiveRequest& request);

@@ -7,6 +7,7 @@
 #include "core/base/error.hpp"
 #include "core/base/units_text.hpp"
 #include "core/plan/node_rings.hpp"
+#include "core/plan/planner.hpp"
 
 namespace lockstep {
 
@@ -213,6 +214,21 @@ LibraryEstimate by_threshold(const Job& job, bool tree, int protocol) {
 
 }  // namespace
 
+std::string no_nvls(const NodeSpec& node, const LibrarySpec* library, int node_gpus, int ranks) {
+  if (!library || !library->nvls.present)
+    return (library ? "library " + library->name : "this world") + " has no [nvls]; expected one such as nccl-2.27";
+  if (!node.nvlink.present || !node.nvlink.switch_adds)
+    return "no switch of the node adds, or a link to it has failed; expected node.nvlink.switch_adds = true";
+  if (ranks % std::min(node_gpus, ranks) != 0)
+    return std::to_string(ranks) + " GPUs leave the last node short; expected a multiple of " +
+           std::to_string(node_gpus);
+  if (ranks > node_gpus && node_gpus < 2) return "nodes of one GPU have nothing to add; expected two or more";
+  if (ranks > node_gpus && !library->nvls.trees)
+    return "library " + library->name + " has no trees of NVLS; expected one node of at most " +
+           std::to_string(node_gpus) + " GPUs";
+  return "";
+}
+
 LibraryView library_view(const NodeSpec& node, const LibrarySpec& library, int node_gpus, int ranks, int capability,
                          int most_channels) {
   LOCKSTEP_EXPECTS(node_gpus >= 1 && ranks >= 1);
@@ -224,11 +240,9 @@ LibraryView library_view(const NodeSpec& node, const LibrarySpec& library, int n
   search(node, node_rings(node, node_gpus, most_channels), true, gpu, v.nodes, v.nvlink, v.ring_channels, v.ring_bus);
   search(node, node_chains(node, node_gpus, most_channels), false, gpu, v.nodes, v.tree_nvlink, v.tree_channels,
          v.tree_bus);
-  const NvlsSpec& nvls = library.nvls;
   const int heads = std::min(ranks, node_gpus);
-  if (nvls.present && node.nvlink.switch_adds && capability >= nvls.capability && ranks % heads == 0 &&
-      heads >= nvls.least_ranks && (v.nodes == 1 || nvls.trees))
-    v.nvls_bus = nvls_bus(node, nvls, gpu, heads, v.nodes);
+  if (heads >= library.nvls.least_ranks && no_nvls(node, &library, node_gpus, ranks).empty())
+    v.nvls_bus = nvls_bus(node, library.nvls, gpu, heads, v.nodes);
   v.nics_beside_gpus = v.nodes == 1 || nics_beside_gpus(node, node_gpus);
   return v;
 }
@@ -278,10 +292,7 @@ int library_choice(const std::vector<LibraryEstimate>& estimates, AllreduceAlgor
 
 std::string to_text(const LibrarySpec& library, const std::vector<LibraryEstimate>& estimates, int chosen, int others) {
   const auto one = [&](const LibraryEstimate& e) {
-    const std::string name = std::string(e.algorithm == A::Nvls   ? "nvls/"
-                                         : e.algorithm == A::Tree ? "tree/"
-                                                                  : "ring/") +
-                             library.protocols[static_cast<std::size_t>(e.protocol)].name;
+    const std::string name = to_text(e.algorithm) + "/" + library.protocols[static_cast<std::size_t>(e.protocol)].name;
     return name + " " + (e.allowed ? to_text(e.time) : "off: " + e.reason);
   };
   std::vector<const LibraryEstimate*> rest;

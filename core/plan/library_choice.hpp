@@ -30,6 +30,9 @@ struct LibraryView {
 LibraryView library_view(const NodeSpec& node, const LibrarySpec& library, int node_gpus, int ranks, int capability,
                          int most_channels = 0);
 
+/// Why the switches of these nodes cannot carry an allreduce of this library, with what was expected; empty if they can. `library` may be null.
+std::string no_nvls(const NodeSpec& node, const LibrarySpec* library, int node_gpus, int ranks);
+
 /// One candidate.
 struct LibraryEstimate {
   AllreduceAlgorithm algorithm = AllreduceAlgorithm::Ring;  ///< Ring, Tree or Nvls
@@ -45,7 +48,7 @@ struct LibraryEstimate {
 /// files. One rank: only ring with the first protocol is allowed, at no time. Pure.
 std::vector<LibraryEstimate> library_estimates(const LibrarySpec& library, const LibraryView& view, Bytes size);
 
-/// Index of the allowed candidate with the least time; ties: a tree before a ring, as in NCCL, then the first. `algorithm` Ring, Tree or Nvls and
+/// Index of the allowed candidate with the least time; ties: NVLS before a tree before a ring, as in NCCL, then the first. `algorithm` Ring, Tree or Nvls and
 /// `protocol` >= 0 restrict it, as NCCL_ALGO and NCCL_PROTO do. -1 if none is left.
 int library_choice(const std::vector<LibraryEstimate>& estimates,
                    AllreduceAlgorithm algorithm = AllreduceAlgorithm::Library, int protocol = -1);

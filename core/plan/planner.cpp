@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "core/base/error.hpp"
+#include "core/plan/library_choice.hpp"
 #include "core/plan/node_rings.hpp"
 
 namespace lockstep {
@@ -52,22 +53,12 @@ std::int64_t nvls_chunk(Bytes size, const NvlsSpec& nvls, int heads, int nodes) 
     cut(2, Bytes::kib(16).count());
   } else {
     if (nodes >= 4) chunk = std::min(chunk, Bytes::kib(64).count());
+    cut(32, Bytes::kib(256).count());
+    cut(16, Bytes::kib(128).count());
     cut(4, Bytes::kib(64).count());
     cut(1, Bytes::kib(32).count());
   }
   return chunk;
-}
-
-/// Why switches cannot carry the allreduce; empty if they can. GPUs are not asked.
-std::string no_nvls(const CollectiveRequest& request, const NodeSpec& node, const LibrarySpec* library) {
-  const int nodes = (request.world_size + request.node_gpus - 1) / request.node_gpus;
-  if (!library || !library->nvls.present) return "the library has no [nvls]";
-  if (!node.nvlink.present || !node.nvlink.switch_adds) return "no switch of the node adds (node.nvlink.switch_adds)";
-  if (request.world_size % request.node_gpus != 0) return "the last node is not full";
-  if (std::min(request.node_gpus, request.world_size) < library->nvls.least_ranks)
-    return "a node has fewer than " + std::to_string(library->nvls.least_ranks) + " ranks";
-  if (nodes > 1 && !library->nvls.trees) return "the library knows no NVLS trees over several nodes";
-  return "";
 }
 
 CollectivePlan nvls_plan(CollectiveRequest request, const NvlsSpec& nvls) {
@@ -134,7 +125,8 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
       plans.back().protocol = static_cast<int>(p);
     }
   }
-  if (!no_nvls(request, node, &library).empty()) return plans;
+  if (one_node && request.world_size < library.nvls.least_ranks) return plans;
+  if (!no_nvls(node, &library, request.node_gpus, request.world_size).empty()) return plans;
   for (std::size_t p = 0; p < library.protocols.size(); ++p) {
     const std::string& name = library.protocols[p].name;
     if (name != library.nvls.protocol || (run.allreduce.protocol != "auto" && run.allreduce.protocol != name)) continue;
@@ -168,11 +160,11 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
   if (const int rest = request.world_size % node_gpus; rest > 0 && request.world_size > node_gpus)
     request.last_orders = node_rings(node, rest, run.allreduce.channels);
 
-  const std::string no_switches = no_nvls(request, node, library);
+  const std::string no_switches = no_nvls(node, library, node_gpus, request.world_size);
   if (run.allreduce.algorithm == A::Nvls) {
-    if (!no_switches.empty())
+    if (request.world_size > 1 && !no_switches.empty())
       throw ConfigError(library ? library->name : "", "allreduce.algorithm", "\"nvls\": " + no_switches);
-    return {nvls_plan(std::move(request), library->nvls)};
+    return {nvls_plan(std::move(request), library ? library->nvls : NvlsSpec{})};
   }
   const bool one_node = request.world_size <= node_gpus;
   std::vector<CollectivePlan> plans;
@@ -187,7 +179,10 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
       plans.push_back(plan_collective(request));
     }
   }
-  if (run.allreduce.algorithm == A::Auto && no_switches.empty()) plans.push_back(nvls_plan(request, library->nvls));
+  const bool its_protocol =
+      run.allreduce.protocol == "auto" || (library && run.allreduce.protocol == library->nvls.protocol);
+  if (run.allreduce.algorithm == A::Auto && no_switches.empty() && its_protocol)
+    plans.push_back(nvls_plan(request, library->nvls));
   return plans;
 }
 

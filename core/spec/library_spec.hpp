@@ -33,18 +33,17 @@ struct ProtocolSpec {
 struct NvlsSpec {
   bool present = false;    ///< the library has them
   std::string protocol;    ///< the one that they go by
-  int capability = 90;     ///< GPUs from this one on
-  int least_ranks = 3;     ///< of a node
+  int least_ranks = 3;     ///< of a node, for the library's own choice
   bool trees = false;      ///< over several nodes too
   int channels = 1;        ///< each has a chunk of every share under way
-  Bytes chunk = Bytes(1);  ///< the largest; small sizes take shorter ones (plan_collective)
+  Bytes chunk = Bytes(1);  ///< the largest; small sizes take shorter ones (allreduce_candidates)
   Time base;               ///< once per collective
   Time inside;             ///< to add and copy a chunk within a node
   Time network;            ///< added to every message between nodes
   Sourced<double> share{
       1.0};          ///< of NVLink's rate as the copy engine reaches it, what additions and copies reach; in (0, 1]
   RateByNodes tree;  ///< over several nodes, most of one head, as bus bandwidth
-  // What the library's choice believes: channels as many as heads, each at one of `speeds` (bytes per second, falling), `believed` of which is algbw.
+  // What the library's choice believes: channels as many as heads, each at one of the speeds (GB/s, falling), `believed` of which is algbw.
   std::vector<double> speeds_inside, speeds_network;  ///< GB/s
   double believed = 1;                                ///< in (0, 1]
 };

@@ -46,9 +46,10 @@ CLI::App* add_collective(CLI::App& app, const Context& context, Run& run) {
   command->add_option("--gpus", r.gpus, "World size (default: the whole cluster)");
   command->add_option("--sizes", r.sizes, "FIRST:LAST doubling, or a list A,B,C")->capture_default_str();
   command
-      ->add_option("--algorithm", r.algorithm,
-                   "auto, ring, halving_doubling, tree, torus, hierarchical, three_phase; library: as the library "
-                   "itself chooses, with its reasons")
+      ->add_option(
+          "--algorithm", r.algorithm,
+          "auto, ring, halving_doubling, tree, torus, hierarchical, three_phase, nvls; library: as the library "
+          "itself chooses, with its reasons")
       ->capture_default_str();
   command
       ->add_option("--across", r.across,
@@ -58,7 +59,8 @@ CLI::App* add_collective(CLI::App& app, const Context& context, Run& run) {
       ->capture_default_str();
   command->add_option("--protocol", r.protocol, "auto, or a protocol of the library")->capture_default_str();
   command->add_option("--placement", r.placement, "packed, spread or random")->capture_default_str();
-  command->add_option("--channels", r.channels, "Rings inside a node (default: as many as the topology gives)");
+  command->add_option("--channels", r.channels,
+                      "Rings inside a node (default: as many as the topology gives); NVLS takes no notice");
   command
       ->add_option("--stagger", r.stagger,
                    "Launch on the GPUs of a node one after the other, this far apart (one process: 3.8us)")

@@ -62,7 +62,6 @@ void read_nvls(ConfigTable t, NvlsSpec& nvls) {
   };
   t.require("protocol", "the name of one of the [[protocols]], such as \"simple\"");
   t.read("protocol", nvls.protocol);
-  t.read("capability", nvls.capability);
   at_least("least_ranks", nvls.least_ranks, 2);
   t.read("trees", nvls.trees);
   at_least("channels", nvls.channels, 1);
@@ -70,11 +69,14 @@ void read_nvls(ConfigTable t, NvlsSpec& nvls) {
   t.read("chunk", nvls.chunk);
   if (t.has("chunk") && nvls.chunk <= Bytes(0)) t.fault("chunk", "no bytes; expected more");
   t.read("base", nvls.base);
+  t.require("inside", "how long a node takes to add and copy a chunk, such as \"25us\"");
   t.read("inside", nvls.inside);
+  if (nvls.trees) t.require("network", "what a message between nodes costs, such as \"14us\"");
   t.read("network", nvls.network);
   t.read("share", nvls.share);
   if (!(nvls.share.low > 0 && nvls.share.high <= 1)) t.fault("share", "is out of range; expected 0 < share <= 1");
   read_by_nodes(t, "tree", nvls.tree);
+  t.require("believed", "the share of its channels' speed that the library reckons with, such as 0.8333");
   t.read("believed", nvls.believed);
   if (!(nvls.believed > 0 && nvls.believed <= 1)) t.fault("believed", "is out of range; expected 0 < believed <= 1");
   const auto falling = [&](const std::string& key, std::vector<double>& speeds) {

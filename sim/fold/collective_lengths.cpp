@@ -16,12 +16,6 @@ namespace {
 constexpr std::int64_t kWholeMessages = 2000;  // a collective of no more is simulated whole
 constexpr std::size_t kLast = 2;               // ranks that come last and are simulated themselves
 
-/// No node stands for others where switches add: such a collective is simulated whole.
-bool folds(const CollectivePlan& plan) {
-  return std::none_of(plan.phases.begin(), plan.phases.end(),
-                      [](const Phase& phase) { return phase.algorithm == PhaseAlgorithm::Nvls; });
-}
-
 /// The ranks that come last, of different rows, where a phase takes notice of them.
 std::vector<int> last_ranks(const CollectivePlan& plan, const Phase& phase, const Leads& leads) {
   if (leads.empty() || is_ring(plan.schedule(phase, Rank(0)))) return {};
@@ -87,7 +81,7 @@ Time CollectiveLengths::of(const CollectivePlan& plan, int protocol, const Leads
   Impl& i = *impl_;
   Leads leads = entered;
   if (std::all_of(leads.begin(), leads.end(), [](Time t) { return t == Time::zero(); })) leads.clear();
-  if (count(plan).messages <= kWholeMessages || !folds(plan)) {
+  if (count(plan).messages <= kWholeMessages || plan.added_in_switches()) {  // no node stands for others there
     const Time last = leads.empty() ? Time::zero() : *std::max_element(leads.begin(), leads.end());
     for (Time& t : leads) t = last - t;  // when they enter
     return bare_collective_time(i.fabric, i.settings, plan, protocol, leads) - last;

@@ -98,12 +98,6 @@ class Describer {
   std::vector<std::pair<int, Digest>> to_;
 };
 
-/// An edge does not tell which part of its way a message crosses then.
-bool adds_in_switches(const std::shared_ptr<const CollectivePlan>& plan) {
-  return std::any_of(plan->phases.begin(), plan->phases.end(),
-                     [](const Phase& phase) { return phase.algorithm == PhaseAlgorithm::Nvls; });
-}
-
 std::size_t distinct(const std::vector<std::uint64_t>& colours) {
   return std::unordered_set<std::uint64_t>(colours.begin(), colours.end()).size();
 }
@@ -171,7 +165,10 @@ std::shared_ptr<const Fold> exact_fold(Fabric& fabric, const EngineSettings& set
                                        std::span<const std::shared_ptr<const CollectivePlan>> plans,
                                        std::vector<std::uint64_t> colours, std::int64_t most_steps) {
   const std::size_t world = colours.size();
-  if (distinct(colours) == world || std::any_of(plans.begin(), plans.end(), adds_in_switches)) return nullptr;
+  if (distinct(colours) == world) return nullptr;
+  // An edge does not tell which part of its way a message crosses then.
+  if (std::any_of(plans.begin(), plans.end(), [](const auto& plan) { return plan->added_in_switches(); }))
+    return nullptr;
   Describer describer(most_steps);
   for (std::size_t r = 0; r < world; ++r) {
     if (!describer.describe(plans, static_cast<int>(r))) return nullptr;

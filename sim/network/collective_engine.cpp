@@ -107,6 +107,11 @@ struct CollectiveEngine::Collective {
   const Fold* fold = nullptr;
 };
 
+/// A head's lane that receives what the switch has added.
+bool CollectiveEngine::added_on_the_way(const PhaseState& p, std::int32_t lane) {
+  return p.spec->algorithm == PhaseAlgorithm::Nvls && lane % p.coupled == NvlsSchedule::kGather;
+}
+
 /// Cuts a way through a switch, which is one link up and one down, to what the message crosses.
 void CollectiveEngine::in_switch(SwitchRole role, Way& way) {
   static constexpr std::int32_t kSum[]{1, 2}, kCopies[]{2, 1};  // at the head: its own data too
@@ -308,7 +313,7 @@ bool CollectiveEngine::begin_step(PhaseState& p, const Seat& seat, Lane& lane) {
   }
   lane.begun = true;
   lane.receive = step.receive_from >= 0 ? step.receive.length : -1;
-  lane.reduce = step.reduce;
+  lane.reduce = step.reduce && !added_on_the_way(p, own);
   if (step.send_to >= 0) {
     if (way.member != step.send_to) way = way_between(p, seat, step.send_to, step.role);
     send(p, lane, way, step.send.length, step.send_lane, static_cast<std::int32_t>(step.send_step));
@@ -361,9 +366,10 @@ CollectiveEngine::Way CollectiveEngine::way_between(const PhaseState& p, const S
   if (role != SwitchRole::None && route.path_class == PathClass::Nvlink) in_switch(role, way);
   way.first_lane = p.seats[receiver].first_lane;
   const bool nvls = p.spec->algorithm == PhaseAlgorithm::Nvls;
-  const MessageCost cost = nvls ? nvls_cost(settings_.library, *p.spec, c.plan->grid.size(), role, route,
-                                            fabric_.links()[static_cast<std::size_t>(route.links.front())].capacity)
-                                : message_cost(settings_.library, protocol, *p.spec, route, settings_.gpudirect);
+  const MessageCost cost =
+      nvls ? nvls_cost(settings_.library, *p.spec, c.plan->grid.size(), role, route,
+                       fabric_.links()[static_cast<std::size_t>(route.links.back())].capacity, settings_.gpudirect)
+           : message_cost(settings_.library, protocol, *p.spec, route, settings_.gpudirect);
   way.latency = cost.latency;
   way.cap = cost.cap;
   way.efficiency = cost.efficiency;

@@ -33,7 +33,7 @@ struct PhaseRecord {
 
 /// A message costs  route latency + protocol's share per message + staging latency  on top of  bytes / (efficiency * rate), where the
 /// rate is the flow's max-min share, capped by the protocol and the staging copy; over NVLink the efficiency includes what the library's kernels
-/// reach of a copy's rate. A rank's limit over all channels is dealt evenly among them. A reducing receive then costs bytes / reduce rate.
+/// reach of a copy's rate. A rank's limit over all channels is dealt evenly among them. A reducing receive then costs bytes / reduce rate, unless a switch added.
 /// Where switches add and copy (SwitchRole) a message crosses only its sender's way into the switch or its receiver's way out of it.
 /// Each phase begins `base` (of the protocol) after the rank reaches it. Every message must meet its receive: verified at the end.
 class CollectiveEngine {
@@ -82,6 +82,7 @@ class CollectiveEngine {
   void send(PhaseState& p, Lane& lane, const Way& way, std::int64_t elements, std::int32_t to_lane,
             std::int32_t to_step);
   Way way_between(const PhaseState& p, const Seat& from, int to_member, SwitchRole role = SwitchRole::None) const;
+  static bool added_on_the_way(const PhaseState& p, std::int32_t lane);
   static void in_switch(SwitchRole role, Way& way);
   void arrive(const Message& message);
 

@@ -42,21 +42,29 @@ Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateC
   return {PathClass::Network, nics / std::max(1.0, sharers), wire};
 }
 
-/// Once through the switch, whose links carry the buffer and a node's share of it, while NICs carry both ways of two trees.
+/// The slowest of the switch, the limit of trees and the NICs (two trees, both ways) for the buffer, and a chunk of a part through each stage: give, copy,
+/// copy out, and up and down the levels of the trees.
 Time nvls_time(const CollectivePlan& plan, const Phase& phase, const EstimateContext& context) {
   const NodeSpec& node = context.cluster.node;
   const NvlsSpec& nvls = context.limited.nvls;
-  const int nodes = plan.grid.size() / phase.node;
-  const Bandwidth links = node.nvlink.per_link.value * (node.nvlink.links_per_gpu * nvls.share.value);
-  Time latency = nvls.base + nvls.inside, busy = plan.bytes() / (links / (1 + 1.0 / phase.node));
+  const int ranks = plan.grid.size(), nodes = ranks / phase.node, trees = nodes > 1 ? 2 : 1;
+  const int parts = phase.node * trees;
+  const std::int64_t elements = std::min(phase.chunk, (plan.elements + parts - 1) / parts);
+  const Bytes chunk(elements * plan.element_bytes);
+  Bandwidth rate = node.nvlink.per_link.value * (node.nvlink.links_per_gpu * nvls.share.value / (1 + 1.0 / phase.node));
+  if (nodes > 1) rate = std::min(rate, nvls.tree.at(nodes) * (phase.node * ranks / (2.0 * (ranks - 1))));
+  Time latency =
+      nvls.base + nvls.inside + chunk / (rate / parts) * 2;  // the third stage of a chunk is in the buffer's time
   if (nodes > 1) {
-    Time wire = node.nic.latency.value * 2;
-    for (const TierSpec& tier : context.cluster.network.tiers) wire += tier.hop.value;
-    latency += (nvls.network + wire) * (2 * (static_cast<int>(std::bit_width(static_cast<unsigned>(nodes))) - 1));
+    Time hop = nvls.network + node.nic.latency.value * 2;
+    for (const TierSpec& tier : context.cluster.network.tiers) hop += tier.hop.value;
+    if (context.limited.host_memory) hop += context.limited.staging_latency.value;
     const Bandwidth nics = node.nic.rate.value * std::max(1, node.nic.count);
-    busy = std::max(busy, plan.bytes() / (nics / (nodes == 2 ? 1 : 2)));
+    const int levels = static_cast<int>(std::bit_width(static_cast<unsigned>(nodes))) - 1;
+    latency += (hop + chunk / (nics / parts)) * (2 * levels);
+    rate = std::min(rate, nodes == 2 ? nics : nics / 2);
   }
-  return latency + busy;
+  return latency + plan.bytes() / rate;
 }
 
 }  // namespace
@@ -81,11 +89,11 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
   const ProtocolSpec& p = library.protocols[static_cast<std::size_t>(protocol)];
   Time total;
   for (const Phase& phase : plan.phases) {
-    const Medium medium = medium_of(plan, phase, context);
     if (phase.algorithm == PhaseAlgorithm::Nvls) {
       total += nvls_time(plan, phase, context);
       continue;
     }
+    const Medium medium = medium_of(plan, phase, context);
     const bool tree = phase.algorithm == PhaseAlgorithm::Tree;
     AlphaBeta link;
     link.alpha = medium.wire;
@@ -125,6 +133,14 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
 int choose_protocol(const CollectivePlan& plan, const EstimateContext& context, const std::string& asked) {
   if (plan.protocol >= 0) return plan.protocol;
   const auto& protocols = context.library.protocols;
+  const std::string& own = context.library.nvls.protocol;
+  if (plan.added_in_switches()) {
+    if (asked != "auto" && asked != own)
+      throw ConfigError(context.library.name, "allreduce.protocol",
+                        "NVLS goes by \"" + own + "\" only; expected auto or " + own);
+    const auto it = std::find_if(protocols.begin(), protocols.end(), [&](const auto& p) { return p.name == own; });
+    return static_cast<int>(it - protocols.begin());
+  }
   if (asked != "auto") {
     std::vector<std::string> names;
     for (std::size_t i = 0; i < protocols.size(); ++i) {

@@ -58,15 +58,23 @@ std::vector<std::int32_t> find_links(std::span<const Link> links, const std::str
 
 NodeSpec surviving_node(const NodeSpec& node, std::span<const int> nodes, const LinkChanges& changes) {
   NodeSpec out = node;
-  if (!out.nvlink.present || out.nvlink.through_switch) return out;
-  std::erase_if(out.nvlink.pairs, [&](const NvlinkPair& pair) {
-    const std::string cable = ".gpu" + std::to_string(pair.a) + "-gpu" + std::to_string(pair.b);
+  const auto failed = [&](const std::string& cable) {
     return std::any_of(changes.failed.begin(), changes.failed.end(), [&](const std::string& name) {
       return std::any_of(nodes.begin(), nodes.end(), [&](int n) {
         const Directions gone = named(name, "node" + std::to_string(n) + cable);
         return gone.up || gone.down;
       });
     });
+  };
+  if (!out.nvlink.present) return out;
+  if (out.nvlink.through_switch) {
+    for (int gpu = 0; gpu < node.gpus; ++gpu) {
+      if (failed(".gpu" + std::to_string(gpu) + "-nvswitch")) out.nvlink.switch_adds = false;
+    }
+    return out;
+  }
+  std::erase_if(out.nvlink.pairs, [&](const NvlinkPair& pair) {
+    return failed(".gpu" + std::to_string(pair.a) + "-gpu" + std::to_string(pair.b));
   });
   out.nvlink.present = !out.nvlink.pairs.empty();
   return out;

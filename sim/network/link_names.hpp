@@ -31,8 +31,8 @@ std::string cable_name(const Link& link);
 /// direction and its way back, as Fabric builds them. Empty if no link is called so. O(links).
 std::vector<std::int32_t> find_links(std::span<const Link> links, const std::string& name);
 
-/// A node for which rings and trees are planned: without the NVLink pairs that have failed on any of `nodes`. NCCL, too,
-/// uses as many rings as the poorest node has.
+/// A node for which rings and trees are planned: without the NVLink pairs that have failed on any of `nodes`, and with a switch that adds
+/// nothing if a GPU's links to it have. NCCL, too, uses as many rings as the poorest node has.
 NodeSpec surviving_node(const NodeSpec& node, std::span<const int> nodes, const LinkChanges& changes);
 
 }  // namespace lockstep::sim

@@ -25,29 +25,36 @@ inline Time base_of(const LibrarySpec& library, const ProtocolSpec& protocol, co
   }
 }
 
-/// A message of NVLS among `members` ranks, over a node's NVLink of this capacity: half of what the node takes to add and copy, or the step between nodes.
-/// The kernel copies a chunk in, adds and copies it through the switch, and copies it out; its warps are dealt so that the three keep pace
+/// Staged through the host: between nodes if the library works in host memory, or the route crosses a host bridge without GPUDirect.
+inline void add_staging(MessageCost& cost, const LibrarySpec& library, const Route& route, bool gpudirect) {
+  if (route.path_class != PathClass::Network || !(library.host_memory || (route.crosses_host && !gpudirect))) return;
+  cost.latency += library.staging_latency.value;
+  if (library.staging.value.bytes_per_second() > 0) cost.cap = std::min(cost.cap, library.staging.value);
+}
+
+/// A message of NVLS among `members` ranks to a GPU whose NVLink has this capacity: half of what the node takes to add and copy, or the step between
+/// nodes. The kernel copies a chunk in, adds and copies it through the switch, and copies it out; its warps are dealt so that the three keep pace
 /// (NVIDIA/nccl, src/device/all_reduce.h). Giving and taking are two of them, the third is the time that the switch needs for a chunk.
 inline MessageCost nvls_cost(const LibrarySpec& library, const Phase& phase, int members, SwitchRole role,
-                             const Route& route, Bandwidth capacity) {
+                             const Route& route, Bandwidth capacity, bool gpudirect) {
   const NvlsSpec& nvls = library.nvls;
   const int nodes = members / phase.node;
   const double trees = nodes > 1 ? 2 : 1;
   MessageCost cost{route.latency, Bandwidth::unlimited(), 1};
   if (route.path_class == PathClass::Network) {
     cost.latency += nvls.network;
+    add_staging(cost, library, route, gpudirect);
     return cost;
   }
   cost.latency += nvls.inside / 2;
   cost.efficiency = nvls.share.value;
   if (role != SwitchRole::Copy && role != SwitchRole::CarriesCopies) return cost;
   if (nodes > 1) cost.cap = nvls.tree.at(nodes) * (members / (2.0 * (members - 1)) / trees / cost.efficiency);
-  cost.copy_out = capacity * (nvls.share.value / (phase.node + 1) / trees);
+  if (library.limits) cost.copy_out = capacity * (nvls.share.value / (phase.node + 1) / trees);
   return cost;
 }
 
-/// A message of `phase`; libraries count those of trees apart. Staged: between nodes if the library works in host memory, or the route crosses
-/// a host bridge without GPUDirect.
+/// A message of `phase`, not of NVLS; libraries count those of trees apart.
 inline MessageCost message_cost(const LibrarySpec& library, const ProtocolSpec& protocol, const Phase& phase,
                                 const Route& route, bool gpudirect) {
   const bool tree = phase.algorithm == PhaseAlgorithm::Tree;
@@ -70,12 +77,7 @@ inline MessageCost message_cost(const LibrarySpec& library, const ProtocolSpec& 
     case PathClass::Pcie: cost.latency += tree ? protocol.tree_pcie : protocol.ring_pcie; break;
     case PathClass::Network: cost.latency += tree ? protocol.tree_network : protocol.ring_network; break;
   }
-  const bool staged =
-      route.path_class == PathClass::Network && (library.host_memory || (route.crosses_host && !gpudirect));
-  if (staged) {
-    cost.latency += library.staging_latency.value;
-    if (library.staging.value.bytes_per_second() > 0) cost.cap = std::min(cost.cap, library.staging.value);
-  }
+  add_staging(cost, library, route, gpudirect);
   return cost;
 }
 

@@ -65,7 +65,28 @@ CollectiveCount walk(const CollectivePlan& plan) {
   return total;
 }
 
+/// Lanes wait for lanes of their own block only: what Schedule::coupled_lanes() promises.
+void expect_waits_inside_blocks(const CollectivePlan& plan, const std::string& what) {
+  for (const Phase& phase : plan.phases) {
+    for (int r = 0; r < plan.grid.size(); ++r) {
+      if (!plan.takes_part(phase, Rank(r))) continue;
+      const Schedule s = plan.schedule(phase, Rank(r));
+      const int member = plan.member(phase, Rank(r)), block = s.coupled_lanes();
+      for (int lane = 0; lane < s.lanes(member); ++lane) {
+        for (std::int64_t i = 0; i < s.steps(member, lane); ++i) {
+          for (const auto& wait : s.step(member, lane, i).waits) {
+            if (wait.lane < 0) continue;
+            ASSERT_GT(block, 0) << what;
+            ASSERT_EQ(wait.lane / block, lane / block) << what << ", lane " << lane;
+          }
+        }
+      }
+    }
+  }
+}
+
 void expect_correct(const CollectivePlan& plan, const std::string& what) {
+  expect_waits_inside_blocks(plan, what);
   const auto fault = check(plan, static_cast<std::uint64_t>(plan.elements + plan.grid.size()));
   EXPECT_FALSE(fault.has_value()) << what << ": " << *fault;
   const CollectiveCount walked = walk(plan), counted = count(plan);

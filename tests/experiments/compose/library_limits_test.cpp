@@ -182,20 +182,58 @@ TEST(LibraryNvls, SmallSizesTakeShorterChunks) {
 }
 
 TEST(LibraryNvls, WhoCannotHaveItIsTold) {
-  const auto fault = [](const char* cluster, const char* library, int gpus) -> std::string {
+  const auto fault = [](const char* cluster, const char* library, int gpus,
+                        const char* protocol = "auto") -> std::string {
     try {
-      Job(cluster, library, gpus, A::Nvls).plan(Bytes::mib(1));
+      const Job job(cluster, library, gpus, A::Nvls, protocol);
+      job.time(Bytes::mib(1));
     } catch (const ConfigError& error) {
       return error.what();
     }
     return "";
   };
-  EXPECT_NE(fault("dgx-a100", "nccl-2.27", 8).find("no switch of the node adds (node.nvlink.switch_adds)"),
-            std::string::npos);
-  EXPECT_NE(fault("dgx-h100", "nccl-2.10", 8).find("the library has no [nvls]"), std::string::npos);
-  EXPECT_NE(fault("dgx-h100", "nccl-2.27", 12).find("the last node is not full"), std::string::npos);
-  EXPECT_NE(fault("dgx-h100", "nccl-2.27", 2).find("a node has fewer than 3 ranks"), std::string::npos);
-  EXPECT_EQ(fault("dgx-h100", "nccl-2.27", 32), "");
+  const auto says = [](const std::string& text, const char* words) { return text.find(words) != std::string::npos; };
+  EXPECT_TRUE(says(fault("dgx-a100", "nccl-2.27", 8), "no switch of the node adds"));
+  EXPECT_TRUE(says(fault("dgx-h100", "nccl-2.10", 8), "library nccl-2.10 has no [nvls]"));
+  EXPECT_TRUE(says(fault("dgx-h100", "nccl-2.27", 12), "12 GPUs leave the last node short; expected a multiple of 8"));
+  EXPECT_TRUE(says(fault("dgx-h100", "nccl-2.27", 8, "ll"), "NVLS goes by \"simple\" only; expected auto or simple"));
+  for (const int gpus : {1, 2, 8, 32}) EXPECT_EQ(fault("dgx-h100", "nccl-2.27", gpus), "") << gpus;
+  Job one_node("dgx-h100", "nccl-2.27", 16, A::Nvls);
+  one_node.in.library.nvls.trees = false;
+  EXPECT_THROW(one_node.plan(Bytes::mib(1)), ConfigError);
+}
+
+// With a protocol that NVLS does not go by, auto does not take it.
+TEST(LibraryNvls, AutoTakesItOnlyByItsProtocol) {
+  const Bytes size = Bytes::mib(256);
+  EXPECT_EQ(Job("dgx-h100", "nccl-2.27", 8, A::Auto).plan(size).algorithm, A::Nvls);
+  EXPECT_NE(Job("dgx-h100", "nccl-2.27", 8, A::Auto, "ll128").plan(size).algorithm, A::Nvls);
+}
+
+// The estimate has the stages, rates and limits of the events but for how stages of several shares overlap: a fifth.
+TEST(LibraryNvls, TheEstimateIsNearTheEvents) {
+  for (const int gpus : {8, 16, 32, 64}) {
+    for (const int mib : {1, 16, 64, 512}) {
+      const Job job("dgx-h100", "nccl-2.27", gpus, A::Nvls);
+      const CollectivePlan plan = job.plan(Bytes::mib(mib));
+      const Time launch = job.in.library.launch.value;
+      const Time events = job.time(Bytes::mib(mib)).time - launch;
+      EXPECT_NEAR(sim::estimate(plan, job.context(), job.number_of("simple")) / events, 1, 0.2)
+          << gpus << " GPUs, " << mib << " MiB";
+    }
+  }
+}
+
+// [effects] protocol = false: NVLink's whole rate, no stage of a kernel, no limit of trees: 1 GiB x 9 / 8 over 18 cables, and a chunk (1/64 of a share's rounds) to fill.
+TEST(LibraryNvls, TheProtocolEffectSwitchesItsCostsOff) {
+  Job job("dgx-h100", "nccl-2.27", 8, A::Nvls);
+  job.in.run.effects.protocol = job.in.run.effects.link_latency = job.in.run.effects.coordination = false;
+  job.in = without_switched_off(job.in);
+  const NvlinkSpec& cables = job.in.cluster.node.nvlink;
+  const double wire = 9.0 / 8 * double(1 << 30) / (cables.per_link.value.bytes_per_second() * cables.links_per_gpu);
+  const double took = job.time(Bytes(1 << 30)).time.seconds();
+  EXPECT_GT(took, wire);
+  EXPECT_LT(took, wire * (1 + 1.1 / 64));
 }
 
 // [effects] protocol = false: eight A100 are then joined by their cables alone. 1 GiB over n = 8 by rings:

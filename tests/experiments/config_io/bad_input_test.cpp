@@ -284,18 +284,22 @@ TEST(BadLibrary, Protocols) {
           "l.toml:9:1: tuning.architectures[0].nvlink: a rate of 0; expected more, or no key for unlimited",
           "l.toml:11:1: tuning.architectures[1].capability: does not rise; expected architectures from old to new",
           "l.toml:13:8: tuning.architectures[1].ll.one: a rate of 0; expected more, or no key for unlimited"));
-  EXPECT_THAT(read("[nvls]\nprotocol = \"simpel\"\nchunk = \"0B\"\nchannels = 0\nshare = 1.5\nbelieved = "
-                   "0\nspeeds_inside = [20, 30]\n"
-                   "trees = true\ntree = { two = \"0Bps\" }\n[[protocols]]\nname = \"simple\"\n"),
-              ElementsAre("l.toml:1:2: nvls.speeds_network: missing; expected speeds of a channel in GB/s, falling, "
-                          "such as [40, 30, 20]",
-                          "l.toml:2:1: nvls.protocol: \"simpel\" is none of the [[protocols]]",
-                          "l.toml:3:1: nvls.chunk: no bytes; expected more",
-                          "l.toml:4:1: nvls.channels: 0 is out of range; expected at least 1",
-                          "l.toml:5:1: nvls.share: is out of range; expected 0 < share <= 1",
-                          "l.toml:6:1: nvls.believed: is out of range; expected 0 < believed <= 1",
-                          "l.toml:7:1: nvls.speeds_inside: expected speeds above 0 in falling order, at least one",
-                          "l.toml:9:10: nvls.tree.two: a rate of 0; expected more, or no key for unlimited"));
+  EXPECT_THAT(
+      read("[nvls]\nprotocol = \"simpel\"\nchunk = \"0B\"\nchannels = 0\nshare = 1.5\nbelieved = "
+           "0\nspeeds_inside = [20, 30]\n"
+           "trees = true\ntree = { two = \"0Bps\" }\n[[protocols]]\nname = \"simple\"\n"),
+      ElementsAre(
+          "l.toml:1:2: nvls.inside: missing; expected how long a node takes to add and copy a chunk, such as \"25us\"",
+          "l.toml:1:2: nvls.network: missing; expected what a message between nodes costs, such as \"14us\"",
+          "l.toml:1:2: nvls.speeds_network: missing; expected speeds of a channel in GB/s, falling, "
+          "such as [40, 30, 20]",
+          "l.toml:2:1: nvls.protocol: \"simpel\" is none of the [[protocols]]",
+          "l.toml:3:1: nvls.chunk: no bytes; expected more",
+          "l.toml:4:1: nvls.channels: 0 is out of range; expected at least 1",
+          "l.toml:5:1: nvls.share: is out of range; expected 0 < share <= 1",
+          "l.toml:6:1: nvls.believed: is out of range; expected 0 < believed <= 1",
+          "l.toml:7:1: nvls.speeds_inside: expected speeds above 0 in falling order, at least one",
+          "l.toml:9:10: nvls.tree.two: a rate of 0; expected more, or no key for unlimited"));
 }
 
 constexpr const char* kGpu =

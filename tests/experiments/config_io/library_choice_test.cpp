@@ -153,6 +153,16 @@ TEST(LibraryChoice, NvlsTreesOverNodes) {
   EXPECT_EQ(subject("nccl-2.27", "dgx-h100", 12).view.nvls_bus, Bandwidth());  // the second node is not full
 }
 
+// A log of NCCL on three nodes of eight H100 (NVIDIA/nccl#1453): NVLS tree, simple, 4 MiB: 105.43 us. Its NICs are not named; with 24.5 GB/s, of 400 Gbit/s shared by two or
+// of 200 each, a channel has half of 24: 25 + 2 x 14 + 4194304 / (8 x 12 x 5/6 GB/s) = 105.43 us.
+TEST(LibraryChoice, NvlsTreeOfALog) {
+  const LibrarySpec library = read_library("nccl-2.27", kData);
+  ClusterSpec c = read_cluster("dgx-h100", kData);
+  c.node.nic.rate.value = Bandwidth::gigabytes_per_second(24.5);
+  const Subject s{library, library_view(c.node, library, 8, 24, 90)};
+  EXPECT_NEAR(s.of(s.at(Bytes::mib(4)), A::Nvls, "simple").time.microseconds(), 105.43, 0.01);
+}
+
 TEST(LibraryChoice, OneRankAndNoRule) {
   EXPECT_EQ(subject("nccl-2.8", "dgx1-v100", 1).choice(Bytes::mib(1)), "ring/simple");
   const Subject s = subject("nccl-2.8", "dgx1-v100", 8);

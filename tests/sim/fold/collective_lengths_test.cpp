@@ -7,6 +7,7 @@
 
 #include "core/base/rng.hpp"
 #include "core/plan/node_rings.hpp"
+#include "sim/fold/exact.hpp"
 #include "sim/fold/exchanges.hpp"
 
 namespace lockstep::sim {
@@ -180,6 +181,26 @@ TEST(CollectiveLengths, OthersCannotBeMoreThanDone) {
 TEST(CollectiveLengths, SmallCollectivesAreSimulatedWholeWithTheirEntries) {
   const ClusterSpec c = cluster(4, true);
   EXPECT_EQ(ratio(c, A::Hierarchical, A::Tree, 30'000, normal_leads(16, Time::microseconds(40), 1)), 1);
+}
+
+TEST(CollectiveLengths, WhatSwitchesAddIsSimulatedWhole) {
+  ClusterSpec c = cluster(6, false);
+  c.node.nvlink.pairs.clear();
+  c.node.nvlink.through_switch = c.node.nvlink.switch_adds = true;
+  c.node.nvlink.links_per_gpu = 6;
+  CollectiveRequest r;
+  r.algorithm = A::Nvls;
+  r.world_size = 24;
+  r.node_gpus = 4;
+  r.elements = 3'000'000;
+  r.nvls_chunk = 10'000;
+  const CollectivePlan plan = plan_collective(r);
+  Fabric fabric(c, c.nodes, Routing::Static, 1);
+  const EngineSettings settings = settings_of(24);
+  EXPECT_EQ(CollectiveLengths(fabric, settings).of(plan, 0, {}), whole(fabric, settings, plan, {}));
+  EXPECT_TRUE(plan.added_in_switches());
+  const auto shared = std::make_shared<const CollectivePlan>(plan);
+  EXPECT_EQ(exact_fold(fabric, settings, std::span(&shared, 1), std::vector<std::uint64_t>(24, 1)), nullptr);
 }
 
 TEST(Exchanges, GpusThatShareAnAdapterAreTwins) {

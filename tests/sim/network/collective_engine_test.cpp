@@ -250,6 +250,27 @@ TEST(CollectiveEngine, ASwitchIsBusyWithTheBufferAndAShare) {
   EXPECT_LT(took, least * (1 + 2.2 / 250));
 }
 
+// The switch has added: a library that adds slowly takes no longer. Between nodes a head adds what comes from another one.
+TEST(CollectiveEngine, WhatASwitchAddsCostsNoReduction) {
+  LibrarySpec slow = adding(0.8, Time::zero());
+  slow.reduce = Sourced(Bandwidth::gigabytes_per_second(1));
+  CollectiveRequest one = request(AllreduceAlgorithm::Nvls, 4, 4'000'000, 4), two = one;
+  one.nvls_chunk = two.nvls_chunk = 1'000'000;
+  EXPECT_EQ(run(switched_node(4, 10), one, slow), run(switched_node(4, 10), one, adding(0.8, Time::zero())));
+  two.node_gpus = 2;
+  EXPECT_GT(run(switched_node(2, 10, 2), two, slow), run(switched_node(2, 10, 2), two, adding(0.8, Time::zero())));
+}
+
+// The limit of trees, 3.2 GB/s of bus bandwidth per head: 2 heads x 3.2 x 4 / 6 = 4.27 GB/s of 64 MB: 15 ms; without it the links' 64 MB x 3 / 2 over 10 GB/s, 9.6.
+TEST(CollectiveEngine, TreesOfNvlsHaveALimit) {
+  LibrarySpec limited = adding(1, Time::zero());
+  limited.nvls.tree.two = Bandwidth::gigabytes_per_second(3.2);
+  CollectiveRequest r = request(AllreduceAlgorithm::Nvls, 4, 16'000'000, 2);
+  r.nvls_chunk = 10'000;
+  EXPECT_NEAR(run(switched_node(2, 10, 2), r, limited).milliseconds(), 15, 0.3);
+  EXPECT_NEAR(run(switched_node(2, 10, 2), r, adding(1, Time::zero())).milliseconds(), 9.6, 0.3);
+}
+
 // Two nodes of two GPUs, 8 MB, all rates 10 GB/s: two shares of 4 MB, two trees each, one chunk of 2 MB per part. Give: 4 MB on a GPU's uplink, 8 MB on the
 // head's downlink, which carries each sum and the head's own data: 0.8 ms. Then tree 0 goes up from one node while tree 1 goes up from the other: 2 MB per
 // NIC and direction, 0.2 ms. The root of a tree copies at once, while the other total comes down in 0.2 ms: 8 MB leave the head, without a

@@ -201,6 +201,10 @@ TEST(SurvivingNode, LosesThePairThatFailedOnAnyNodeInUse) {
   EXPECT_EQ(surviving_node(node, used, {{}, {"node1.gpu0-gpu2"}}).nvlink.pairs.size(), 3u);
   EXPECT_EQ(surviving_node(node, used, {{}, {"node0.nic0"}}).nvlink.pairs.size(), 3u);
   EXPECT_FALSE(surviving_node(node, used, {{}, {"node*.gpu*-gpu*"}}).nvlink.present);
+  NodeSpec switched = node;  // a switch adds while every GPU of the nodes reaches it
+  switched.nvlink.through_switch = switched.nvlink.switch_adds = true;
+  EXPECT_TRUE(surviving_node(switched, used, {{}, {"node1.gpu0-nvswitch"}}).nvlink.switch_adds);
+  EXPECT_FALSE(surviving_node(switched, used, {{}, {"node2.gpu0-nvswitch.up"}}).nvlink.switch_adds);
 }
 
 TEST(Background, TakesTheShareThatIsAskedForOnAverage) {
