@@ -480,6 +480,7 @@ CollectiveTime simulate_collective(const WorldSettings& settings, const Collecti
                                 {}};
   const int protocol = choose_protocol(plan, context, settings.run.allreduce.protocol);
   std::vector<Time> entries;
+  entries.reserve(static_cast<std::size_t>(plan.grid.size()));
   for (int r = 0; r < plan.grid.size(); ++r) entries.push_back(stagger * (r % settings.cluster.node.gpus));
   CollectiveTime t;
   t.protocol = settings.library.protocols[static_cast<std::size_t>(protocol)].name;
