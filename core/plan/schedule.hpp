@@ -46,9 +46,9 @@ struct ScheduleStep {
   int send_lane = 0;           ///< the receiver's lane
   std::int64_t send_step = 0;  ///< the receiver's step on that lane
   Span send;
-  SwitchRole role = SwitchRole::None;  ///< of the send
   int receive_from = -1;               ///< group member, or -1
   bool reduce = false;                 ///< add to the buffer instead of overwriting it
+  SwitchRole role = SwitchRole::None;  ///< of the send
   Span receive;
   struct Wait {
     int lane = -1;           ///< own lane, or -1 for "no wait"

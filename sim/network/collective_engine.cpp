@@ -41,7 +41,6 @@ struct CollectiveEngine::Way {
   Time latency;
   Bandwidth cap;
   double efficiency = 1;
-  Bandwidth copy_out = Bandwidth::unlimited();
 };
 
 /// A rank that takes part in a phase: its lanes are [first_lane, first_lane + lanes).
@@ -65,6 +64,7 @@ struct CollectiveEngine::PhaseState {
   std::vector<Seat> seats;      // by rank
   std::vector<Lane> lanes;
   std::vector<Way> ways;               // by lane: where it sent last
+  std::vector<Bandwidth> copy_out;     // by lane, on that way; empty but for NVLS (a way fills a line of the cache)
   std::vector<std::uint64_t> arrived;  // one bit per (lane, step)
 
   bool has_arrived(const Lane& lane) const {
@@ -171,6 +171,7 @@ CollectiveEngine::PhaseState& CollectiveEngine::lay_out(Collective& c, int index
     }
   }
   p.ways.resize(p.lanes.size());
+  if (spec.algorithm == PhaseAlgorithm::Nvls) p.copy_out.resize(p.lanes.size(), Bandwidth::unlimited());
   p.arrived.assign(static_cast<std::size_t>((bits + 63) / 64), 0);
   return p;
 }
@@ -315,7 +316,10 @@ bool CollectiveEngine::begin_step(PhaseState& p, const Seat& seat, Lane& lane) {
   lane.receive = step.receive_from >= 0 ? step.receive.length : -1;
   lane.reduce = step.reduce && !added_on_the_way(p, own);
   if (step.send_to >= 0) {
-    if (way.member != step.send_to) way = way_between(p, seat, step.send_to, step.role);
+    if (way.member != step.send_to) {
+      Bandwidth* copy_out = p.copy_out.empty() ? nullptr : &p.copy_out[static_cast<std::size_t>(lane_index)];
+      way = way_between(p, seat, step.send_to, step.role, copy_out);
+    }
     send(p, lane, way, step.send.length, step.send_lane, static_cast<std::int32_t>(step.send_step));
   }
   return true;
@@ -347,7 +351,7 @@ void CollectiveEngine::end_phase(PhaseState& p, const Seat& seat) {
 }
 
 CollectiveEngine::Way CollectiveEngine::way_between(const PhaseState& p, const Seat& from, int to_member,
-                                                    SwitchRole role) const {
+                                                    SwitchRole role, Bandwidth* copy_out) const {
   const Collective& c = *p.collective;
   const ProtocolSpec& protocol = settings_.library.protocols[static_cast<std::size_t>(c.protocol)];
   const Rank to = c.plan->rank(*p.spec, Rank(from.rank), to_member);
@@ -373,7 +377,7 @@ CollectiveEngine::Way CollectiveEngine::way_between(const PhaseState& p, const S
   way.latency = cost.latency;
   way.cap = cost.cap;
   way.efficiency = cost.efficiency;
-  way.copy_out = cost.copy_out;
+  if (copy_out) *copy_out = cost.copy_out;
   return way;
 }
 
@@ -386,7 +390,10 @@ void CollectiveEngine::send(PhaseState& p, Lane& lane, const Way& way, std::int6
   lane.awaiting = false;
   const Bytes bytes(elements * c.plan->element_bytes);
   Time latency = way.latency;
-  if (way.copy_out < Bandwidth::unlimited()) latency += bytes / way.copy_out;
+  if (!p.copy_out.empty()) {
+    const Bandwidth copy_out = p.copy_out[static_cast<std::size_t>(&lane - p.lanes.data())];
+    if (copy_out < Bandwidth::unlimited()) latency += bytes / copy_out;
+  }
   lane.sent =
       network_.send(way.links, static_cast<double>(bytes.count()) / way.efficiency, way.cap, latency, way.counts);
   if (static_cast<std::size_t>(lane.sent) >= under_way_.size())

@@ -81,7 +81,8 @@ class CollectiveEngine {
   bool combine(PhaseState& p, Lane& lane);                       ///< false: not received yet, or still being reduced
   void send(PhaseState& p, Lane& lane, const Way& way, std::int64_t elements, std::int32_t to_lane,
             std::int32_t to_step);
-  Way way_between(const PhaseState& p, const Seat& from, int to_member, SwitchRole role = SwitchRole::None) const;
+  Way way_between(const PhaseState& p, const Seat& from, int to_member, SwitchRole role = SwitchRole::None,
+                  Bandwidth* copy_out = nullptr) const;
   static bool added_on_the_way(const PhaseState& p, std::int32_t lane);
   static void in_switch(SwitchRole role, Way& way);
   void arrive(const Message& message);
