@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <random>
+#include <sstream>
 #include <vector>
 
 #include <fmt/format.h>
@@ -146,6 +147,19 @@ class LineMutator {
 };
 
 }  // namespace
+
+RunInput split_overrides(const std::string& text) {
+  constexpr std::string_view mark = "#--set ";
+  RunInput input;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind(mark, 0) == 0)
+      input.overrides.push_back(line.substr(mark.size()));
+    else
+      input.file += line + '\n';
+  }
+  return input;
+}
 
 void require(bool holds, const std::string& what) {
   if (holds) return;

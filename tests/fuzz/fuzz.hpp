@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/base/error.hpp"
 
@@ -17,6 +18,13 @@ namespace lockstep::fuzz {
 
 /// What a fuzzer does with one input; each program defines it.
 void one_input(const std::string& text);
+
+/// A run file whose lines "#--set path=value" are overrides: the command line takes bytes that no TOML file may hold.
+struct RunInput {
+  std::string file;
+  std::vector<std::string> overrides;
+};
+RunInput split_overrides(const std::string& text);
 
 /// Says `what` did not hold and aborts, which libFuzzer takes for a finding.
 void require(bool holds, const std::string& what);

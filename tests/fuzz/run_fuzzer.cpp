@@ -1,32 +1,10 @@
 // Run files. A line "#--set path=value" is an override; tables [cluster_file], [gpu_file] and [library_file] are laid over files of the project.
-#include <sstream>
-#include <vector>
-
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/config_io/node.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 namespace lockstep::fuzz {
 namespace {
-
-struct Input {
-  std::string file;
-  std::vector<std::string> overrides;
-};
-
-/// Overrides are taken out: the command line takes bytes that no TOML file may hold.
-Input split(const std::string& text) {
-  constexpr std::string_view mark = "#--set ";
-  Input input;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    if (line.rfind(mark, 0) == 0)
-      input.overrides.push_back(line.substr(mark.size()));
-    else
-      input.file += line + '\n';
-  }
-  return input;
-}
 
 void lay_over_files(const std::filesystem::path& path) {
   const DataPaths paths{std::filesystem::path(LOCKSTEP_SOURCE_DIR) / "data"};
@@ -43,7 +21,7 @@ void lay_over_files(const std::filesystem::path& path) {
 }  // namespace
 
 void one_input(const std::string& text) {
-  const Input input = split(text);
+  const RunInput input = split_overrides(text);
   const std::filesystem::path path = written("run.toml", input.file);
   RunSpec run;
   if (!accepted([&] { run = read_run(path, input.overrides); })) return;

@@ -137,7 +137,7 @@ TEST(SweepRunner, ProcessesShareThePointsAndAllSeeAllRows) {
 
 TEST(SweepRunner, StoppedHalfWayAndGoneOnWithGivesTheSameFile) {
   const Scratch scratch;
-  const SweepRequest request = weak_scaling("60");  // long enough to be stopped in
+  const SweepRequest request = weak_scaling("30");  // long enough to be stopped in
   const std::string whole = file_with(request, 2, scratch.directory() / "whole.csv");
   const SweepPlan plan = plan_sweep(request, {});
   const auto path = scratch.directory() / "part.csv";

@@ -54,7 +54,8 @@ inline void finish(CollectiveRun& run) {
 
 inline constexpr AllreduceAlgorithm kAllAlgorithms[] = {
     AllreduceAlgorithm::Ring,  AllreduceAlgorithm::HalvingDoubling, AllreduceAlgorithm::Tree,
-    AllreduceAlgorithm::Torus, AllreduceAlgorithm::Hierarchical,    AllreduceAlgorithm::ThreePhase};
+    AllreduceAlgorithm::Torus, AllreduceAlgorithm::Hierarchical,    AllreduceAlgorithm::ThreePhase,
+    AllreduceAlgorithm::Nvls};
 
 inline CollectivePlan plan_of(AllreduceAlgorithm algorithm, int ranks, int node, std::int64_t elements,
                               WireType wire = WireType::Fp32, std::int64_t chunk = 1000) {
@@ -62,10 +63,11 @@ inline CollectivePlan plan_of(AllreduceAlgorithm algorithm, int ranks, int node,
   request.algorithm = algorithm;
   request.across = AllreduceAlgorithm::Tree;
   request.world_size = ranks;
-  request.node_gpus = std::min(node, ranks);
+  const bool whole_nodes = algorithm != AllreduceAlgorithm::Nvls || (node > 1 && ranks % node == 0);
+  request.node_gpus = whole_nodes ? std::min(node, ranks) : ranks;  // NVLS has nodes of equally many GPUs, two at least
   request.elements = elements;
   request.element_bytes = static_cast<int>(wire_bytes(wire));
-  request.chunk = chunk;
+  request.chunk = request.nvls_chunk = chunk;
   return plan_collective(request);
 }
 

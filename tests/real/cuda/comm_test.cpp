@@ -298,7 +298,7 @@ TEST(Watchdog, ErrorsOfTheLibraryAndOfTheDeviceAreNoted) {
 
 // ---- roll call ----
 
-TEST(RollCall, RanksThatAnswerAndThoseThatDoNot) {
+TEST(RollCallSlow, RanksThatAnswerAndThoseThatDoNot) {
   const auto transports = thread_transports(4);
   std::vector<std::vector<int>> places(4);
   std::vector<std::thread> threads;
