@@ -30,6 +30,8 @@ void no_staging(Inputs& i) {
   i.run.allreduce.gpudirect = true;
 }
 
+void no_tcp(Inputs& i) { i.cluster.node.nic.transport = NicTransport::Rdma; }
+
 void no_coordination(Inputs& i) {
   i.library.launch.value = i.library.negotiate.value = Time::zero();
   i.run.buckets.cycle = Time::nanoseconds(1);  // a bucket waits for the next multiple of it
@@ -46,6 +48,7 @@ constexpr EffectSwitch kSwitches[] = {
     {"protocol", "protocol of the library", &EffectsSpec::protocol, no_protocol},
     {"reduction", "adding what was received", &EffectsSpec::reduction, no_reduction},
     {"staging", "copies through host memory", &EffectsSpec::staging, no_staging},
+    {"tcp", "TCP instead of verbs", &EffectsSpec::tcp, no_tcp},
     {"coordination", "launch and coordination of buckets", &EffectsSpec::coordination, no_coordination},
     {"contention", "communication kernels beside the backward pass", &EffectsSpec::contention, nullptr},
     {"input", "images that come too late", &EffectsSpec::input, no_input},

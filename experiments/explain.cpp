@@ -20,6 +20,12 @@ bool has(const Inputs& in, const std::string& key) {
   if (key == "input") return in.run.data.decode_rate > 0 || in.run.data.storage_rate > Bandwidth::bytes_per_second(0);
   if (key == "reduction") return several && in.library.reduce.value > Bandwidth::bytes_per_second(0);
   if (key == "staging") return several && (in.library.host_memory || !in.run.allreduce.gpudirect);
+  if (key == "tcp") {
+    const NicSpec& nic = in.cluster.node.nic;
+    const bool costs =
+        in.library.tcp_latency.value > Time::zero() || nic.connection.value > Bandwidth::bytes_per_second(0);
+    return in.run.cluster.gpus > in.cluster.node.gpus && nic.transport == NicTransport::Tcp && costs;
+  }
   if (key == "contention") return several && in.library.channels.value > 0;
   return several;
 }

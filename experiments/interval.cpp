@@ -93,11 +93,12 @@ void slow_collectives(Inputs& in, double factor) {
   const auto time = [&](Time& t) { t = t * factor; };
   slow_beliefs(in.library.tuning, factor);
   NodeSpec& node = in.cluster.node;
-  for (Bandwidth* b : {&node.nvlink.per_link.value, &node.pcie.x16.value, &node.pcie.host_link.value,
-                       &node.nic.rate.value, &in.library.reduce.value, &in.library.staging.value})
+  for (Bandwidth* b :
+       {&node.nvlink.per_link.value, &node.pcie.x16.value, &node.pcie.host_link.value, &node.nic.rate.value,
+        &node.nic.connection.value, &in.library.reduce.value, &in.library.staging.value})
     rate(*b);
   for (Time* t : {&node.nvlink.latency.value, &node.pcie.latency.value, &node.nic.latency.value,
-                  &in.library.launch.value, &in.library.staging_latency.value})
+                  &in.library.launch.value, &in.library.staging_latency.value, &in.library.tcp_latency.value})
     time(*t);
   for (TierSpec& tier : in.cluster.network.tiers) {
     rate(tier.rate.value);
@@ -142,6 +143,12 @@ std::vector<Uncertain> banded_parameters(const Inputs& in) {
       "cluster_file.node.nic.rate", [](Inputs & i) -> auto& { return i.cluster.node.nic.rate; });
   c(
       "cluster_file.node.nic.latency", [](Inputs & i) -> auto& { return i.cluster.node.nic.latency; });
+  if (in.cluster.node.nic.transport == NicTransport::Tcp) {
+    c(
+        "cluster_file.node.nic.connection", [](Inputs & i) -> auto& { return i.cluster.node.nic.connection; });
+    c(
+        "library_file.tcp_latency", [](Inputs & i) -> auto& { return i.library.tcp_latency; });
+  }
   for (std::size_t t = 0; t < in.cluster.network.tiers.size(); ++t) {
     const std::string tier = "cluster_file.network.tiers." + in.cluster.network.tiers[t].name;
     c(

@@ -90,6 +90,17 @@ void check_nics(Checker& c, const ClusterSpec& cluster) {
   }
   const auto count = static_cast<std::size_t>(n.count);
   c.rate(n.rate, "node.nic.rate");
+  c.expect(n.connection.low.bytes_per_second() >= 0, "node.nic.connection",
+           "a negative rate; expected more than 0, or no key: as much as the NIC");
+  c.expect(n.connections >= 1 && n.connections <= 256, "node.nic.connections", "{} connections; expected 1 to 256",
+           n.connections);
+  if (n.transport != NicTransport::Tcp) {
+    c.expect(n.connection.value == Bandwidth::bytes_per_second(0), "node.nic.connection",
+             "the rate of a TCP connection, but node.nic.transport is \"rdma\"; expected transport = \"tcp\", or no "
+             "connection");
+    c.expect(n.connections == 1, "node.nic.connections",
+             "TCP connections, but node.nic.transport is \"rdma\"; expected transport = \"tcp\", or no connections");
+  }
   c.expect(static_cast<int>(n.nic_of_gpu.size()) == node.gpus, "node.nic.nic_of_gpu", "{} entries for {} GPUs",
            n.nic_of_gpu.size(), node.gpus);
   for (int nic : n.nic_of_gpu)

@@ -32,8 +32,17 @@ struct PcieSpec {
   Sourced<Bandwidth> host_link;            ///< between sockets (QPI / UPI), per direction
 };
 
+/// How messages leave the node.
+enum class NicTransport {
+  Rdma,  ///< verbs: the adapter moves them
+  Tcp    ///< connections of the kernel
+};
+
 struct NicSpec {
   int count = 0;
+  NicTransport transport = NicTransport::Rdma;
+  Sourced<Bandwidth> connection;  ///< TCP: most that one connection carries; zero = as much as the NIC
+  int connections = 1;            ///< TCP: what a library that knows the adapter opens for each of its channels, >= 1
   Sourced<Bandwidth> rate;        ///< achieved, per direction, per NIC
   Sourced<Time> latency;          ///< NIC to first switch port
   std::vector<int> cpu;           ///< socket of NIC i, used when `under_switch` is empty

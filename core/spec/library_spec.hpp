@@ -68,6 +68,8 @@ struct LibrarySpec {
   bool host_memory = false;  ///< messages start and end in host memory (Gloo over Ethernet)
   Sourced<Bandwidth> staging;     ///< GPU <-> host copy per node when staged; zero = not limiting beyond the links
   Sourced<Time> staging_latency;  ///< added to a message that is staged through the host
+  Sourced<Time> tcp_latency;  ///< added to a message between nodes over TCP; zero where the protocols' costs are of TCP
+  bool many_connections = false;  ///< opens NicSpec::connections per channel, not one
 };
 
 /// The library on GPUs of this capability and this many nodes: protocols whose tree costs hold a chunk get the ring's costs for trees; with

@@ -184,6 +184,7 @@ struct EffectsSpec {
   bool protocol = true;      ///< the library's costs per message and per byte
   bool reduction = true;     ///< time to add what was received
   bool staging = true;       ///< copies through host memory
+  bool tcp = true;           ///< what TCP costs a message beyond verbs, and the limit of a connection
   bool coordination = true;  ///< launch, cycle and negotiation of buckets
   bool input = true;         ///< images that come too late
 };

@@ -92,6 +92,13 @@ Doubts nic_slot(const ClusterSubject& s) {
                                         to_text(node.nic.rate.value), to_text(node.pcie.x16.value))}};
 }
 
+Doubts nic_connection(const ClusterSubject& s) {
+  const NicSpec& nic = s.cluster.node.nic;
+  if (nic.count == 0 || nic.connection.value <= nic.rate.value) return {};
+  return {{"node.nic.connection", fmt::format("{} in one connection is above the {} of the NIC, and limits nothing",
+                                              to_text(nic.connection.value), to_text(nic.rate.value))}};
+}
+
 Doubts nic_count(const ClusterSubject& s) {
   const NodeSpec& node = s.cluster.node;
   const std::set<int> used(node.nic.nic_of_gpu.begin(), node.nic.nic_of_gpu.end());
@@ -201,6 +208,7 @@ constexpr Rule<ClusterSubject> kRules[] = {
     {"switch_adds", "NVSwitches that add with GPUs of capability 90 and later only", switch_adds},
     {"pcie_rate", "PCIe no faster than its generation's x16 slot", pcie_rate},
     {"nic_slot", "a NIC no faster than the PCIe slot that it sits in", nic_slot},
+    {"nic_connection", "a TCP connection no faster than its NIC", nic_connection},
     {"nic_count", "every NIC used by a GPU", nic_count},
     {"nic_detour", "a GPU uses the NIC below its own PCIe switch, if there is one", nic_detour},
     {"port_rate", "network ports of at most 800 Gbit/s", port_rate},

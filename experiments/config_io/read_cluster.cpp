@@ -42,6 +42,9 @@ void read_node(ConfigTable t, NodeSpec& node) {
   nic.read("count", node.nic.count);
   nic.read("rate", node.nic.rate);
   nic.read("latency", node.nic.latency);
+  nic.read("transport", node.nic.transport);
+  nic.read("connection", node.nic.connection);
+  nic.read("connections", node.nic.connections);
   nic.read("cpu", node.nic.cpu);
   nic.read("under_switch", node.nic.under_switch);
   nic.read("nic_of_gpu", node.nic.nic_of_gpu);

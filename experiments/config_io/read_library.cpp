@@ -194,6 +194,8 @@ LibrarySpec read_library(const std::string& name, const DataPaths& paths, const 
   root.read("host_memory", library.host_memory);
   root.read("staging", library.staging);
   root.read("staging_latency", library.staging_latency);
+  root.read("tcp_latency", library.tcp_latency);
+  root.read("many_connections", library.many_connections);
   root.read("nvlink_share", library.nvlink_share);
   if (!(library.nvlink_share.value > 0 && library.nvlink_share.value <= 1))
     root.fault("nvlink_share", "is out of range; expected 0 < share <= 1");

@@ -113,6 +113,7 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("protocol", run.effects.protocol);
   visit("reduction", run.effects.reduction);
   visit("staging", run.effects.staging);
+  visit("tcp", run.effects.tcp);
   visit("coordination", run.effects.coordination);
   visit("input", run.effects.input);
 

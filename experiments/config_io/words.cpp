@@ -71,6 +71,9 @@ constexpr Word<NetworkKind> kNetworks[] = {{NetworkKind::None, "none", "a single
                                            {NetworkKind::Star, "star", "one ideal switch"},
                                            {NetworkKind::FatTree, "fat_tree", "tiers of switches"}};
 
+constexpr Word<NicTransport> kTransports[] = {{NicTransport::Rdma, "rdma", "verbs: InfiniBand, RoCE"},
+                                              {NicTransport::Tcp, "tcp", "connections of the kernel"}};
+
 constexpr Word<TuningRule> kTuningRules[] = {
     {TuningRule::None, "none", "the library leaves the choice to its user"},
     {TuningRule::Thresholds, "thresholds", "trees below a size, LL below another (NCCL 2.4)"},
@@ -100,6 +103,7 @@ std::span<const Word<DecayKind>> words(DecayKind) { return kDecays; }
 std::span<const Word<BucketPolicy>> words(BucketPolicy) { return kBuckets; }
 std::span<const Word<AllreduceAlgorithm>> words(AllreduceAlgorithm) { return kAlgorithms; }
 std::span<const Word<NetworkKind>> words(NetworkKind) { return kNetworks; }
+std::span<const Word<NicTransport>> words(NicTransport) { return kTransports; }
 std::span<const Word<TuningRule>> words(TuningRule) { return kTuningRules; }
 std::span<const Word<Confidence>> words(Confidence) { return kConfidences; }
 

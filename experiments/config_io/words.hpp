@@ -33,6 +33,7 @@ std::span<const Word<DecayKind>> words(DecayKind);
 std::span<const Word<BucketPolicy>> words(BucketPolicy);
 std::span<const Word<AllreduceAlgorithm>> words(AllreduceAlgorithm);
 std::span<const Word<NetworkKind>> words(NetworkKind);
+std::span<const Word<NicTransport>> words(NicTransport);
 std::span<const Word<TuningRule>> words(TuningRule);
 std::span<const Word<Confidence>> words(Confidence);
 

@@ -5,6 +5,7 @@
 
 #include "core/base/error.hpp"
 #include "core/plan/alpha_beta.hpp"
+#include "sim/network/message_cost.hpp"
 
 namespace lockstep::sim {
 
@@ -106,7 +107,14 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
     if (medium.path == PathClass::Network && !context.gpudirect) link.alpha += library.staging_latency.value;
     const int channels = std::max<int>(1, static_cast<int>(phase.orders.size()));
     const Bandwidth channel = phase.orders.empty() ? Bandwidth::unlimited() : tree ? p.tree_cap : p.ring_cap;
-    const Bandwidth cap = std::min(channel * channels, p.total_cap);
+    Bandwidth cap = std::min(channel * channels, p.total_cap);
+    const NicSpec& nic = context.cluster.node.nic;
+    if (medium.path == PathClass::Network && nic.transport == NicTransport::Tcp) {
+      link.alpha += library.tcp_latency.value;
+      const double copies = tree ? library.tuning.copies / 2.0 : library.tuning.copies;
+      if (nic.connection.value > Bandwidth::bytes_per_second(0))
+        cap = std::min(cap, over_connections(library, nic.connection.value, nic.connections, copies) * channels);
+    }
     const double reached = medium.path == PathClass::Nvlink ? library.nvlink_share.value : 1;
     link.beta = std::min(medium.share * reached, cap) * p.efficiency;
     link.gamma = library.reduce.value;

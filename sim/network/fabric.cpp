@@ -80,6 +80,9 @@ struct Fabric::Impl {
   std::vector<char> dead;             // by link; empty = none
   std::size_t first_cable = 0;
   Bandwidth port_rate = Bandwidth::unlimited();
+  Bandwidth connection = Bandwidth::unlimited();
+  int connections = 1;
+  bool tcp = false;
   NetworkKind kind = NetworkKind::None;
   std::optional<FatTree> tree;
   std::vector<Link> links;
@@ -132,6 +135,9 @@ struct Fabric::Impl {
       whole = whole && route.switches > 0;
       append(in, to_node);
       route.path_class = PathClass::Network;
+      route.tcp = tcp;
+      route.connection = connection;
+      route.connections = connections;
       route.crosses_host = out.crosses_host || in.crosses_host;
     }
     if (!whole)
@@ -150,6 +156,10 @@ Fabric::Fabric(const ClusterSpec& cluster, int nodes, Routing routing, std::uint
   f.gpus = cluster.node.gpus;
   f.nodes = nodes;
   f.kind = cluster.network.kind;
+  const NicSpec& nic = cluster.node.nic;
+  f.tcp = nic.transport == NicTransport::Tcp;
+  f.connections = nic.connections;
+  if (f.tcp && nic.connection.value > Bandwidth::bytes_per_second(0)) f.connection = nic.connection.value;
   if (nodes < 1 || nodes > cluster.nodes) {
     throw ConfigError(
         cluster.name, "nodes",

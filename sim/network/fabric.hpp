@@ -22,6 +22,10 @@ struct Route {
   bool crosses_host =
       false;         ///< crosses a host bridge: GPU and NIC (on either end) or both GPUs are not below one PCIe switch
   int switches = 0;  ///< network switches crossed
+  bool tcp = false;  ///< between nodes by TCP
+  /// Most that one connection carries, and how many of them a library that knows the adapter opens.
+  Bandwidth connection = Bandwidth::unlimited();
+  int connections = 1;
 };
 
 enum class Routing { Static, Ecmp };

@@ -32,6 +32,17 @@ inline void add_staging(MessageCost& cost, const LibrarySpec& library, const Rou
   if (library.staging.value.bytes_per_second() > 0) cost.cap = std::min(cost.cap, library.staging.value);
 }
 
+/// Most of a message over TCP whose lane stands for `channels` channels of the library, each with connections of its own.
+inline Bandwidth over_connections(const LibrarySpec& library, Bandwidth connection, int connections, double channels) {
+  return connection * (std::max(1.0, channels) * (library.many_connections ? connections : 1));
+}
+
+inline void add_tcp(MessageCost& cost, const LibrarySpec& library, const Route& route, double channels) {
+  if (!route.tcp) return;
+  cost.latency += library.tcp_latency.value;
+  cost.cap = std::min(cost.cap, over_connections(library, route.connection, route.connections, channels));
+}
+
 /// A message of NVLS among `members` ranks to a GPU whose NVLink has this capacity: half of what the node takes to add and copy, or the step between
 /// nodes. The kernel copies a chunk in, adds and copies it through the switch, and copies it out; its warps are dealt so that the three keep pace
 /// (NVIDIA/nccl, src/device/all_reduce.h). Giving and taking are two of them, the third is the time that the switch needs for a chunk.
@@ -44,6 +55,7 @@ inline MessageCost nvls_cost(const LibrarySpec& library, const Phase& phase, int
   if (route.path_class == PathClass::Network) {
     cost.latency += nvls.network;
     add_staging(cost, library, route, gpudirect);
+    add_tcp(cost, library, route, static_cast<double>(nvls.channels) / phase.node / trees);
     return cost;
   }
   cost.latency += nvls.inside / 2;
@@ -78,6 +90,8 @@ inline MessageCost message_cost(const LibrarySpec& library, const ProtocolSpec& 
     case PathClass::Network: cost.latency += tree ? protocol.tree_network : protocol.ring_network; break;
   }
   add_staging(cost, library, route, gpudirect);
+  // The copies of a channel, which a lane stands for, are on one tree each.
+  add_tcp(cost, library, route, tree ? library.tuning.copies / 2.0 : library.tuning.copies);
   return cost;
 }
 

@@ -13,6 +13,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 using ::testing::UnorderedElementsAre;
 
 std::vector<std::string> texts(const std::vector<Fault>& faults) {
@@ -142,6 +143,16 @@ TEST(ClusterSpec, NicOfEveryGpu) {
   EXPECT_THAT(texts(validate(c)), ElementsAre("node.nic.nic_of_gpu: NIC 1 does not exist; NICs are 0 to 0"));
   c.node.nic.nic_of_gpu = {0};
   EXPECT_THAT(texts(validate(c)), ElementsAre("node.nic.nic_of_gpu: 1 entries for 2 GPUs"));
+  c.node.nic.nic_of_gpu = {0, 0};
+  c.node.nic.connection = Sourced(Bandwidth::gigabytes_per_second(1));
+  c.node.nic.connections = 16;
+  EXPECT_THAT(texts(validate(c)), ElementsAre(StartsWith("node.nic.connection: the rate of a TCP connection, but"),
+                                              StartsWith("node.nic.connections: TCP connections, but")));
+  c.node.nic.transport = NicTransport::Tcp;
+  EXPECT_THAT(validate(c), IsEmpty());
+  c.node.nic.connections = 0;
+  EXPECT_THAT(texts(validate(c)), ElementsAre("node.nic.connections: 0 connections; expected 1 to 256"));
+  c.node.nic.connections = 1;
 }
 
 TEST(ClusterSpec, CountsAndRates) {

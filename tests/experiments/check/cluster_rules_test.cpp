@@ -82,6 +82,14 @@ TEST(ClusterRules, NicFasterThanItsSlot) {
               ElementsAre(StartsWith("node.nic.rate: 25.0 GB/s is above the 12.0 GB/s of node.pcie.x16")));
 }
 
+TEST(ClusterRules, ConnectionFasterThanItsNic) {
+  auto s = cluster_of("p3.16xlarge");
+  EXPECT_THAT(said("nic_connection", s), IsEmpty());
+  s.cluster.node.nic.connection = Sourced<Bandwidth>(gb(3));
+  EXPECT_THAT(said("nic_connection", s),
+              ElementsAre(StartsWith("node.nic.connection: 3.00 GB/s in one connection is above the 2.75 GB/s")));
+}
+
 TEST(ClusterRules, NicsThatCarryNothing) {
   auto s = cluster_of("dgx1-v100");
   s.cluster.node.nic.nic_of_gpu = {0, 0, 0, 0, 1, 1, 1, 1};  // NICs 2 and 3 are left over

@@ -22,6 +22,8 @@ Inputs everything() {
   in.library.reduce = Sourced(Bandwidth::gigabytes_per_second(50));
   in.library.launch = Sourced(Time::microseconds(200));
   in.library.staging = Sourced(Bandwidth::gigabytes_per_second(4));
+  in.library.tcp_latency = Sourced(Time::microseconds(20));
+  in.cluster.node.nic.transport = NicTransport::Tcp;
   for (TierSpec& tier : in.cluster.network.tiers) tier.hop = Sourced(Time::microseconds(20));
   return in;
 }
@@ -52,7 +54,7 @@ TEST(Effects, EachCanBeSwitchedOffAndCostsTime) {
 
 TEST(Effects, SwitchedOffTwiceIsSwitchedOffOnce) {
   Inputs in = everything();
-  in.run.effects = EffectsSpec{false, false, false, false, false, false, false, false};
+  in.run.effects = EffectsSpec{false, false, false, false, false, false, false, false, false};
   const Inputs once = without_switched_off(in), twice = without_switched_off(once);
   EXPECT_EQ(predict_step(once).step, predict_step(in).step);
   EXPECT_EQ(predict_step(twice).step, predict_step(in).step);

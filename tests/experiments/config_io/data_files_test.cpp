@@ -112,6 +112,7 @@ TEST(DataFiles, Libraries) {
     if (name.rfind("nccl", 0) != 0) continue;  // the others run no kernel on a GPU
     EXPECT_GT(l.channels.value, 0) << name;
     expect_source(l.channels, name + " channels");
+    expect_source(l.tcp_latency, name + " tcp_latency");
     expect_source(l.memory_per_byte, name + " memory_per_byte");
   }
 }

@@ -65,8 +65,8 @@ static auto fields(const SimulationSpec& s) {
   return std::tuple(a, b, c, d, e, f, g, h, i, j);
 }
 static auto fields(const EffectsSpec& s) {
-  const auto& [a, b, c, d, e, f, g, h] = s;
-  return std::tuple(a, b, c, d, e, f, g, h);
+  const auto& [a, b, c, d, e, f, g, h, i] = s;
+  return std::tuple(a, b, c, d, e, f, g, h, i);
 }
 static auto fields(const DataSpec& s) {
   const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = s;

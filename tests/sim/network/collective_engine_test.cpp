@@ -120,6 +120,30 @@ TEST(CollectiveEngine, ResultDoesNotDependOnHopsAtLargeSize) {
   EXPECT_EQ(run(far, request(AllreduceAlgorithm::Ring, 8, 8000000)) - near, Time::nanoseconds(90 * 14));
 }
 
+TEST(CollectiveEngine, TcpCostsPerMessageAndLimitsAConnection) {
+  ClusterSpec cluster = flat(4);
+  cluster.node.nic.connection = Sourced(Bandwidth::gigabytes_per_second(1));
+  cluster.node.nic.connections = 8;
+  LibrarySpec library = plain();
+  library.tcp_latency = Sourced(Time::microseconds(20));
+  const CollectiveRequest ring = request(AllreduceAlgorithm::Ring, 4, 4000000);
+  const auto expect = [&](double microseconds_per_step) {
+    EXPECT_NEAR(run(cluster, ring, library).microseconds(), 6 * microseconds_per_step, 1e-5);
+  };
+  expect(320 + 1);  // verbs: 6 steps of 4 MB at 12.5 GB/s
+  cluster.node.nic.transport = NicTransport::Tcp;
+  expect(4000 + 21);  // one connection of 1 GB/s
+  library.tuning.copies = 2;
+  expect(2000 + 21);  // two channels on the ring
+  library.many_connections = true;
+  expect(320 + 21);  // 16 connections: the NIC limits
+  cluster.node.nic.connections = 2;
+  expect(1000 + 21);
+  cluster.node.nic.connection = {};
+  library.many_connections = false;
+  expect(320 + 21);  // no limit stated
+}
+
 TEST(CollectiveEngine, ProtocolCostsPerMessageAndByte) {
   LibrarySpec library = plain();
   library.protocols[0].efficiency = 0.5;
