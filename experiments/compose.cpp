@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "core/model/zoo.hpp"
-#include "core/plan/library_choice.hpp"
 #include "core/plan/planner.hpp"
 #include "core/run/metrics.hpp"
 #include "core/spec/releases.hpp"
 #include "experiments/effects.hpp"
 #include "experiments/parallel.hpp"
+#include "sim/network/estimate.hpp"
 
 namespace lockstep {
 
@@ -86,7 +86,20 @@ std::vector<Fault> link_faults(const Inputs& inputs) {
   return faults;
 }
 
+/// The run restricts its library's choice.
+bool restricts(const AllreduceSpec& a) {
+  return a.algorithm == AllreduceAlgorithm::Library && (!a.among.empty() || a.protocol != "auto");
+}
+
 }  // namespace
+
+std::optional<Fault> nothing_left_fault(const Inputs& inputs, const LibraryView& view) {
+  const int node_gpus = gpus_per_node_used(inputs.run, inputs.cluster.node);
+  std::string why = nothing_left(inputs.cluster.node, inputs.library, node_gpus, view);
+  if (why.empty()) return std::nullopt;
+  const char* key = inputs.run.allreduce.among.empty() ? "allreduce.protocol" : "allreduce.among";
+  return Fault{inputs.library.name, key, "nothing is left to choose: " + why};
+}
 
 std::vector<Fault> validate(const Inputs& inputs) {
   std::vector<Fault> faults;
@@ -122,6 +135,12 @@ std::vector<Fault> validate(const Inputs& inputs) {
       fault("allreduce.algorithm", "nvls: " + wrong);
     else if (run.allreduce.protocol != "auto" && run.allreduce.protocol != protocol)
       fault("allreduce.protocol", "NVLS goes by \"" + protocol + "\" only; expected auto or " + protocol);
+  }
+  if (restricts(run.allreduce) && run.cluster.gpus > 1) {
+    const auto context =
+        sim::estimate_context(inputs.cluster, inputs.library, gpus_per_node_used(run, inputs.cluster.node), run,
+                              inputs.gpu.compute_capability);
+    if (auto wrong = nothing_left_fault(inputs, context.view)) fault(wrong->key, wrong->message);
   }
   if (std::string wrong = unknown_anchor(inputs.gpu, run.training.precision, run.cluster.framework); !wrong.empty())
     fault("cluster.framework", std::move(wrong));

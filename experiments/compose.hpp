@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/plan/library_choice.hpp"
 #include "core/plan/step_program.hpp"
 #include "core/run/training_loop.hpp"
 #include "core/spec/cluster_spec.hpp"
@@ -28,6 +30,9 @@ struct Inputs {
 /// Faults that need more than one file: more GPUs than the cluster has, words that only the library or the GPU knows.
 /// Fault::where names the file in words; the edge replaces it by a place where it can.
 std::vector<Fault> validate(const Inputs& inputs);
+
+/// `allreduce.among` or `protocol` leave the library's rule nothing to choose in the job of `view`.
+std::optional<Fault> nothing_left_fault(const Inputs& inputs, const LibraryView& view);
 
 /// One predicted step at steady state.
 struct StepPrediction {

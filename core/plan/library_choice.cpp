@@ -199,12 +199,12 @@ LibraryEstimate by_threshold(const Job& job, bool tree, int protocol) {
   if (tree && k == 1) {
     e.allowed = false;
     e.reason = "no trees inside one node";
-  } else if (tree && ring_latency <= tree_latency) {
+  } else if (tree && ring_latency <= tree_latency && leaves(job.view.among, A::Ring)) {
     e.allowed = false;
     e.reason = "the ring's latency is no longer";
   }
   const std::int64_t limit = ll_limit(job, tree, channels);
-  const bool ll = job.bytes <= limit;
+  const bool ll = job.view.protocol == "auto" ? job.bytes <= limit : job.view.protocol == "ll";
   if (e.allowed && ll != (p.name == "ll")) {
     e.allowed = false;
     e.reason = (ll ? "LL up to " : "LL only up to ") + to_text(Bytes(limit));
@@ -212,7 +212,40 @@ LibraryEstimate by_threshold(const Job& job, bool tree, int protocol) {
   return e;
 }
 
+bool asked(const LibrarySpec& library, const LibraryView& view, const LibraryEstimate& e) {
+  const std::string& protocol = library.protocols[static_cast<std::size_t>(e.protocol)].name;
+  return leaves(view.among, e.algorithm) && (view.protocol == "auto" || view.protocol == protocol);
+}
+
+std::string no_nvls_left(const NodeSpec& node, const LibrarySpec& library, int node_gpus, const LibraryView& view) {
+  if (std::string wrong = no_nvls(node, &library, node_gpus, view.ranks); !wrong.empty()) return wrong;
+  if (view.nodes == 1 && view.ranks < library.nvls.least_ranks)
+    return std::to_string(view.ranks) + " GPUs; expected " + std::to_string(library.nvls.least_ranks) + " or more";
+  if (view.protocol == "auto" || view.protocol == library.nvls.protocol) return "its search finds no channels";
+  return "it goes by \"" + library.nvls.protocol + "\" only; expected auto or " + library.nvls.protocol;
+}
+
 }  // namespace
+
+bool leaves(const std::vector<std::string>& among, AllreduceAlgorithm algorithm) {
+  return among.empty() || std::find(among.begin(), among.end(), to_text(algorithm)) != among.end();
+}
+
+std::string nothing_left(const NodeSpec& node, const LibrarySpec& library, int node_gpus, const LibraryView& view) {
+  const bool known =
+      view.protocol == "auto" || std::any_of(library.protocols.begin(), library.protocols.end(),
+                                             [&](const ProtocolSpec& p) { return p.name == view.protocol; });
+  const auto estimates = library_estimates(library, view, Bytes(1));
+  if (!known || estimates.empty() || library_choice(estimates) >= 0) return "";
+  std::string why;
+  const auto add = [&](const std::string& reason) { why += (why.empty() ? "" : "; ") + reason; };
+  for (const LibraryEstimate& e : estimates) {
+    if (asked(library, view, e))
+      add(to_text(e.algorithm) + "/" + library.protocols[static_cast<std::size_t>(e.protocol)].name + ": " + e.reason);
+  }
+  if (!view.among.empty() && leaves(view.among, A::Nvls)) add("nvls: " + no_nvls_left(node, library, node_gpus, view));
+  return why;
+}
 
 std::string no_nvls(const NodeSpec& node, const LibrarySpec* library, int node_gpus, int ranks) {
   if (!library || !library->nvls.present)
@@ -257,7 +290,8 @@ std::vector<LibraryEstimate> library_estimates(const LibrarySpec& library, const
         LibraryEstimate alone;
         alone.algorithm = tree ? A::Tree : A::Ring;
         alone.protocol = p;
-        alone.allowed = !tree && p == 0;
+        const std::string& name = library.protocols[static_cast<std::size_t>(p)].name;
+        alone.allowed = !tree && (view.protocol == "auto" ? p == 0 : view.protocol == name);
         alone.reason = "one rank";
         out.push_back(std::move(alone));
         continue;
@@ -270,6 +304,11 @@ std::vector<LibraryEstimate> library_estimates(const LibrarySpec& library, const
     if (view.nvls_bus.bytes_per_second() > 0 &&
         library.protocols[static_cast<std::size_t>(p)].name == library.nvls.protocol)
       out.push_back(by_nvls(job, p));
+  }
+  for (LibraryEstimate& e : out) {
+    if (view.ranks == 1 || asked(library, view, e)) continue;
+    e.allowed = false;
+    e.reason = "not asked for";
   }
   return out;
 }

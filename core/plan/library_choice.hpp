@@ -22,7 +22,12 @@ struct LibraryView {
       nvls_bus;  ///< heads x speed of one where switches add; over several nodes held back by the NICs; zero: they cannot
   bool nics_beside_gpus =
       false;  ///< or one node; else each below the PCIe switch of its NIC: LL128 needs it and NVLink
+  std::string protocol = "auto";   ///< AllreduceSpec::protocol, which restricts the rule as NCCL_PROTO does
+  std::vector<std::string> among;  ///< AllreduceSpec::among
 };
+
+/// Whether `among` (AllreduceSpec::among) leaves `algorithm` to the rule.
+bool leaves(const std::vector<std::string>& among, AllreduceAlgorithm algorithm);
 
 /// `node_gpus` >= 1 GPUs of each node, `ranks` >= 1 in all. Rings and chains as node_rings() and node_chains() find them, one per NIC over several
 /// nodes and `most_channels` at most (0: all); a link counts with the library's own figure for its architecture, a NIC and PCIe with the cluster's. On two nodes the search lets a
@@ -45,13 +50,19 @@ struct LibraryEstimate {
 };
 
 /// Every (algorithm, protocol) in the order ring before tree, protocols as in the file; last NVLS, where the node's switches add and the library has it. Rules and their sources: TuningSpec and the library
-/// files. One rank: only ring with the first protocol is allowed, at no time. Pure.
+/// files. What the view's `protocol` and `among` exclude is not allowed, and no threshold decides between it and the rest (NCCL_LL_THRESHOLD, NCCL_TREE_THRESHOLD). One rank: only ring
+/// with the first protocol, or the view's, is allowed, at no time. Pure.
 std::vector<LibraryEstimate> library_estimates(const LibrarySpec& library, const LibraryView& view, Bytes size);
 
 /// Index of the allowed candidate with the least time; ties: NVLS before a tree before a ring, as in NCCL, then the first. `algorithm` Ring, Tree or Nvls and
-/// `protocol` >= 0 restrict it, as NCCL_ALGO and NCCL_PROTO do. -1 if none is left.
+/// `protocol` >= 0: only of these. -1 if none is left.
 int library_choice(const std::vector<LibraryEstimate>& estimates,
                    AllreduceAlgorithm algorithm = AllreduceAlgorithm::Library, int protocol = -1);
+
+/// Why the view's `protocol` and `among` leave the rule no candidate at any size, with what was expected; empty if they leave one, there is no rule, or the library has
+/// no such protocol.
+/// `node` and `node_gpus` are those of the view.
+std::string nothing_left(const NodeSpec& node, const LibrarySpec& library, int node_gpus, const LibraryView& view);
 
 /// "ring/ll 41.4 us; else tree/ll128 42.7 us, ring/ll128 45.1 us": the chosen one, then up to `others` more by rising time.
 std::string to_text(const LibrarySpec& library, const std::vector<LibraryEstimate>& estimates, int chosen, int others);

@@ -91,6 +91,9 @@ std::vector<std::vector<int>> spread_heads(std::vector<std::vector<int>> chains,
 std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpec& node, const LibrarySpec& library,
                                                CollectiveRequest request) {
   const bool one_node = request.world_size <= request.node_gpus;
+  const auto asked = [&](AllreduceAlgorithm algorithm) {
+    return request.world_size == 1 || leaves(run.allreduce.among, algorithm);
+  };
   const int copies = library.tuning.copies;
   const int nodes = (request.world_size + request.node_gpus - 1) / request.node_gpus;
   int most = run.allreduce.channels;
@@ -104,6 +107,7 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
 
   std::vector<CollectivePlan> plans;
   for (const AllreduceAlgorithm algorithm : {AllreduceAlgorithm::Ring, AllreduceAlgorithm::Tree}) {
+    if (!asked(algorithm)) continue;
     for (std::size_t p = 0; p < library.protocols.size(); ++p) {
       const ProtocolSpec& protocol = library.protocols[p];
       if (run.allreduce.protocol != "auto" && run.allreduce.protocol != protocol.name) continue;
@@ -125,7 +129,7 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
       plans.back().protocol = static_cast<int>(p);
     }
   }
-  if (one_node && request.world_size < library.nvls.least_ranks) return plans;
+  if (!asked(AllreduceAlgorithm::Nvls) || (one_node && request.world_size < library.nvls.least_ranks)) return plans;
   if (!no_nvls(node, &library, request.node_gpus, request.world_size).empty()) return plans;
   for (std::size_t p = 0; p < library.protocols.size(); ++p) {
     const std::string& name = library.protocols[p].name;
@@ -134,6 +138,13 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
     plans.back().protocol = static_cast<int>(p);
   }
   return plans;
+}
+
+[[noreturn]] void none_among(const AllreduceSpec& asked, const LibrarySpec& library) {
+  std::string names;
+  for (const std::string& name : asked.among) names += (names.empty() ? "" : ", ") + name;
+  throw ConfigError(library.name, "allreduce.among",
+                    "the library uses none of " + names + " for this job with protocol \"" + asked.protocol + "\"");
 }
 
 }  // namespace
@@ -190,6 +201,8 @@ CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node
                               int element_bytes, const CostTable& costs, const LibrarySpec* library) {
   std::vector<CollectivePlan> plans = allreduce_candidates(run, node, node_gpus, elements, element_bytes, library);
   const bool by_library = run.allreduce.algorithm == AllreduceAlgorithm::Library;
+  const bool restricted = by_library && !run.allreduce.among.empty();
+  if (plans.empty() && restricted) none_among(run.allreduce, *library);
   if (plans.empty())
     throw ConfigError(library ? library->name : "", "allreduce.protocol",
                       "\"" + run.allreduce.protocol + "\" is not a protocol of the library");
@@ -203,6 +216,7 @@ CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node
       best_cost = cost;
     }
   }
+  if (best_cost == Time::never() && restricted) none_among(run.allreduce, *library);
   if (by_library && best_cost == Time::never())
     throw ConfigError(library->name, "allreduce.protocol",
                       "the library does not use \"" + run.allreduce.protocol + "\" for this job");

@@ -17,11 +17,11 @@ using CostTable = std::function<Time(const CollectivePlan&)>;
 
 /// Lays out the allreduce of `elements` values as `run.allreduce` says. `Auto` algorithms take the cheapest candidate by `costs`
 /// (ties: the earlier in the list ring, halving_doubling, tree, hierarchical, torus, three_phase). Local ranks are packed `node_gpus` per node.
-/// `library`: needed by `Library` and `Nvls`; a cost of Time::never() rules a candidate out; ConfigError (key "allreduce.protocol") if all are.
+/// `library`: needed by `Library` and `Nvls`; a cost of Time::never() rules a candidate out; ConfigError (key "allreduce.protocol" or "allreduce.among") if all are.
 CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node_gpus, std::int64_t elements,
                               int element_bytes, const CostTable& costs, const LibrarySpec* library = nullptr);
 
-/// All concrete candidates for a request, in the order in which ties are broken. `Library`: the ring and the tree of nodes for every protocol of
+/// All concrete candidates for a request, in the order in which ties are broken. `Library`: what `run.allreduce.among` leaves of the ring and the tree of nodes for every protocol of
 /// `library` (or for `run.allreduce.protocol`), with no more channels over several nodes than there are NICs and with the protocol's chunks. A tree's
 /// chunk is halved for small sizes until every channel has eight, four, one chunks per level, not below 128, 64, 32 KiB (NCCL since 2.4); LL and LL128,
 /// which pass lines on as they come (NVIDIA/nccl, ncclLLPrimitives), cut a channel's part into sixteen at least, not below 256 bytes. Last NVLS, where

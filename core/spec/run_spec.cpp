@@ -36,6 +36,19 @@ class Checker {
 
 }  // namespace
 
+std::vector<Fault> among_faults(const AllreduceSpec& allreduce) {
+  Checker c;
+  const std::vector<std::string>& among = allreduce.among;
+  for (auto it = among.begin(); it != among.end(); ++it) {
+    c.word(*it, "allreduce.among", {"ring", "tree", "nvls"});
+    c.expect(std::find(among.begin(), it, *it) == it, "allreduce.among", "\"{}\" stands there twice; expected it once",
+             *it);
+  }
+  c.expect(among.empty() || allreduce.algorithm == AllreduceAlgorithm::Library, "allreduce.among",
+           "restricts the choice of the library; expected algorithm \"library\" beside it, or no among");
+  return c.faults;
+}
+
 std::vector<Fault> validate(const RunSpec& run) {
   Checker c;
   const auto& t = run.training;
@@ -137,6 +150,7 @@ std::vector<Fault> validate(const RunSpec& run) {
   c.expect(a.across == AllreduceAlgorithm::Auto || a.across == AllreduceAlgorithm::Ring ||
                a.across == AllreduceAlgorithm::HalvingDoubling || a.across == AllreduceAlgorithm::Tree,
            "allreduce.across", "between nodes expected auto, ring, halving_doubling or tree");
+  for (Fault& f : among_faults(a)) c.faults.push_back(std::move(f));
   c.expect(a.chunk > Bytes(0), "allreduce.chunk", "{} bytes; expected more than 0", a.chunk.count());
   c.expect(a.in_flight >= 1, "allreduce.in_flight", "{} collectives at once; expected at least 1", a.in_flight);
   c.expect(a.channels >= 0, "allreduce.channels", "{} channels; expected 1 or more, or 0 for all", a.channels);

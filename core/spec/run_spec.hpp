@@ -113,12 +113,14 @@ struct AllreduceSpec {
   AllreduceAlgorithm across = AllreduceAlgorithm::Auto;  ///< between nodes, for torus, hierarchical and three_phase
   std::string library = "plain";                         ///< file stem in data/libraries: protocol costs; or a path
   std::string protocol = "auto";                         ///< auto, simple, ll, ll128
-  int torus_x = 0;                                       ///< row length; 0 = GPUs per node
-  int channels = 0;                                      ///< rings inside a node; 0 = as many as the topology gives
-  Bytes chunk = Bytes::kib(512);                         ///< pipelining unit of trees
-  int in_flight = 1;                                     ///< collectives that a rank may have under way at once
-  bool overlap = true;        ///< start a bucket as soon as backward has filled it; false: after backward
-  bool gpudirect = false;     ///< NIC reads and writes GPU memory even across the host bridge
+  /// Algorithm `Library`: what its rule may choose of ring, tree and nvls, as NCCL_ALGO restricts it; empty = all. One rank takes no notice.
+  std::vector<std::string> among;
+  int torus_x = 0;                ///< row length; 0 = GPUs per node
+  int channels = 0;               ///< rings inside a node; 0 = as many as the topology gives
+  Bytes chunk = Bytes::kib(512);  ///< pipelining unit of trees
+  int in_flight = 1;              ///< collectives that a rank may have under way at once
+  bool overlap = true;            ///< start a bucket as soon as backward has filled it; false: after backward
+  bool gpudirect = false;         ///< NIC reads and writes GPU memory even across the host bridge
   std::string wire = "auto";  ///< values in messages: fp32, fp16, bf16, or auto = the training precision; sums are fp32
   /// Of a real run: planned = the algorithm above; ordered = sums in the order of the batch-norm groups, whatever the
   /// number of ranks; mpi = MPI_Allreduce.
@@ -257,6 +259,9 @@ struct RunSpec {
 /// Includes: batch not divisible by gpus * accumulation, non-positive or absurdly large counts (more than 1e8 steps),
 /// unknown words, a rate step inside the warm-up, ranks that do not exist.
 std::vector<Fault> validate(const RunSpec& run);
+
+/// The part of validate() about `allreduce.among`.
+std::vector<Fault> among_faults(const AllreduceSpec& allreduce);
 
 /// Micro-steps of a step of `global_batch` images: see TrainingSpec::norm_group. >= 1.
 int accumulation_at(const RunSpec& run, std::int64_t global_batch);

@@ -24,6 +24,7 @@ int collective(const Context& context, const Options& options) {
     if (!options.json) std::fputs(text.c_str(), stdout);
   };
   print(table_header(allreduce.inputs(), options.request.element_bytes));
+  if (!context.quiet) print(own_channels_note(allreduce.inputs()));
   std::vector<AllreduceRow> rows;
   const Progress progress = progress_line(context);
   for (std::size_t i = 0; i < sizes.size(); ++i) {
@@ -52,6 +53,12 @@ CLI::App* add_collective(CLI::App& app, const Context& context, Run& run) {
           "itself chooses, with its reasons")
       ->capture_default_str();
   command
+      ->add_option("--among", r.among,
+                   "With --algorithm library: what it may choose of ring, tree, nvls, as NCCL_ALGO restricts it; "
+                   "NCCL_PROTO is --protocol")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command
       ->add_option("--across", r.across,
                    "Between nodes, for torus, hierarchical and three_phase: auto, ring, halving_doubling, tree")
       ->capture_default_str();
@@ -76,6 +83,7 @@ CLI::App* add_collective(CLI::App& app, const Context& context, Run& run) {
   command->footer(
       "Examples:\n  lockstep collective dgx1-v100 --sizes 8:128MiB\n"
       "  lockstep collective dgx1-v100 --gpus 16 --algorithm library --library nccl-2.8\n"
+      "  lockstep collective dgx-a100 --gpus 16 --sizes 1MiB,1GiB --algorithm library --among ring\n"
       "  lockstep collective abci --gpus 2048 --sizes 1MiB,25MiB --algorithm hierarchical --across tree --library "
       "nccl-2.4");
   command->callback([&context, o, &run] { run = [&context, o] { return collective(context, *o); }; });

@@ -74,6 +74,7 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("across", run.allreduce.across);
   visit("library", run.allreduce.library);
   visit("protocol", run.allreduce.protocol);
+  visit("among", run.allreduce.among);
   visit("torus_x", run.allreduce.torus_x);
   visit("channels", run.allreduce.channels);
   visit("chunk", run.allreduce.chunk);

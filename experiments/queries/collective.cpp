@@ -65,6 +65,8 @@ BareAllreduce::BareAllreduce(Inputs inputs, int element_bytes, Time stagger)
       settings_{inputs_.run, inputs_.cluster, inputs_.gpu, inputs_.library, {}},
       estimate_(context_of(settings_)) {
   LOCKSTEP_EXPECTS(element_bytes >= 1);
+  if (!by_library(inputs_)) return;
+  if (const auto fault = nothing_left_fault(inputs_, estimate_.view)) throw ConfigError({*fault});
 }
 
 AllreduceRow BareAllreduce::at(Bytes size) const {
@@ -109,6 +111,11 @@ Inputs read_collective(const AllreduceRequest& request, const DataPaths& paths) 
   allreduce.algorithm = algorithm_of(request.algorithm, "--algorithm");
   allreduce.across = algorithm_of(request.across, "--across");
   allreduce.protocol = request.protocol;
+  allreduce.among = request.among;
+  if (std::vector<Fault> faults = among_faults(allreduce); !faults.empty()) {
+    for (Fault& f : faults) f = {"--among", "", std::move(f.message)};
+    throw ConfigError(std::move(faults));
+  }
   allreduce.gpudirect = request.gpudirect;
   allreduce.channels = request.channels;
   inputs.run.cluster.placement = request.placement;
@@ -138,6 +145,16 @@ std::vector<Bytes> sizes_of(const std::string& text) {
     at = comma + 1;
   }
   return sizes;
+}
+
+std::string own_channels_note(const Inputs& inputs) {
+  const AllreduceAlgorithm algorithm = inputs.run.allreduce.algorithm;
+  if (inputs.library.tuning.rule == TuningRule::None) return "";
+  if (algorithm != AllreduceAlgorithm::Ring && algorithm != AllreduceAlgorithm::Tree) return "";
+  return fmt::format(
+      "# note: {0} by lockstep's own channels and protocols; for the library's (NCCL_ALGO={0}) say --algorithm library "
+      "--among {0}\n",
+      word_of(algorithm));
 }
 
 std::string table_header(const Inputs& inputs, int element_bytes) {

@@ -16,6 +16,7 @@ namespace lockstep {
 struct AllreduceRequest {
   std::string cluster, library = "nccl-2.8";  ///< paths, or stems of files in the data folder
   std::string algorithm = "auto", across = "auto", protocol = "auto", placement = "packed";
+  std::vector<std::string> among;  ///< algorithm "library": of ring, tree and nvls; empty = all
   std::string sizes = "8:128MiB";  ///< FIRST:LAST doubles; "4MiB,25MiB" is a list; without a unit: bytes
   int gpus = 0;                    ///< world size; 0 = the whole cluster
   int element_bytes = 4;           ///< 1, 2, 4 or 8
@@ -41,7 +42,8 @@ struct AllreduceRow {
 /// The allreduce that `inputs.run.allreduce` asks for on `inputs.run.cluster.gpus` GPUs of `inputs.cluster`; of the run nothing else counts.
 class BareAllreduce {
  public:
-  /// Searches the rings of the node once. `element_bytes` >= 1; local rank i enters i times `stagger` after local rank 0.
+  /// Searches the rings of the node once. `element_bytes` >= 1; local rank i enters i times `stagger` after local rank 0. Throws ConfigError where
+  /// `protocol` and `among` leave the library's rule nothing to choose.
   BareAllreduce(Inputs inputs, int element_bytes, Time stagger);
   BareAllreduce(const BareAllreduce&) = delete;
   BareAllreduce& operator=(const BareAllreduce&) = delete;
@@ -65,6 +67,8 @@ BareAllreduce bare_allreduce(const AllreduceRequest& request, const DataPaths& p
 /// At least one size. Throws ConfigError ("--sizes").
 std::vector<Bytes> sizes_of(const std::string& text);
 
+/// A line for those who mean the library's own ring or tree and ask for Lockstep's; empty for others and for a library without a rule.
+std::string own_channels_note(const Inputs& inputs);
 /// The lines of the table: what it is and the names of the columns; a row, with up to `others` rejected candidates.
 std::string table_header(const Inputs& inputs, int element_bytes);
 std::string to_text(const AllreduceRow& row, const LibrarySpec& library, int others);

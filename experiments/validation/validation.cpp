@@ -24,10 +24,10 @@ namespace lockstep {
 
 namespace {
 
-std::vector<std::string> split(const std::string& text) {
+std::vector<std::string> split(const std::string& text, char at = ';') {
   std::vector<std::string> parts;
   std::istringstream in(text);
-  for (std::string part; std::getline(in, part, ';');) {
+  for (std::string part; std::getline(in, part, at);) {
     part.erase(0, part.find_first_not_of(' '));
     if (!part.empty()) parts.push_back(part);
   }
@@ -79,6 +79,11 @@ double collective_us(const ValidationRow& row, const std::vector<std::string>& s
       value_of<AllreduceAlgorithm>(get("algorithm", "ring")).value_or(AllreduceAlgorithm::Ring);
   in.run.allreduce.across = value_of<AllreduceAlgorithm>(get("across", "ring")).value_or(AllreduceAlgorithm::Ring);
   in.run.allreduce.protocol = get("protocol", "auto");
+  in.run.allreduce.among = split(get("among", ""), ',');
+  if (std::vector<Fault> faults = among_faults(in.run.allreduce); !faults.empty()) {
+    for (Fault& f : faults) f.where = "validation row " + row.id;
+    throw ConfigError(std::move(faults));
+  }
   if (get("nvlink", "yes") == "no") in.cluster.node.nvlink = {};
   if (value.count("nics")) keep_nics(in.cluster.node, std::stoi(value["nics"]));
   if (get("leaders", "no") ==

@@ -234,6 +234,7 @@ PYBIND11_MODULE(_core, m) {
       .def_readwrite("algorithm", &AllreduceRequest::algorithm)
       .def_readwrite("across", &AllreduceRequest::across)
       .def_readwrite("protocol", &AllreduceRequest::protocol)
+      .def_readwrite("among", &AllreduceRequest::among)
       .def_readwrite("placement", &AllreduceRequest::placement)
       .def_readwrite("sizes", &AllreduceRequest::sizes)
       .def_readwrite("gpus", &AllreduceRequest::gpus)

@@ -75,8 +75,10 @@ EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& 
   const int ranks = run.cluster.gpus, nodes = (ranks + node_gpus - 1) / node_gpus;
   const AllreduceSpec& allreduce = run.allreduce;
   EstimateContext context{cluster, library, limited_to(library, capability, nodes), node_gpus, allreduce.gpudirect, {}};
-  if (library.tuning.rule != TuningRule::None)
-    context.view = library_view(cluster.node, library, node_gpus, ranks, capability, allreduce.channels);
+  if (library.tuning.rule == TuningRule::None) return context;
+  context.view = library_view(cluster.node, library, node_gpus, ranks, capability, allreduce.channels);
+  context.view.protocol = allreduce.protocol;
+  context.view.among = allreduce.among;
   return context;
 }
 

@@ -19,6 +19,7 @@ class AllreduceRequest:
     algorithm: str
     across: str
     protocol: str
+    among: list[str]
     placement: str
     sizes: str
     gpus: int

@@ -16,7 +16,7 @@ _EXPERIMENTS = "experiments"  # beside the data: the run files of published resu
 
 
 def collective(cluster: str | os.PathLike, *, gpus: int = 0, sizes: str | Iterable[int | str] = "8:128MiB", algorithm: str = "auto", across: str = "auto",
-               library: str | os.PathLike = "nccl-2.8", protocol: str = "auto", placement: str = "packed", channels: int = 0, gpudirect: bool = False,
+               library: str | os.PathLike = "nccl-2.8", protocol: str = "auto", among: Iterable[str] = (), placement: str = "packed", channels: int = 0, gpudirect: bool = False,
                element_bytes: int = 4, stagger: str = "0us", launch: str = "", progress: Callable[[float], None] | None = None) -> pd.DataFrame:
     """A bare allreduce on `gpus` GPUs (0: all) of a cluster, as `lockstep collective` prints it: bytes, elements, algorithm, protocol, channels, time_us
     (out of place, launch included), algbw_GBps, busbw_GBps, messages, and with algorithm "library" the estimates that decided. `sizes`: "FIRST:LAST"
@@ -29,6 +29,7 @@ def collective(cluster: str | os.PathLike, *, gpus: int = 0, sizes: str | Iterab
     request = _core.AllreduceRequest()
     request.cluster, request.library = os.fspath(cluster), os.fspath(library)
     request.algorithm, request.across, request.protocol, request.placement = algorithm, across, protocol, placement
+    request.among = list(among)
     request.sizes = sizes if isinstance(sizes, str) else ",".join(str(size) for size in sizes)
     request.gpus, request.channels, request.element_bytes, request.gpudirect = gpus, channels, element_bytes, gpudirect
     request.stagger, request.launch = stagger, launch

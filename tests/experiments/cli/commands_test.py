@@ -76,6 +76,7 @@ class WrongInput(CommandTest):
             (["simulate", RUN, "--set", "buckets.polici=one"], 'did you mean "policy"?'),
             (["collective", "dgx1-v100", "--gpus", "99", "--sizes", "8:1KiB"], "--gpus: 99: expected 1 to"),
             (["collective", "dgx1-v100", "--sizes", "8:1K"], "--sizes: \"1K\" is not a size"),
+            (["collective", "dgx-a100", "--algorithm", "library", "--among", "nvls"], "allreduce.among: nothing is left to choose: nvls: "),
             (["sweep", RUN, "--over", "cluster.gpus=1:x:2", "--output", "s"], "cluster.gpus"),
             (["sweep", RUN, "--over", "cluster.gpus", "--output", "s"], "--over"),
             (["plan", RUN, "--set", "buckets.size=25"], "buckets.size"),

@@ -130,6 +130,19 @@ TEST(BadInput, UnknownAlgorithmAndOtherWords) {
                           "run.toml:7:1: simulation.routing: \"ospf\" is not known; expected one of static, ecmp"));
 }
 
+TEST(BadInput, AmongIsAListOfTheLibrarysAlgorithms) {
+  EXPECT_THAT(
+      run_faults("[allreduce]\nalgorithm = \"library\"\namong = [\"ring\", \"tre\", \"ring\"]\n"),
+      ElementsAre("run.toml:3:1: allreduce.among: \"tre\" is not known (did you mean \"tree\"?); expected one of "
+                  "ring, tree, nvls",
+                  "run.toml:3:1: allreduce.among: \"ring\" stands there twice; expected it once"));
+  EXPECT_THAT(run_faults("[allreduce]\nalgorithm = \"ring\"\namong = [\"ring\"]\n"),
+              ElementsAre("run.toml:3:1: allreduce.among: restricts the choice of the library; expected algorithm "
+                          "\"library\" beside it, or no among"));
+  EXPECT_THAT(run_faults("[allreduce]\nalgorithm = \"library\"\namong = \"ring\"\n"),
+              ElementsAre(testing::StartsWith("run.toml:3:1: allreduce.among: expected a list")));
+}
+
 TEST(BadInput, SlowRanksAreTables) {
   EXPECT_THAT(run_faults("[cluster]\ngpus = 8\n[training]\nglobal_batch = 8\n[simulation]\nslow_ranks = [{ rank = 1 }, "
                          "3, { rank = 2, factr = 2.0 }]\n"),

@@ -163,7 +163,83 @@ TEST(LibraryChoice, NvlsTreeOfALog) {
   EXPECT_NEAR(s.of(s.at(Bytes::mib(4)), A::Nvls, "simple").time.microseconds(), 105.43, 0.01);
 }
 
+Subject restricted(Subject s, std::vector<std::string> among, const std::string& protocol = "auto") {
+  s.view.among = std::move(among);
+  s.view.protocol = protocol;
+  return s;
+}
+
+/// Two nodes of eight A100 and four NICs of 100 Gbit/s, as p4d.24xlarge.
+Subject two_p4d(const std::string& library) {
+  Subject s{read_library(library, kData), {}};
+  NodeSpec node = read_cluster("dgx-a100", kData).node;
+  node.nic.count = 4;
+  node.nic.rate.value = Bandwidth::gigabytes_per_second(12.5);
+  node.nic.nic_of_gpu = {0, 0, 1, 1, 2, 2, 3, 3};
+  s.view = library_view(node, s.library, 8, 16, 80);
+  return s;
+}
+
+// NCCL_ALGO=Ring: the rule's own protocols of a ring, size by size, and its times.
+TEST(LibraryChoice, AmongLeavesTheRuleItsProtocols) {
+  const Subject free = two_p4d("nccl-2.8"), rings = restricted(free, {"ring"});
+  EXPECT_EQ(free.choice(Bytes::mib(1024)), "tree/simple");
+  EXPECT_EQ(rings.choice(Bytes::mib(1024)), "ring/simple");
+  for (const int kib : {1, 64, 1024, 16384, 262144}) {
+    const auto all = free.at(Bytes::kib(kib)), left = rings.at(Bytes::kib(kib));
+    const int own = library_choice(all, A::Ring), chosen = library_choice(left);
+    ASSERT_GE(own, 0);
+    EXPECT_EQ(chosen, own) << kib;
+    EXPECT_EQ(left[static_cast<std::size_t>(chosen)].time, all[static_cast<std::size_t>(own)].time) << kib;
+  }
+  EXPECT_EQ(restricted(free, {"ring", "tree"}).choice(Bytes::mib(1024)), "tree/simple");
+}
+
+TEST(LibraryChoice, AProtocolLeavesTheRuleItsAlgorithms) {
+  const Subject s = subject("nccl-2.27", "dgx-h100", 16);
+  EXPECT_EQ(s.choice(Bytes::mib(1024)), "nvls/simple");
+  EXPECT_EQ(restricted(s, {}, "ll").choice(Bytes::mib(1024)).substr(5), "ll");
+  EXPECT_EQ(restricted(s, {"nvls"}).choice(Bytes(8)), "nvls/simple");
+  EXPECT_EQ(restricted(s, {"nvls"}, "ll").choice(Bytes(8)), "none");
+}
+
+// NCCL 2.4: NCCL_TREE_THRESHOLD=0 leaves rings with their own limit of LL, two nodes: 8 channels x 256 x 16 pieces x 64 x 2 = 4 MiB; NCCL_LL_THRESHOLD takes the limit's place.
+TEST(LibraryChoice, RestrictionsTakeThePlaceOfThresholds) {
+  const Subject s = subject("nccl-2.4", "dgx1-v100", 16), rings = restricted(s, {"ring"});
+  EXPECT_EQ(rings.choice(Bytes::mib(4)), "ring/ll");
+  EXPECT_EQ(rings.choice(Bytes(4 * 1024 * 1024 + 8)), "ring/simple");
+  EXPECT_EQ(restricted(s, {"ring"}, "simple").choice(Bytes(8)), "ring/simple");
+  EXPECT_EQ(restricted(s, {"ring"}, "ll").choice(Bytes::mib(1024)), "ring/ll");
+  // Two nodes of one GPU: ring 6 us, tree 15 us, so no size goes by a tree unless it is asked for.
+  const Subject pair{s.library, library_view(read_cluster("dgx1-v100", kData).node, s.library, 1, 2, 70)};
+  EXPECT_EQ(pair.choice(Bytes::mib(1024)), "ring/simple");
+  EXPECT_EQ(restricted(pair, {"tree"}).choice(Bytes::mib(1024)), "tree/simple");
+}
+
+TEST(LibraryChoice, WhyNothingIsLeft) {
+  const auto why = [](const std::string& library, const std::string& cluster, int gpus, std::vector<std::string> among,
+                      const std::string& protocol = "auto") {
+    const NodeSpec node = read_cluster(cluster, kData).node;
+    const Subject s = restricted(subject(library, cluster, gpus), std::move(among), protocol);
+    return nothing_left(node, s.library, std::min(gpus, node.gpus), s.view);
+  };
+  EXPECT_EQ(why("nccl-2.8", "dgx-h100", 16, {"nvls"}),
+            "nvls: library nccl-2.8 has no [nvls]; expected one such as nccl-2.27");
+  EXPECT_EQ(why("nccl-2.27", "dgx-a100", 16, {"nvls"}),
+            "nvls: no switch of the node adds, or a link to it has failed; expected node.nvlink.switch_adds = true");
+  EXPECT_EQ(why("nccl-2.27", "dgx-h100", 2, {"nvls"}), "nvls: 2 GPUs; expected 3 or more");
+  EXPECT_EQ(why("nccl-2.27", "dgx-h100", 8, {"nvls"}, "ll"),
+            "nvls: it goes by \"simple\" only; expected auto or simple");
+  EXPECT_EQ(why("nccl-2.8", "abci", 8, {"ring"}, "ll128"), "ring/ll128: LL128 needs GPU and NIC below one PCIe switch");
+  EXPECT_EQ(why("nccl-2.4", "dgx1-v100", 8, {"tree"}),
+            "tree/simple: no trees inside one node; tree/ll: no trees inside one node");
+  EXPECT_EQ(why("nccl-2.27", "dgx-a100", 2, {"tree"}), "");
+  EXPECT_EQ(why("nccl-2.27", "dgx-a100", 1, {"tree"}, "ll"), "");
+  EXPECT_EQ(why("nccl-2.27", "dgx-a100", 16, {"tree", "nvls"}), "");
+}
+
 TEST(LibraryChoice, OneRankAndNoRule) {
+  EXPECT_EQ(restricted(subject("nccl-2.8", "dgx1-v100", 1), {"tree"}, "ll").choice(Bytes::mib(1)), "ring/ll");
   EXPECT_EQ(subject("nccl-2.8", "dgx1-v100", 1).choice(Bytes::mib(1)), "ring/simple");
   const Subject s = subject("nccl-2.8", "dgx1-v100", 8);
   EXPECT_TRUE(library_estimates(read_library("plain", kData), s.view, Bytes(8)).empty());

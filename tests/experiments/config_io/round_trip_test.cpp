@@ -34,8 +34,8 @@ static auto fields(const BucketsSpec& s) {
   return std::tuple(a, b, c, d, e, f);
 }
 static auto fields(const AllreduceSpec& s) {
-  const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = s;
-  return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l);
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = s;
+  return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l, m);
 }
 static auto fields(const ClusterRef& s) {
   const auto& [a, b, c, d, e, f] = s;

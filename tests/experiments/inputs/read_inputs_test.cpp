@@ -50,6 +50,22 @@ TEST(ReadInputs, FaultsThatOnlySeveralFilesShow) {
                           StartsWith("--set training.log_every=0: training.log_every: ")));
 }
 
+TEST(ReadInputs, NothingIsLeftOfTheLibrarysChoice) {
+  const Scratch scratch;
+  const std::string run =
+      "[training]\nglobal_batch = 256\n[allreduce]\nalgorithm = \"library\"\nlibrary = \"nccl-2.8\"\namong = "
+      "[\"nvls\"]\n"
+      "[cluster]\nfile = \"dgx-a100\"\n";
+  EXPECT_THAT(input_faults(scratch, run, {"cluster.gpus=8"}),
+              ElementsAre("run.toml:6:1: allreduce.among: nothing is left to choose: nvls: library nccl-2.8 has no "
+                          "[nvls]; expected one such as nccl-2.27"));
+  EXPECT_THAT(input_faults(scratch, run, {"cluster.gpus=1"}), testing::IsEmpty());
+  EXPECT_THAT(input_faults(scratch, run, {"cluster.gpus=8", "allreduce.among=[\"tree\", \"nvls\"]"}),
+              testing::IsEmpty());
+  EXPECT_THAT(input_faults(scratch, run, {"cluster.gpus=8", "allreduce.library=gloo-tcp"}),
+              ElementsAre(StartsWith("run.toml:4:1: allreduce.algorithm: library gloo-tcp has no rule of choice")));
+}
+
 TEST(ReadInputs, AnUnreadableNameIsOneFault) {
   const Scratch scratch;
   EXPECT_THAT(input_faults(scratch, "[cluster]\nfile = 7\n"), ElementsAre(StartsWith("run.toml:2:1: cluster.file: ")));

@@ -77,6 +77,57 @@ TEST(Collective, WrongQuestionsNameTheFlag) {
   EXPECT_NE(error_of(r).find("--stagger"), std::string::npos) << error_of(r);
 }
 
+// What NCCL_ALGO leaves is chosen and simulated just as where the rule takes it freely.
+TEST(Collective, AmongTheLibrarysAlgorithms) {
+  AllreduceRequest r;
+  r.algorithm = "library";
+  const auto row = [&](const std::string& cluster, const std::string& library, std::vector<std::string> among) {
+    r.cluster = cluster;
+    r.library = library;
+    r.among = std::move(among);
+    r.gpus = 16;
+    return bare_allreduce(r, kData).at(Bytes::mib(1));
+  };
+  for (const auto& [cluster, library] : {std::pair{"dgx-a100", "nccl-2.8"}, std::pair{"dgx-h100", "nccl-2.27"}}) {
+    const AllreduceRow free = row(cluster, library, {}), same = row(cluster, library, {free.algorithm}),
+                       ring = row(cluster, library, {"ring"});
+    EXPECT_NE(free.algorithm, "ring");
+    EXPECT_EQ(same.protocol, free.protocol);
+    EXPECT_EQ(same.channels, free.channels);
+    EXPECT_EQ(same.time, free.time) << cluster;
+    EXPECT_EQ(ring.algorithm, "ring");
+  }
+  r.gpus = 1;
+  r.among = {"nvls"};
+  EXPECT_EQ(bare_allreduce(r, kData).at(Bytes::mib(1)).messages, 0);
+}
+
+TEST(Collective, WrongAmong) {
+  AllreduceRequest r;
+  r.cluster = "dgx-a100";
+  r.gpus = 16;
+  r.among = {"rign"};
+  r.algorithm = "library";
+  EXPECT_EQ(error_of(r), "--among: \"rign\" is not known (did you mean \"ring\"?); expected one of ring, tree, nvls");
+  r.among = {"nvls"};
+  EXPECT_NE(error_of(r).find("allreduce.among: nothing is left to choose: nvls: "), std::string::npos) << error_of(r);
+  r.among = {"ring"};
+  r.algorithm = "ring";
+  EXPECT_NE(error_of(r).find("--among: restricts the choice of the library"), std::string::npos) << error_of(r);
+}
+
+TEST(Collective, TellsItsOwnRingFromTheLibrarys) {
+  AllreduceRequest r;
+  r.cluster = "dgx-a100";
+  r.algorithm = "tree";
+  EXPECT_NE(own_channels_note(read_collective(r, kData)).find("--algorithm library --among tree"), std::string::npos);
+  for (const char* other : {"auto", "halving_doubling", "library"}) {
+    r.algorithm = other;
+    EXPECT_EQ(own_channels_note(read_collective(r, kData)), "") << other;
+  }
+  EXPECT_EQ(own_channels_note(read_collective(flat_ring(4), kData)), "");
+}
+
 TEST(CostedPlan, HasTheBucketsOfTheProgramAndACostForEachCandidate) {
   const Inputs inputs =
       read_inputs(kRoot / "experiments/dgx_ladders/run.toml", {"cluster.gpus=4", "training.global_batch=256"}, kData);

@@ -84,6 +84,23 @@ TEST(Validation, ARowThatCannotBeReadEndsIt) {
   EXPECT_THROW(validated(rows, 2), ConfigError);
 }
 
+// NCCL_ALGO of a table: two nodes of DGX-1 by NCCL 2.4 take the tree at 1 MiB.
+TEST(Validation, ASetTakesAmong) {
+  const auto microseconds = [](const std::string& among) {
+    ValidationRow row;
+    row.id = "row";
+    row.quantity = "allreduce_us";
+    row.set = {"cluster=dgx1-v100", "gpus=16", "library=nccl-2.4", "algorithm=library", "bytes=1048576", among};
+    return validated({row}, 1).at(0).predicted;
+  };
+  const double free = microseconds("among="), ring = microseconds("among=ring");
+  EXPECT_NE(free, ring);
+  EXPECT_EQ(microseconds("among=tree"), free);
+  EXPECT_EQ(microseconds("among=ring,tree"), free);
+  EXPECT_THROW(microseconds("among=rign"), ConfigError);
+  EXPECT_THROW(microseconds("among=nvls"), ConfigError);
+}
+
 TEST(Validation, RowsAreWellFormed) {
   std::map<std::string, int> ids;
   int counted = 0;
