@@ -76,7 +76,12 @@ void check_pcie(Checker& c, const NodeSpec& node) {
            p.cpu_of_switch.size(), p.switches.size());
   for (int cpu : p.cpu_of_switch) c.expect(cpu >= 0, "node.pcie.cpu_of_switch", "socket {}; sockets count from 0", cpu);
   std::set<int> cpus(p.cpu_of_switch.begin(), p.cpu_of_switch.end());
-  if (cpus.size() > 1) c.rate(p.host_link, "node.pcie.host_link");
+  if (cpus.size() > 1 && p.host_link.value == Bandwidth::bytes_per_second(0))
+    c.expect(false, "node.pcie.host_link",
+             "missing, and cpu_of_switch names {} sockets; expected the rate between them, such as \"10GBps\"",
+             cpus.size());
+  else if (cpus.size() > 1)
+    c.rate(p.host_link, "node.pcie.host_link");
 }
 
 void check_nics(Checker& c, const ClusterSpec& cluster) {

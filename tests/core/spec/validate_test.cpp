@@ -186,6 +186,17 @@ TEST(ClusterSpec, ACountOfGpusBeyondAnyNodeIsOneFault) {
   }
 }
 
+TEST(ClusterSpec, TwoSocketsNeedARateBetweenThem) {
+  ClusterSpec c = two_nodes();
+  c.node.nic.cpu = {0};
+  c.node.pcie.x16 = Sourced(Bandwidth::gigabytes_per_second(12));
+  c.node.pcie.switches = {{0}, {1}};
+  c.node.pcie.cpu_of_switch = {0, 1};
+  EXPECT_THAT(texts(validate(c)), ElementsAre(StartsWith("node.pcie.host_link: missing, and cpu_of_switch names 2")));
+  c.node.pcie.host_link = Sourced(Bandwidth::gigabytes_per_second(10));
+  EXPECT_THAT(validate(c), IsEmpty());
+}
+
 // Ports of a rack: both products are beyond 32 bits.
 TEST(ClusterSpec, RacksOfManyPortsDoNotOverflow) {
   ClusterSpec c = two_nodes();

@@ -25,10 +25,10 @@ void expect_source(const Sourced<T>& value, const std::string& what) {
 
 TEST(DataFiles, Clusters) {
   const auto names = stems(kData, "clusters");
-  EXPECT_THAT(names, ElementsAre("abci", "big-basin", "cpu-host", "dgx-a100", "dgx-h100", "dgx1-p100", "dgx1-v100",
-                                 "dgx2", "dgx2h", "dlperf-v100", "flat", "generic-ethernet-10", "generic-ethernet-100",
-                                 "generic-ethernet-25", "generic-fat-tree", "p3.16xlarge", "p3dn.24xlarge", "summit",
-                                 "template", "v100x4-2edr", "v100x8-1edr"));
+  EXPECT_THAT(names, ElementsAre("a100x4-nvlink", "abci", "big-basin", "cpu-host", "dgx-a100", "dgx-h100", "dgx1-p100",
+                                 "dgx1-v100", "dgx2", "dgx2h", "dlperf-v100", "flat", "generic-ethernet-10",
+                                 "generic-ethernet-100", "generic-ethernet-25", "generic-fat-tree", "p3.16xlarge",
+                                 "p3dn.24xlarge", "summit", "template", "v100x4-2edr", "v100x8-1edr"));
   for (const auto& name : names) {
     const ClusterSpec c = read_cluster(name, kData);
     EXPECT_EQ(c.name, name);
