@@ -33,7 +33,7 @@ struct Series {
 
 struct Stated {
   Sourced<double> run_to_run, unanchored;
-  std::vector<std::string> between_nodes;  ///< tables of nccl_tables.csv
+  std::vector<std::string> inside_a_node, without_nvlink, between_nodes;  ///< tables of nccl_tables.csv
   std::vector<Series> series;
 };
 
@@ -45,8 +45,12 @@ Stated read_stated(const DataPaths& paths) {
   root.require("unanchored", "half-width of the band of compute time without an anchor");
   root.read("run_to_run", out.run_to_run);
   root.read("unanchored", out.unanchored);
-  root.require("between_nodes", "names of tables in published/nccl_tables.csv");
-  root.read("between_nodes", out.between_nodes);
+  for (const auto& [key, tables] :
+       {std::pair("inside_a_node", &out.inside_a_node), std::pair("without_nvlink", &out.without_nvlink),
+        std::pair("between_nodes", &out.between_nodes)}) {
+    root.require(key, "names of tables in published/nccl_tables.csv");
+    root.read(key, *tables);
+  }
   for (ConfigTable t : root.tables("series")) {
     Series& s = out.series.emplace_back();
     for (const char* key : {"gpu", "framework", "file"}) t.require(key, "text");
@@ -180,14 +184,14 @@ ErrorBand drift_band(const DataPaths& paths) {
 
 /// The rows of tables of nccl_tables.csv: of "a100x8" those named "a100x8_...".
 std::vector<ValidationRow> rows_of_tables(const std::vector<ValidationRow>& rows,
-                                          const std::vector<std::string>& tables, const std::string& file) {
+                                          const std::vector<std::string>& tables, const std::string& file,
+                                          const char* key) {
   std::vector<ValidationRow> out;
   for (const std::string& table : tables) {
     const std::size_t before = out.size();
     std::copy_if(rows.begin(), rows.end(), std::back_inserter(out),
                  [&](const ValidationRow& row) { return row.id.substr(0, row.id.rfind('_')) == table; });
-    if (out.size() == before)
-      throw ConfigError(file, "between_nodes", "no table \"" + table + "\" in published/nccl_tables.csv");
+    if (out.size() == before) throw ConfigError(file, key, "no table \"" + table + "\" in published/nccl_tables.csv");
   }
   return out;
 }
@@ -236,13 +240,18 @@ ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const 
     if (release_of(cluster.framework)) out.drift = drift_band(paths);
   }
   if (cluster.gpus == 1) return out;
-  std::vector<ValidationRow> rows = read_validation(paths.data);
-  if (cluster.gpus > inputs.cluster.node.gpus || cluster.placement != "packed") {
-    rows = rows_of_tables(rows, stated.between_nodes, (paths.data / "model_error.toml").string());
-    out.collective = collective_band(paths, rows, without, "between nodes");
+  const std::vector<ValidationRow> rows = read_validation(paths.data);
+  const std::string file = (paths.data / "model_error.toml").string();
+  const NodeSpec& node = inputs.cluster.node;
+  if (cluster.gpus > node.gpus || cluster.placement != "packed") {
+    out.collective = collective_band(paths, rows_of_tables(rows, stated.between_nodes, file, "between_nodes"), without,
+                                     "between nodes");
+  } else if (!node.nvlink.present && !node.pcie.switches.empty()) {
+    out.collective = collective_band(paths, rows_of_tables(rows, stated.without_nvlink, file, "without_nvlink"),
+                                     without, "inside a node without NVLink");
   } else {
-    std::erase_if(rows, [](const ValidationRow& row) { return !row.counted; });  // none of them over several nodes
-    out.collective = collective_band(paths, rows, without, "inside a node");
+    out.collective = collective_band(paths, rows_of_tables(rows, stated.inside_a_node, file, "inside_a_node"), without,
+                                     "inside a node");
   }
   return out;
 }

@@ -23,8 +23,8 @@ ErrorBand band_of(const std::vector<double>& errors, std::string source);
 ///               all frameworks on them, then of all GPU files, where that leaves fewer than two degrees of freedom or the run names none
 ///   drift       per square root of a year between the run's release and the anchor's: root mean of d^2 / years over releases of one product that
 ///               follow each other on one GPU at one precision
-///   collective  rows "allreduce_us" of 1 MiB or more, bare allreduces as nccl-tests measures them: inside a node those that count, for a run over
-///               several nodes those of the tables that data/model_error.toml lists. `without`: a row to leave out, for its own interval
+///   collective  rows "allreduce_us" of 1 MiB or more, bare allreduces as nccl-tests measures them: of the tables that data/model_error.toml lists for
+///               a node, for a node without NVLink, and for a run over several nodes. `without`: a row to leave out, for its own interval
 ///   run_to_run, unanchored   as data/model_error.toml states them
 /// Only what this run needs is worked out. Throws ConfigError for faults of those files. Cost: some tens of milliseconds.
 ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const std::string& without = "");

@@ -66,6 +66,16 @@ TEST(ModelErrorEvidence, HasASizeAndASourceForEveryTerm) {
   EXPECT_TRUE(read_model_error(kData, ladder({"cluster.gpus=1", "training.global_batch=192"})).collective.none());
 }
 
+TEST(ModelErrorEvidence, ANodeWithoutNvlinkTakesItsOwnTables) {
+  const ModelError with = read_model_error(kData, ladder({}));
+  EXPECT_NE(with.collective.source.find("allreduces inside a node (nccl-tests)"), std::string::npos);
+  const ModelError without = read_model_error(
+      kData, ladder({"cluster.file=generic-ethernet-25", "cluster.gpus=4", "training.global_batch=256"}));
+  EXPECT_NE(without.collective.source.find("without NVLink"), std::string::npos);
+  EXPECT_GT(without.collective.high,
+            with.collective.high);  // copies through the host take a third longer than predicted
+}
+
 TEST(ModelErrorEvidenceSlow, RunsOverNodesTakeTheListedTables) {
   const ModelError inside = read_model_error(kData, ladder({}));
   EXPECT_NE(inside.collective.source.find("inside a node"), std::string::npos);
@@ -76,7 +86,8 @@ TEST(ModelErrorEvidenceSlow, RunsOverNodesTakeTheListedTables) {
   const std::filesystem::path data = std::filesystem::path(testing::TempDir()) / "lockstep-model-error";
   std::filesystem::remove_all(data);
   std::filesystem::copy(kData.data, data, std::filesystem::copy_options::recursive);
-  std::ofstream(data / "model_error.toml") << "run_to_run = 0.012\nunanchored = 0.25\nbetween_nodes = [\"a100x8x2\"]\n";
+  std::ofstream(data / "model_error.toml") << "run_to_run = 0.012\nunanchored = 0.25\ninside_a_node = [\"v100x8\"]\n"
+                                              "without_nvlink = [\"v100x4_pcie\"]\nbetween_nodes = [\"a100x8x2\"]\n";
   try {
     read_model_error(DataPaths{data}, ladder({"cluster.gpus=16", "training.global_batch=3072"}));
     ADD_FAILURE() << "a table that is not there was accepted";
