@@ -91,14 +91,35 @@ bool restricts(const AllreduceSpec& a) {
   return a.algorithm == AllreduceAlgorithm::Library && (!a.among.empty() || a.protocol != "auto");
 }
 
+/// Why the run's restrictions leave its library's rule nothing to choose on `gpus` GPUs; empty if they leave something.
+std::string nothing_left_on(const Inputs& inputs, int gpus) {
+  RunSpec run = inputs.run;
+  run.cluster.gpus = gpus;
+  const int node_gpus = gpus_per_node_used(run, inputs.cluster.node);
+  const auto context =
+      sim::estimate_context(inputs.cluster, inputs.library, node_gpus, run, inputs.gpu.compute_capability);
+  const std::string why = nothing_left(inputs.cluster.node, inputs.library, node_gpus, context.view);
+  return why.empty() ? "" : "nothing is left to choose: " + why;
+}
+
 }  // namespace
 
-std::optional<Fault> nothing_left_fault(const Inputs& inputs, const LibraryView& view) {
-  const int node_gpus = gpus_per_node_used(inputs.run, inputs.cluster.node);
-  std::string why = nothing_left(inputs.cluster.node, inputs.library, node_gpus, view);
-  if (why.empty()) return std::nullopt;
-  const char* key = inputs.run.allreduce.among.empty() ? "allreduce.protocol" : "allreduce.among";
-  return Fault{inputs.library.name, key, "nothing is left to choose: " + why};
+std::string unknown_protocol(const LibrarySpec& library, const std::string& protocol) {
+  if (protocol == "auto") return "";
+  std::string known;
+  for (const ProtocolSpec& p : library.protocols) {
+    if (p.name == protocol) return "";
+    known += ", " + p.name;
+  }
+  return "library " + library.name + " has no protocol \"" + protocol + "\"; expected auto" + known;
+}
+
+std::optional<Fault> nothing_left_fault(const Inputs& inputs) {
+  const RunSpec& run = inputs.run;
+  if (!restricts(run.allreduce) || run.cluster.gpus <= 1 || run.cluster.gpus > inputs.cluster.total_gpus()) return {};
+  std::string why = nothing_left_on(inputs, run.cluster.gpus);
+  if (why.empty()) return {};
+  return Fault{"run file", run.allreduce.among.empty() ? "allreduce.protocol" : "allreduce.among", std::move(why)};
 }
 
 std::vector<Fault> validate(const Inputs& inputs) {
@@ -113,17 +134,9 @@ std::vector<Fault> validate(const Inputs& inputs) {
                               std::to_string(inputs.cluster.nodes) + " nodes of " +
                               std::to_string(inputs.cluster.node.gpus) + ")");
   }
-  if (run.allreduce.protocol != "auto") {
-    std::string known;
-    bool found = false;
-    for (const auto& p : inputs.library.protocols) {
-      found = found || p.name == run.allreduce.protocol;
-      known += (known.empty() ? "" : ", ") + p.name;
-    }
-    if (!found)
-      fault("allreduce.protocol", "library " + inputs.library.name + " has no protocol \"" + run.allreduce.protocol +
-                                      "\"; expected auto, " + known);
-  }
+  std::string no_protocol = unknown_protocol(inputs.library, run.allreduce.protocol);
+  const bool known_protocol = no_protocol.empty();
+  if (!known_protocol) fault("allreduce.protocol", std::move(no_protocol));
   if (run.allreduce.algorithm == AllreduceAlgorithm::Library && inputs.library.tuning.rule == TuningRule::None)
     fault("allreduce.algorithm", "library " + inputs.library.name +
                                      " has no rule of choice ([tuning]); expected another "
@@ -136,12 +149,8 @@ std::vector<Fault> validate(const Inputs& inputs) {
     else if (run.allreduce.protocol != "auto" && run.allreduce.protocol != protocol)
       fault("allreduce.protocol", "NVLS goes by \"" + protocol + "\" only; expected auto or " + protocol);
   }
-  if (restricts(run.allreduce) && run.cluster.gpus > 1) {
-    const auto context =
-        sim::estimate_context(inputs.cluster, inputs.library, gpus_per_node_used(run, inputs.cluster.node), run,
-                              inputs.gpu.compute_capability);
-    if (auto wrong = nothing_left_fault(inputs, context.view)) fault(wrong->key, wrong->message);
-  }
+  const auto left = known_protocol ? nothing_left_fault(inputs) : std::nullopt;
+  if (left) faults.push_back(*left);
   if (std::string wrong = unknown_anchor(inputs.gpu, run.training.precision, run.cluster.framework); !wrong.empty())
     fault("cluster.framework", std::move(wrong));
   for (Fault& f : link_faults(inputs)) faults.push_back(std::move(f));
@@ -149,6 +158,9 @@ std::vector<Fault> validate(const Inputs& inputs) {
     if (n < 1 || n > inputs.cluster.total_gpus()) {
       fault("output.curve",
             std::to_string(n) + " GPUs: expected 1 to the cluster's " + std::to_string(inputs.cluster.total_gpus()));
+    } else if (n > 1 && restricts(run.allreduce) && known_protocol && !left) {
+      if (std::string why = nothing_left_on(inputs, n); !why.empty())
+        fault("output.curve", std::to_string(n) + " GPUs: " + why);
     }
   }
   return faults;

@@ -31,8 +31,11 @@ struct Inputs {
 /// Fault::where names the file in words; the edge replaces it by a place where it can.
 std::vector<Fault> validate(const Inputs& inputs);
 
-/// `allreduce.among` or `protocol` leave the library's rule nothing to choose in the job of `view`.
-std::optional<Fault> nothing_left_fault(const Inputs& inputs, const LibraryView& view);
+/// What is wrong with a protocol's name, which this library does not have, and what was expected; empty for its own and "auto".
+std::string unknown_protocol(const LibrarySpec& library, const std::string& protocol);
+
+/// `allreduce.among` or `protocol` leave the library's rule nothing to choose; none for one GPU, other algorithms, no restriction.
+std::optional<Fault> nothing_left_fault(const Inputs& inputs);
 
 /// One predicted step at steady state.
 struct StepPrediction {

@@ -267,6 +267,7 @@ CollectivePlan plan_collective(const CollectiveRequest& r) {
     Phase phase;
     phase.algorithm = phase_algorithm(r.algorithm);
     phase.chunk = r.algorithm == A::Ring ? r.ring_chunk : r.chunk;
+    phase.copies = r.copies;
     if (!inside(local).empty()) {
       const Ways ways = ways_of(r, local);
       if (r.algorithm == A::Ring) phase.orders = orders_over_nodes(ways, world);

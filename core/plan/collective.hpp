@@ -35,6 +35,7 @@ struct Phase {
   RingOrders
       orders;  ///< ring channels as permutations of members, or of a tree the chains inside a node; empty = member order
   RingOrders last_orders;    ///< of a tree: the chains inside a last node with fewer members, as many
+  int copies = 1;            ///< channels of the library that an order, or a lane without orders, stands for
   int node = 1;              ///< of NVLS: members behind one switch
   std::int64_t chunk = 0;    ///< elements; of a ring allreduce 0 = pieces of any length
   std::string name() const;  ///< "reduce-scatter in rows (ring x6)"
@@ -76,6 +77,7 @@ struct CollectiveRequest {
   std::vector<std::vector<int>> ring_orders;
   std::vector<std::vector<int>>
       last_orders;  ///< the same inside a last node with fewer GPUs; empty: ring_orders without the absent ones
+  int copies = 1;   ///< Phase::copies of a ring or tree over all ranks
   std::int64_t nvls_chunk = 0;  ///< elements of all channels together, of NVLS
   bool node_trees = false;  ///< a tree joins nodes and hangs the others of a node behind its head along `ring_orders`
 };

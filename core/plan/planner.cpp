@@ -115,6 +115,8 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
       request.ring_orders = algorithm == AllreduceAlgorithm::Ring ? rings : chains;
       request.last_orders = algorithm == AllreduceAlgorithm::Ring ? last_rings : last_chains;
       request.node_trees = true;
+      const int orders = std::max<int>(1, static_cast<int>(request.ring_orders.size()));
+      request.copies = orders * copies <= library.tuning.most_channels ? copies : 1;
       // The copies of a ring share its cables and keep step, so they are simulated as one with a chunk as long as theirs together.
       request.ring_chunk = protocol.chunk > Bytes(0) ? elements(protocol.chunk.count() * copies) : 0;
       if (protocol.tree_chunk > Bytes(0)) {

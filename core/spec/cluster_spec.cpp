@@ -78,7 +78,7 @@ void check_pcie(Checker& c, const NodeSpec& node) {
   std::set<int> cpus(p.cpu_of_switch.begin(), p.cpu_of_switch.end());
   if (cpus.size() > 1 && p.host_link.value == Bandwidth::bytes_per_second(0))
     c.expect(false, "node.pcie.host_link",
-             "missing, and cpu_of_switch names {} sockets; expected the rate between them, such as \"10GBps\"",
+             "missing or 0, and cpu_of_switch names {} sockets; expected the rate between them, such as \"10GBps\"",
              cpus.size());
   else if (cpus.size() > 1)
     c.rate(p.host_link, "node.pcie.host_link");
@@ -95,17 +95,8 @@ void check_nics(Checker& c, const ClusterSpec& cluster) {
   }
   const auto count = static_cast<std::size_t>(n.count);
   c.rate(n.rate, "node.nic.rate");
-  c.expect(n.connection.low.bytes_per_second() >= 0, "node.nic.connection",
-           "a negative rate; expected more than 0, or no key: as much as the NIC");
   c.expect(n.connections >= 1 && n.connections <= 256, "node.nic.connections", "{} connections; expected 1 to 256",
            n.connections);
-  if (n.transport != NicTransport::Tcp) {
-    c.expect(n.connection.value == Bandwidth::bytes_per_second(0), "node.nic.connection",
-             "the rate of a TCP connection, but node.nic.transport is \"rdma\"; expected transport = \"tcp\", or no "
-             "connection");
-    c.expect(n.connections == 1, "node.nic.connections",
-             "TCP connections, but node.nic.transport is \"rdma\"; expected transport = \"tcp\", or no connections");
-  }
   c.expect(static_cast<int>(n.nic_of_gpu.size()) == node.gpus, "node.nic.nic_of_gpu", "{} entries for {} GPUs",
            n.nic_of_gpu.size(), node.gpus);
   for (int nic : n.nic_of_gpu)

@@ -41,11 +41,12 @@ enum class NicTransport {
 struct NicSpec {
   int count = 0;
   NicTransport transport = NicTransport::Rdma;
-  Sourced<Bandwidth> connection;  ///< TCP: most that one connection carries; zero = as much as the NIC
-  int connections = 1;            ///< TCP: what a library that knows the adapter opens for each of its channels, >= 1
-  Sourced<Bandwidth> rate;        ///< achieved, per direction, per NIC
-  Sourced<Time> latency;          ///< NIC to first switch port
-  std::vector<int> cpu;           ///< socket of NIC i, used when `under_switch` is empty
+  Sourced<Bandwidth>
+      connection;           ///< of TCP, else no matter: most that one connection carries; zero = as much as the NIC
+  int connections = 1;      ///< of TCP: what a library that knows the adapter opens for each of its channels, >= 1
+  Sourced<Bandwidth> rate;  ///< achieved, per direction, per NIC
+  Sourced<Time> latency;    ///< NIC to first switch port
+  std::vector<int> cpu;     ///< socket of NIC i, used when `under_switch` is empty
   std::vector<int> under_switch;  ///< PCIe switch of NIC i; empty = NICs sit on their CPU's own port
   std::vector<int> nic_of_gpu;    ///< which NIC local rank i uses
 };

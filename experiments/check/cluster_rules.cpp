@@ -94,6 +94,10 @@ Doubts nic_slot(const ClusterSubject& s) {
 
 Doubts nic_connection(const ClusterSubject& s) {
   const NicSpec& nic = s.cluster.node.nic;
+  const bool stated = nic.connection.value > Bandwidth::bytes_per_second(0);
+  if (nic.count > 0 && stated && nic.transport != NicTransport::Tcp)
+    return {
+        {"node.nic.connection", "the rate of a TCP connection, but node.nic.transport is \"rdma\": it is not used"}};
   if (nic.count == 0 || nic.connection.value <= nic.rate.value) return {};
   return {{"node.nic.connection", fmt::format("{} in one connection is above the {} of the NIC, and limits nothing",
                                               to_text(nic.connection.value), to_text(nic.rate.value))}};
@@ -208,7 +212,7 @@ constexpr Rule<ClusterSubject> kRules[] = {
     {"switch_adds", "NVSwitches that add with GPUs of capability 90 and later only", switch_adds},
     {"pcie_rate", "PCIe no faster than its generation's x16 slot", pcie_rate},
     {"nic_slot", "a NIC no faster than the PCIe slot that it sits in", nic_slot},
-    {"nic_connection", "a TCP connection no faster than its NIC", nic_connection},
+    {"nic_connection", "the rate of a connection with TCP only, and no faster than the NIC", nic_connection},
     {"nic_count", "every NIC used by a GPU", nic_count},
     {"nic_detour", "a GPU uses the NIC below its own PCIe switch, if there is one", nic_detour},
     {"port_rate", "network ports of at most 800 Gbit/s", port_rate},

@@ -15,6 +15,9 @@ std::string at(std::size_t protocol, const char* key) { return fmt::format("prot
 Doubts message_cost(const LibrarySpec& library) {
   Doubts out;
   constexpr double kMost = 1e-3;  // seconds; TCP on 10 GbE takes 21 us
+  if (library.tcp_latency.value.seconds() > kMost)
+    out.push_back(
+        {"tcp_latency", fmt::format("{} per message; TCP on 10 GbE takes 21 us", to_text(library.tcp_latency.value))});
   for (std::size_t i = 0; i < library.protocols.size(); ++i) {
     const ProtocolSpec& p = library.protocols[i];
     for (const auto& [key, time] : {std::pair("ring_nvlink", p.ring_nvlink), std::pair("ring_pcie", p.ring_pcie),

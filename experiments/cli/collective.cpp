@@ -23,8 +23,8 @@ int collective(const Context& context, const Options& options) {
   const auto print = [&](const std::string& text) {
     if (!options.json) std::fputs(text.c_str(), stdout);
   };
-  print(table_header(allreduce.inputs(), options.request.element_bytes));
   if (!context.quiet) print(own_channels_note(allreduce.inputs()));
+  print(table_header(allreduce.inputs(), options.request.element_bytes));
   std::vector<AllreduceRow> rows;
   const Progress progress = progress_line(context);
   for (std::size_t i = 0; i < sizes.size(); ++i) {

@@ -42,11 +42,11 @@ Time time_of(const std::string& text, const std::string& flag) {
   }
 }
 
-int channels_of(const CollectivePlan& plan, const NvlsSpec& nvls, const TuningSpec& tuning) {
+int channels_of(const CollectivePlan& plan, const NvlsSpec& nvls) {
   if (plan.algorithm == AllreduceAlgorithm::Nvls) return nvls.channels;
   int channels = 1;
-  for (const Phase& phase : plan.phases) channels = std::max(channels, phase.orders.channels());
-  return channels * tuning.copies <= tuning.most_channels ? channels * tuning.copies : channels;
+  for (const Phase& phase : plan.phases) channels = std::max(channels, phase.orders.channels() * phase.copies);
+  return channels;
 }
 
 bool by_library(const Inputs& inputs) { return inputs.run.allreduce.algorithm == AllreduceAlgorithm::Library; }
@@ -65,8 +65,9 @@ BareAllreduce::BareAllreduce(Inputs inputs, int element_bytes, Time stagger)
       settings_{inputs_.run, inputs_.cluster, inputs_.gpu, inputs_.library, {}},
       estimate_(context_of(settings_)) {
   LOCKSTEP_EXPECTS(element_bytes >= 1);
-  if (!by_library(inputs_)) return;
-  if (const auto fault = nothing_left_fault(inputs_, estimate_.view)) throw ConfigError({*fault});
+  const AllreduceSpec& a = inputs_.run.allreduce;
+  if (std::string no = unknown_protocol(inputs_.library, a.protocol); !no.empty()) wrong("--protocol", no);
+  if (const auto fault = nothing_left_fault(inputs_)) wrong(a.among.empty() ? "--protocol" : "--among", fault->message);
 }
 
 AllreduceRow BareAllreduce::at(Bytes size) const {
@@ -82,7 +83,7 @@ AllreduceRow BareAllreduce::at(Bytes size) const {
       &inputs_.library);
   row.bytes = plan.bytes();
   row.algorithm = to_text(plan.algorithm);
-  row.channels = channels_of(plan, inputs_.library.nvls, by_library(inputs_) ? inputs_.library.tuning : TuningSpec{});
+  row.channels = channels_of(plan, inputs_.library.nvls);
   if (by_library(inputs_)) row.estimates = library_estimates(inputs_.library, estimate_.view, plan.bytes());
   row.chosen = library_choice(row.estimates, plan.algorithm, plan.protocol);
   const sim::CollectiveTime t = sim::simulate_collective(settings_, plan, stagger_);

@@ -60,7 +60,14 @@ Time nvls_time(const CollectivePlan& plan, const Phase& phase, const EstimateCon
     Time hop = nvls.network + node.nic.latency.value * 2;
     for (const TierSpec& tier : context.cluster.network.tiers) hop += tier.hop.value;
     if (context.limited.host_memory) hop += context.limited.staging_latency.value;
-    const Bandwidth nics = node.nic.rate.value * std::max(1, node.nic.count);
+    Bandwidth nics = node.nic.rate.value * std::max(1, node.nic.count);
+    if (node.nic.transport == NicTransport::Tcp) {
+      hop += context.limited.tcp_latency.value;
+      if (node.nic.connection.value > Bandwidth::bytes_per_second(0))
+        nics = std::min(nics, over_connections(context.limited, node.nic.connection.value, node.nic.connections,
+                                               static_cast<double>(nvls.channels) / trees) *
+                                  parts);
+    }
     const int levels = static_cast<int>(std::bit_width(static_cast<unsigned>(nodes))) - 1;
     latency += (hop + chunk / (nics / parts)) * (2 * levels);
     rate = std::min(rate, nodes == 2 ? nics : nics / 2);
@@ -113,7 +120,7 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
     const NicSpec& nic = context.cluster.node.nic;
     if (medium.path == PathClass::Network && nic.transport == NicTransport::Tcp) {
       link.alpha += library.tcp_latency.value;
-      const double copies = tree ? library.tuning.copies / 2.0 : library.tuning.copies;
+      const double copies = tree ? phase.copies / 2.0 : phase.copies;
       if (nic.connection.value > Bandwidth::bytes_per_second(0))
         cap = std::min(cap, over_connections(library, nic.connection.value, nic.connections, copies) * channels);
     }

@@ -55,7 +55,7 @@ inline MessageCost nvls_cost(const LibrarySpec& library, const Phase& phase, int
   if (route.path_class == PathClass::Network) {
     cost.latency += nvls.network;
     add_staging(cost, library, route, gpudirect);
-    add_tcp(cost, library, route, static_cast<double>(nvls.channels) / phase.node / trees);
+    add_tcp(cost, library, route, nvls.channels / trees);  // each head has connections of its own
     return cost;
   }
   cost.latency += nvls.inside / 2;
@@ -90,8 +90,7 @@ inline MessageCost message_cost(const LibrarySpec& library, const ProtocolSpec& 
     case PathClass::Network: cost.latency += tree ? protocol.tree_network : protocol.ring_network; break;
   }
   add_staging(cost, library, route, gpudirect);
-  // The copies of a channel, which a lane stands for, are on one tree each.
-  add_tcp(cost, library, route, tree ? library.tuning.copies / 2.0 : library.tuning.copies);
+  add_tcp(cost, library, route, tree ? phase.copies / 2.0 : phase.copies);  // a channel is on one of the two trees
   return cost;
 }
 

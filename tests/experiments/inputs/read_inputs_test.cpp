@@ -66,6 +66,16 @@ TEST(ReadInputs, NothingIsLeftOfTheLibrarysChoice) {
               ElementsAre(StartsWith("run.toml:4:1: allreduce.algorithm: library gloo-tcp has no rule of choice")));
 }
 
+TEST(ReadInputs, NothingIsLeftSomewhereOnTheCurve) {
+  const Scratch scratch;
+  const std::string run =
+      "[training]\nglobal_batch = 1024\n[allreduce]\nalgorithm = \"library\"\nlibrary = \"nccl-2.4\"\namong = "
+      "[\"tree\"]\n[cluster]\nfile = \"p3.16xlarge\"\ngpus = 16\n[output]\n";
+  EXPECT_THAT(input_faults(scratch, run + "curve = [1, 16]\n"), testing::IsEmpty());
+  EXPECT_THAT(input_faults(scratch, run + "curve = [1, 8, 16]\n"),
+              ElementsAre(StartsWith("run.toml:11:1: output.curve: 8 GPUs: nothing is left to choose: tree/")));
+}
+
 TEST(ReadInputs, AnUnreadableNameIsOneFault) {
   const Scratch scratch;
   EXPECT_THAT(input_faults(scratch, "[cluster]\nfile = 7\n"), ElementsAre(StartsWith("run.toml:2:1: cluster.file: ")));

@@ -110,7 +110,7 @@ TEST(Collective, WrongAmong) {
   r.algorithm = "library";
   EXPECT_EQ(error_of(r), "--among: \"rign\" is not known (did you mean \"ring\"?); expected one of ring, tree, nvls");
   r.among = {"nvls"};
-  EXPECT_NE(error_of(r).find("allreduce.among: nothing is left to choose: nvls: "), std::string::npos) << error_of(r);
+  EXPECT_NE(error_of(r).find("--among: nothing is left to choose: nvls: "), std::string::npos) << error_of(r);
   r.among = {"ring"};
   r.algorithm = "ring";
   EXPECT_NE(error_of(r).find("--among: restricts the choice of the library"), std::string::npos) << error_of(r);

@@ -126,7 +126,7 @@ TEST(CollectiveEngine, TcpCostsPerMessageAndLimitsAConnection) {
   cluster.node.nic.connections = 8;
   LibrarySpec library = plain();
   library.tcp_latency = Sourced(Time::microseconds(20));
-  const CollectiveRequest ring = request(AllreduceAlgorithm::Ring, 4, 4000000);
+  CollectiveRequest ring = request(AllreduceAlgorithm::Ring, 4, 4000000);
   const auto expect = [&](double microseconds_per_step) {
     EXPECT_NEAR(run(cluster, ring, library).microseconds(), 6 * microseconds_per_step, 1e-5);
   };
@@ -134,6 +134,8 @@ TEST(CollectiveEngine, TcpCostsPerMessageAndLimitsAConnection) {
   cluster.node.nic.transport = NicTransport::Tcp;
   expect(4000 + 21);  // one connection of 1 GB/s
   library.tuning.copies = 2;
+  expect(4000 + 21);  // not the library's own plan
+  ring.copies = 2;
   expect(2000 + 21);  // two channels on the ring
   library.many_connections = true;
   expect(320 + 21);  // 16 connections: the NIC limits
