@@ -94,11 +94,11 @@ Doubts nic_slot(const ClusterSubject& s) {
 
 Doubts nic_connection(const ClusterSubject& s) {
   const NicSpec& nic = s.cluster.node.nic;
-  const bool stated = nic.connection.value > Bandwidth::bytes_per_second(0);
-  if (nic.count > 0 && stated && nic.transport != NicTransport::Tcp)
+  if (nic.count == 0 || nic.connection.value == Bandwidth::bytes_per_second(0)) return {};
+  if (nic.transport != NicTransport::Tcp)
     return {
         {"node.nic.connection", "the rate of a TCP connection, but node.nic.transport is \"rdma\": it is not used"}};
-  if (nic.count == 0 || nic.connection.value <= nic.rate.value) return {};
+  if (nic.connection.value <= nic.rate.value) return {};
   return {{"node.nic.connection", fmt::format("{} in one connection is above the {} of the NIC, and limits nothing",
                                               to_text(nic.connection.value), to_text(nic.rate.value))}};
 }

@@ -43,6 +43,19 @@ Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateC
   return {PathClass::Network, nics / std::max(1.0, sharers), wire};
 }
 
+/// Most of a lane that stands for `channels` channels of the library, where its messages go between nodes by TCP; else unlimited.
+Bandwidth tcp_cap(const EstimateContext& context, double channels) {
+  const NicSpec& nic = context.cluster.node.nic;
+  if (nic.transport != NicTransport::Tcp || nic.connection.value == Bandwidth::bytes_per_second(0))
+    return Bandwidth::unlimited();
+  return over_connections(context.limited, nic.connection.value, nic.connections, channels);
+}
+
+/// What TCP adds to a message between nodes.
+Time tcp_latency(const EstimateContext& context) {
+  return context.cluster.node.nic.transport == NicTransport::Tcp ? context.limited.tcp_latency.value : Time::zero();
+}
+
 /// The slowest of the switch, the limit of trees and the NICs (two trees, both ways) for the buffer, and a chunk of a part through each stage: give, copy,
 /// copy out, and up and down the levels of the trees.
 Time nvls_time(const CollectivePlan& plan, const Phase& phase, const EstimateContext& context) {
@@ -60,14 +73,9 @@ Time nvls_time(const CollectivePlan& plan, const Phase& phase, const EstimateCon
     Time hop = nvls.network + node.nic.latency.value * 2;
     for (const TierSpec& tier : context.cluster.network.tiers) hop += tier.hop.value;
     if (context.limited.host_memory) hop += context.limited.staging_latency.value;
-    Bandwidth nics = node.nic.rate.value * std::max(1, node.nic.count);
-    if (node.nic.transport == NicTransport::Tcp) {
-      hop += context.limited.tcp_latency.value;
-      if (node.nic.connection.value > Bandwidth::bytes_per_second(0))
-        nics = std::min(nics, over_connections(context.limited, node.nic.connection.value, node.nic.connections,
-                                               static_cast<double>(nvls.channels) / trees) *
-                                  parts);
-    }
+    hop += tcp_latency(context);
+    const Bandwidth nics = std::min(node.nic.rate.value * std::max(1, node.nic.count),
+                                    tcp_cap(context, static_cast<double>(nvls.channels) / trees) * parts);
     const int levels = static_cast<int>(std::bit_width(static_cast<unsigned>(nodes))) - 1;
     latency += (hop + chunk / (nics / parts)) * (2 * levels);
     rate = std::min(rate, nodes == 2 ? nics : nics / 2);
@@ -117,12 +125,9 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
     const int channels = std::max<int>(1, static_cast<int>(phase.orders.size()));
     const Bandwidth channel = phase.orders.empty() ? Bandwidth::unlimited() : tree ? p.tree_cap : p.ring_cap;
     Bandwidth cap = std::min(channel * channels, p.total_cap);
-    const NicSpec& nic = context.cluster.node.nic;
-    if (medium.path == PathClass::Network && nic.transport == NicTransport::Tcp) {
-      link.alpha += library.tcp_latency.value;
-      const double copies = tree ? phase.copies / 2.0 : phase.copies;
-      if (nic.connection.value > Bandwidth::bytes_per_second(0))
-        cap = std::min(cap, over_connections(library, nic.connection.value, nic.connections, copies) * channels);
+    if (medium.path == PathClass::Network) {
+      link.alpha += tcp_latency(context);
+      cap = std::min(cap, tcp_cap(context, tree ? phase.copies / 2.0 : phase.copies) * channels);
     }
     const double reached = medium.path == PathClass::Nvlink ? library.nvlink_share.value : 1;
     link.beta = std::min(medium.share * reached, cap) * p.efficiency;
