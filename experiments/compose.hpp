@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "core/plan/library_choice.hpp"
 #include "core/plan/step_program.hpp"
 #include "core/run/training_loop.hpp"
 #include "core/spec/cluster_spec.hpp"

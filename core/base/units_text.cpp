@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -144,10 +145,20 @@ std::string to_text(FlopRate rate) {
 }
 
 std::string to_exact_text(Time time) {
-  const std::int64_t ps = time.picoseconds();
-  return fmt::format("{}ps", ps);
+  std::int64_t count = time.picoseconds();
+  int unit = 0;
+  for (; unit < 4 && count != 0 && count % 1000 == 0; ++unit) count /= 1000;
+  return fmt::format("{}{}", count,
+                     std::array{"ps", "ns", "us", "ms", "s"}[static_cast<std::size_t>(count == 0 ? 4 : unit)]);
 }
-std::string to_exact_text(Bytes size) { return fmt::format("{}B", size.count()); }
+
+std::string to_exact_text(Bytes size) {
+  std::int64_t count = size.count();
+  int unit = 0;
+  for (; unit < 3 && count != 0 && count % 1024 == 0; ++unit) count /= 1024;
+  return fmt::format("{}{}", count, std::array{"B", "KiB", "MiB", "GiB"}[static_cast<std::size_t>(unit)]);
+}
+
 std::string to_exact_text(Bandwidth rate) { return fmt::format("{}Bps", rate.bytes_per_second()); }
 std::string to_exact_text(FlopRate rate) { return fmt::format("{}FLOPS", rate.per_second()); }
 

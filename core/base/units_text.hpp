@@ -27,7 +27,7 @@ std::string to_text(Bytes size);
 std::string to_text(Bandwidth rate);
 std::string to_text(FlopRate rate);
 
-/// Text that the parse functions read back to exactly the same value: "49467000ps", "26214400B", "47900000000Bps".
+/// Text that the parse functions read back to exactly the same value: "49467ns", "25MiB", "47900000000Bps".
 /// For finite values that are not negative, the only ones that a file can hold.
 std::string to_exact_text(Time time);
 std::string to_exact_text(Bytes size);

@@ -118,9 +118,9 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
       const int orders = std::max<int>(1, static_cast<int>(request.ring_orders.size()));
       request.copies = orders * copies <= library.tuning.most_channels ? copies : 1;
       // The copies of a ring share its cables and keep step, so they are simulated as one with a chunk as long as theirs together.
-      request.ring_chunk = protocol.chunk > Bytes(0) ? elements(protocol.chunk.count() * copies) : 0;
+      request.ring_chunk = protocol.chunk > Bytes(0) ? elements(protocol.chunk.count() * request.copies) : 0;
       if (protocol.tree_chunk > Bytes(0)) {
-        const int channels = static_cast<int>(std::min(chains.size(), last_chains.size())) * copies;
+        const int channels = static_cast<int>(std::min(chains.size(), last_chains.size())) * request.copies;
         const int depth = request.node_gpus - 1 + std::bit_width(static_cast<unsigned>(nodes));
         const Bytes size(request.elements * request.element_bytes);
         const std::int64_t chunk = protocol.name == "ll" ? protocol.tree_chunk.count()

@@ -28,7 +28,7 @@ struct AskedBy {
 /// Reads a run file, lays `path=value` overrides over it, and checks it. Throws ConfigError with ALL faults: each names
 /// file:line:column (or the `--set` text), the dotted key, and what was expected.
 ///
-/// File format: the sections [model] [training] [optimizer] [schedule] [buckets] [allreduce] [cluster] [simulation]
+/// File format, by key in run_keys(): the sections [model] [training] [optimizer] [schedule] [buckets] [allreduce] [cluster] [simulation]
 /// [data] [setup] [output] with the field names of RunSpec; choices are the words of words.hpp; times, sizes and rates
 /// are text with a unit
 /// ("25MiB"). `schedule.batches` is [[epoch, batch], ...], `simulation.slow_ranks` is [{ rank = 7, factor = 1.3 },
@@ -43,6 +43,15 @@ std::string place_of(const std::filesystem::path& path, const std::vector<std::s
 /// The effective run file: every key, also those at their default. read_run() gives back an equal RunSpec.
 /// A seed must be below 2^63 (TOML has no larger integers).
 std::string write_run(const RunSpec& run);
+
+/// One key of the run file, for people.
+struct RunKey {
+  std::string key;      ///< "allreduce.chunk", or the name of a section that holds any keys: "cluster_file"
+  std::string value;    ///< its default as TOML; empty for such a section
+  std::string meaning;  ///< a phrase; never empty
+};
+/// All of them, in the order of the file.
+std::vector<RunKey> run_keys();
 
 /// Each takes a path (it contains '/' or ends in ".toml") or the stem of a file in its folder of `paths.data`.
 /// Throws ConfigError: no such file (with the nearest stem), or all faults of the file. `over` is laid over the file

@@ -17,11 +17,13 @@ class RunVisitor {
   void section(const char* name) { section_ = root_.table(name); }
 
   template <class Field>
-  void operator()(const char* key, Field& field) {
+  void operator()(const char* key, Field& field, const char*) {
     section_->read(key, field);
   }
-  void values(const char* name, std::vector<FileValue>& field) { field = file_values(root_.table_of_values(name)); }
-  void operator()(const char* key, std::vector<SlowLink>& field) {
+  void values(const char* name, std::vector<FileValue>& field, const char*) {
+    field = file_values(root_.table_of_values(name));
+  }
+  void operator()(const char* key, std::vector<SlowLink>& field, const char*) {
     if (!section_->has(key)) return;
     field.clear();
     for (ConfigTable slow : section_->tables(key)) {
@@ -32,7 +34,7 @@ class RunVisitor {
       slow.read("factor", item.factor);
     }
   }
-  void operator()(const char* key, std::vector<SlowRank>& field) {
+  void operator()(const char* key, std::vector<SlowRank>& field, const char*) {
     if (!section_->has(key)) return;
     field.clear();
     for (ConfigTable slow : section_->tables(key)) {

@@ -37,13 +37,26 @@ std::string text_of(const std::vector<T>& v) {
 struct Writer {
   std::string out;
   void section(const char* name) { out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", name); }
-  void values(const char* name, const std::vector<FileValue>& list) {
+  void values(const char* name, const std::vector<FileValue>& list, const char*) {
     if (!list.empty()) section(name);
     for (const FileValue& v : list) out += fmt::format("{} = {}\n", v.key, v.value);
   }
   template <class Field>
-  void operator()(const char* key, const Field& field) {
+  void operator()(const char* key, const Field& field, const char*) {
     out += fmt::format("{} = {}\n", key, text_of(field));
+  }
+};
+
+struct Keys {
+  std::vector<RunKey> all;
+  std::string at;
+  void section(const char* name) { at = name; }
+  void values(const char* name, const std::vector<FileValue>&, const char* meaning) {
+    all.push_back({name, "", meaning});
+  }
+  template <class Field>
+  void operator()(const char* key, const Field& field, const char* meaning) {
+    all.push_back({at + "." + key, text_of(field), meaning});
   }
 };
 
@@ -53,6 +66,13 @@ std::string write_run(const RunSpec& run) {
   Writer writer;
   visit_run(run, writer);
   return writer.out;
+}
+
+std::vector<RunKey> run_keys() {
+  Keys keys;
+  const RunSpec defaults;
+  visit_run(defaults, keys);
+  return keys.all;
 }
 
 }  // namespace lockstep

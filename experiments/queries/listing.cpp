@@ -54,6 +54,22 @@ std::string about(const LibrarySpec& l) {
   return "protocols " + protocols + "; " + l.source;
 }
 
+/// Every key with its default, what it means, and its words where it takes words.
+Entries list_keys() {
+  const std::vector<Choice> taken = choices();
+  Entries out;
+  for (const RunKey& k : run_keys()) {
+    ListEntry& entry = out.emplace_back(k.value.empty() ? ListEntry{"[" + k.key + "]", k.meaning}
+                                                        : ListEntry{k.key + " = " + k.value, k.meaning});
+    const auto choice = std::find_if(taken.begin(), taken.end(), [&](const Choice& c) { return c.key == k.key; });
+    if (choice == taken.end()) continue;
+    std::string all;
+    for (const auto& [word, meaning] : choice->options) all += (all.empty() ? "" : ", ") + word;
+    entry.about += ": " + all;
+  }
+  return out;
+}
+
 Entries list_words() {
   Entries out;
   for (const Choice& c : choices()) {
@@ -72,13 +88,17 @@ std::vector<Listing> list_choices(const std::string& what, const DataPaths& path
       {"gpus", [&] { return list_files(paths, "gpus", [&](const auto& n) { return about(read_gpu(n, paths)); }); }},
       {"libraries",
        [&] { return list_files(paths, "libraries", [&](const auto& n) { return about(read_library(n, paths)); }); }},
+      {"keys", list_keys},
       {"words", list_words}};
   std::vector<Listing> out;
   for (const auto& [kind, entries] : kinds) {
     if (what == "all" || what == kind) out.push_back({kind, entries()});
   }
-  if (out.empty())
-    throw ConfigError("list", "what", unknown_word(what, {"all", "models", "clusters", "gpus", "libraries", "words"}));
+  if (out.empty()) {
+    std::vector<std::string> known = {"all"};
+    for (const auto& [kind, entries] : kinds) known.push_back(kind);
+    throw ConfigError("list", "what", unknown_word(what, known));
+  }
   return out;
 }
 

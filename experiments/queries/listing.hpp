@@ -1,4 +1,4 @@
-// What there is to choose from: models, clusters, GPUs, libraries, and the words of run files. `lockstep list`.
+// What there is to choose from: models, clusters, GPUs, libraries, and the keys and words of run files. `lockstep list`.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ struct ListEntry {
 };
 
 struct Listing {
-  std::string kind;  ///< models, clusters, gpus, libraries or words
+  std::string kind;  ///< models, clusters, gpus, libraries, keys or words
   std::vector<ListEntry> entries;
 };
 

@@ -8,7 +8,6 @@
 
 #include "core/base/digest.hpp"
 #include "experiments/config_io/read_run.hpp"
-#include "experiments/config_io/run_fields.hpp"
 #include "experiments/inputs/read_inputs.hpp"
 #include "experiments/parallel.hpp"
 #include "experiments/sweep/fingerprint.hpp"
@@ -19,22 +18,13 @@ namespace {
 
 constexpr const char* kGlobalBatch = "training.global_batch";
 
-struct KeyNames {
-  std::vector<std::string> names;
-  std::string at;
-  void section(const char* name) { at = name; }
-  void values(const char*, const std::vector<FileValue>&) {}
-  template <class Field>
-  void operator()(const char* key, Field&) {
-    names.push_back(at + "." + key);
-  }
-};
-
+/// What --over may name, but for the keys of [cluster_file] and its like.
 std::vector<std::string> known_keys() {
-  KeyNames keys;
-  const RunSpec run;
-  visit_run(run, keys);
-  return keys.names;
+  std::vector<std::string> names;
+  for (const RunKey& k : run_keys()) {
+    if (!k.value.empty()) names.push_back(k.key);
+  }
+  return names;
 }
 
 /// A key of [cluster_file] and its like: whether the file has it is told when a point is read.

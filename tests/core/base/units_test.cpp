@@ -120,6 +120,11 @@ TEST(UnitsText, DecimalFractionsOfASizeAreWhole) {
 TEST(UnitsText, ExactTextRoundTrips) {
   constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
   EXPECT_EQ(parse_time(to_exact_text(Time::never())), Time::never());
+  EXPECT_EQ(to_exact_text(Time::zero()), "0s");
+  EXPECT_EQ(to_exact_text(Time::milliseconds(60000)), "60s");
+  EXPECT_EQ(to_exact_text(Time::picoseconds(1500)), "1500ps");
+  EXPECT_EQ(to_exact_text(Bytes::kib(512)), "512KiB");
+  EXPECT_EQ(to_exact_text(Bytes(1000)), "1000B");
   const bool holds = rc::check([] {
     const Time t = Time::picoseconds(*rc::gen::inRange<std::int64_t>(0, most));
     const Bytes b(*rc::gen::inRange<std::int64_t>(0, most));

@@ -262,7 +262,7 @@ class Others(CommandTest):
         self.assertIn("161 gradients", self.call("plan", RUN).stdout)
 
     def test_list(self):
-        for what, expected in [("models", "resnet50"), ("clusters", "abci"), ("gpus", "v100-sxm2-16gb"), ("words", "halving_doubling")]:
+        for what, expected in [("models", "resnet50"), ("clusters", "abci"), ("gpus", "v100-sxm2-16gb"), ("keys", "allreduce.in_flight = 1"), ("words", "halving_doubling")]:
             with self.subTest(what):
                 self.assertIn(expected, self.call("list", what).stdout)
 

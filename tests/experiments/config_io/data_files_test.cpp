@@ -98,7 +98,7 @@ TEST(DataFiles, FlatIsTheBenchmarkPlatform) {
 TEST(DataFiles, Libraries) {
   const auto names = stems(kData, "libraries");
   EXPECT_THAT(names, ElementsAre("gloo-tcp", "nccl-2.10", "nccl-2.27", "nccl-2.4", "nccl-2.6", "nccl-2.8",
-                                 "openmpi-shm", "plain"));
+                                 "openmpi-shm", "plain", "template"));
   for (const auto& name : names) {
     const LibrarySpec l = read_library(name, kData);
     EXPECT_EQ(l.name, name);

@@ -95,47 +95,53 @@ namespace {
 /// Fills every field with an arbitrary value of its type, sensible or not.
 struct Arbitrary {
   void section(const char*) {}
-  void operator()(const char*, bool& v) { v = *rc::gen::arbitrary<bool>(); }
-  void operator()(const char*, int& v) { v = *rc::gen::arbitrary<int>(); }
-  void operator()(const char*, std::int64_t& v) { v = *rc::gen::arbitrary<std::int64_t>(); }
-  void operator()(const char*, std::uint64_t& v) {
+  void operator()(const char*, bool& v, const char* = nullptr) { v = *rc::gen::arbitrary<bool>(); }
+  void operator()(const char*, int& v, const char* = nullptr) { v = *rc::gen::arbitrary<int>(); }
+  void operator()(const char*, std::int64_t& v, const char* = nullptr) { v = *rc::gen::arbitrary<std::int64_t>(); }
+  void operator()(const char*, std::uint64_t& v, const char* = nullptr) {
     v = *rc::gen::arbitrary<std::uint64_t>() >> 1;
   }  // TOML integers end at 2^63 - 1
-  void operator()(const char*, double& v) { v = number(); }
-  void operator()(const char*, std::string& v) {
+  void operator()(const char*, double& v, const char* = nullptr) { v = number(); }
+  void operator()(const char*, std::string& v, const char* = nullptr) {
     v = *rc::gen::container<std::string>(
         rc::gen::map(rc::gen::inRange(1, 128), [](int c) { return static_cast<char>(c); }));
   }
-  void operator()(const char*, Time& v) {
+  void operator()(const char*, Time& v, const char* = nullptr) {
     v = Time::picoseconds(*rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 50));
   }
-  void operator()(const char*, Bytes& v) { v = Bytes(*rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 53)); }
-  void operator()(const char*, Bandwidth& v) { v = Bandwidth::bytes_per_second(std::abs(number())); }
-  void operator()(const char*, std::vector<int>& v) { v = *rc::gen::arbitrary<std::vector<int>>(); }
-  void operator()(const char*, std::vector<double>& v) {
+  void operator()(const char*, Bytes& v, const char* = nullptr) {
+    v = Bytes(*rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 53));
+  }
+  void operator()(const char*, Bandwidth& v, const char* = nullptr) {
+    v = Bandwidth::bytes_per_second(std::abs(number()));
+  }
+  void operator()(const char*, std::vector<int>& v, const char* = nullptr) {
+    v = *rc::gen::arbitrary<std::vector<int>>();
+  }
+  void operator()(const char*, std::vector<double>& v, const char* = nullptr) {
     v.assign(static_cast<std::size_t>(*rc::gen::inRange(0, 4)), 0);
     for (double& x : v) x = number();
   }
-  void operator()(const char*, std::vector<std::pair<double, std::int64_t>>& v) {
+  void operator()(const char*, std::vector<std::pair<double, std::int64_t>>& v, const char* = nullptr) {
     v.resize(static_cast<std::size_t>(*rc::gen::inRange(0, 3)));
     for (auto& [epoch, batch] : v) {
       epoch = number();
       batch = *rc::gen::arbitrary<std::int64_t>();
     }
   }
-  void operator()(const char*, std::vector<SlowLink>& v) {
+  void operator()(const char*, std::vector<SlowLink>& v, const char* = nullptr) {
     v.resize(static_cast<std::size_t>(*rc::gen::inRange(0, 3)));
     for (SlowLink& slow : v) {
       (*this)("", slow.link);
       slow.factor = number();
     }
   }
-  void operator()(const char*, std::vector<std::string>& v) {
+  void operator()(const char*, std::vector<std::string>& v, const char* = nullptr) {
     v.resize(static_cast<std::size_t>(*rc::gen::inRange(0, 3)));
     for (std::string& s : v) (*this)("", s);
   }
   /// Keys that do not collide, one of them below another table; values of every kind.
-  void values(const char*, std::vector<FileValue>& v) {
+  void values(const char*, std::vector<FileValue>& v, const char* = nullptr) {
     v = {};
     std::string text;
     (*this)("", text);
@@ -144,13 +150,13 @@ struct Arbitrary {
     if (*rc::gen::arbitrary<bool>()) v.push_back({"b.1.d", *rc::gen::arbitrary<bool>() ? "true" : "[[1, 2], []]"});
     if (*rc::gen::arbitrary<bool>()) v.push_back({"\"x y\".z", "[{ q = 0.5, \"r s\" = [] }, {}]"});
   }
-  void operator()(const char*, std::vector<SlowRank>& v) {
+  void operator()(const char*, std::vector<SlowRank>& v, const char* = nullptr) {
     v.resize(static_cast<std::size_t>(*rc::gen::inRange(0, 3)));
     for (SlowRank& slow : v) slow = {*rc::gen::arbitrary<int>(), number()};
   }
   template <class E>
   requires std::is_enum_v<E>
-  void operator()(const char*, E& v) {
+  void operator()(const char*, E& v, const char* = nullptr) {
     v = words(E{})[static_cast<std::size_t>(*rc::gen::inRange<int>(0, static_cast<int>(words(E{}).size())))].value;
   }
   /// Over many magnitudes: a fraction times a power of ten.

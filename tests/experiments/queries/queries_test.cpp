@@ -1,6 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "core/base/error.hpp"
+#include "experiments/config_io/words.hpp"
 #include "experiments/inputs/read_inputs.hpp"
 #include "experiments/queries/collective.hpp"
 #include "experiments/queries/costed_plan.hpp"
@@ -149,11 +153,34 @@ TEST(CostedPlan, StopsWhereProgressSaysSo) {
 
 TEST(Listing, OneKindOrAll) {
   const auto all = list_choices("all", kData);
-  ASSERT_EQ(all.size(), 5u);
+  ASSERT_EQ(all.size(), 6u);
   const auto models = list_choices("models", kData);
   ASSERT_EQ(models.size(), 1u);
   EXPECT_EQ(models[0].entries.size(), all[0].entries.size());
   EXPECT_THROW(list_choices("modles", kData), ConfigError);
+}
+
+TEST(Listing, OfKeysNamesEachWithItsDefaultItsMeaningAndItsWords) {
+  const auto keys = list_choices("keys", kData).at(0).entries;
+  const auto entry = [&](const std::string& name) {
+    const auto at = std::find_if(keys.begin(), keys.end(), [&](const ListEntry& e) { return e.name == name; });
+    return at == keys.end() ? "no " + name : at->about;
+  };
+  EXPECT_EQ(entry("cluster.gpus = 1"), "ranks");
+  EXPECT_EQ(entry("allreduce.chunk = \"512KiB\""), "what trees pass on at a time");
+  EXPECT_EQ(entry("optimizer.update = \"whole\""), "when weights are updated: whole, per_bucket");
+  EXPECT_EQ(entry("[cluster_file]"), "laid over the cluster file, such as node.nic.count = 2");
+  std::set<std::string> said;
+  for (const ListEntry& e : keys) {
+    EXPECT_FALSE(e.about.empty()) << e.name;
+    EXPECT_TRUE(said.insert(e.name).second) << e.name << " twice";
+  }
+  // Every key that takes words is a key.
+  for (const Choice& c : choices()) {
+    EXPECT_TRUE(std::any_of(keys.begin(), keys.end(), [&](const ListEntry& e) {
+      return e.name.rfind(c.key + " = ", 0) == 0;
+    })) << c.key;
+  }
 }
 
 }  // namespace

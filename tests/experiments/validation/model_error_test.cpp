@@ -9,6 +9,7 @@
 
 #include "core/base/error.hpp"
 #include "experiments/config_io/csv.hpp"
+#include "experiments/config_io/reader.hpp"
 #include "experiments/inputs/read_inputs.hpp"
 #include "experiments/validation/validation.hpp"
 
@@ -34,15 +35,39 @@ TEST(ErrorBand, OfAFewErrorsByHand) {
   EXPECT_TRUE(band_of({0.3}, "s").none());
 }
 
-TEST(ModelErrorEvidence, IsOfSingleGpusAndSingleNodesOnly) {
-  for (const ValidationRow& row : read_validation(kData.data)) {
-    if (row.quantity != "allreduce_us" || !row.counted) continue;
-    std::string cluster, gpus;
-    for (const auto& set : row.set) {
-      if (set.rfind("cluster=", 0) == 0) cluster = set.substr(8);
-      if (set.rfind("gpus=", 0) == 0) gpus = set.substr(5);
+/// The tables that data/model_error.toml names under `key`.
+std::vector<std::string> evidence(const char* key) {
+  Reader reader(kData.data / "model_error.toml");
+  std::vector<std::string> tables;
+  reader.root().read(key, tables);
+  return tables;
+}
+
+/// GPUs of a row and of a node of its cluster.
+std::pair<int, int> gpus_of(const ValidationRow& row) {
+  std::string cluster, gpus;
+  for (const auto& set : row.set) {
+    if (set.rfind("cluster=", 0) == 0) cluster = set.substr(8);
+    if (set.rfind("gpus=", 0) == 0) gpus = set.substr(5);
+  }
+  return {std::stoi(gpus), read_cluster(cluster, kData).node.gpus};
+}
+
+TEST(ModelErrorEvidence, IsOfBareCollectivesInsideOneNodeOrBetweenNodesAsItSays) {
+  const std::vector<ValidationRow> rows = read_validation(kData.data);
+  for (const char* key : {"inside_a_node", "without_nvlink", "between_nodes"}) {
+    const std::vector<std::string> tables = evidence(key);
+    EXPECT_FALSE(tables.empty()) << key;
+    for (const std::string& table : tables) {
+      int found = 0;
+      for (const ValidationRow& row : rows) {
+        if (row.quantity != "allreduce_us" || row.id.rfind(table + "_", 0) != 0) continue;
+        const auto [gpus, node] = gpus_of(row);
+        EXPECT_EQ(gpus > node, std::string(key) == "between_nodes") << row.id;
+        ++found;
+      }
+      EXPECT_GT(found, 0) << table;
     }
-    EXPECT_LE(std::stoi(gpus), read_cluster(cluster, kData).node.gpus) << row.id;
   }
 }
 
