@@ -206,10 +206,8 @@ RunPrediction predict_run(const Inputs& described, const LoopHooks& hooks) {
   p.program = make_program(inputs, world, inputs.run.training.global_batch);
   p.info = world.info();
   p.step = steady_step(inputs, world, p.program);
-  std::vector<Rank> ranks;
-  for (int r : inputs.run.output.trace_ranks) ranks.emplace_back(r);
   const std::vector<std::int64_t> steps{1, 2, 3, 4};
-  p.timeline = world.timeline(ranks, steps);
+  p.timeline = world.timeline(traced_ranks(inputs.run), steps);
   // The loop prepares the world anew; steps already simulated are known to it.
   p.warnings = schedule_warnings(inputs.run);
   p.run = train(

@@ -105,8 +105,8 @@ void slow_collectives(Inputs& in, double factor) {
     time(tier.hop.value);
   }
   for (ProtocolSpec& p : in.library.protocols) {
-    for (Time* t : {&p.ring_base, &p.tree_base, &p.ring_nvlink, &p.ring_pcie, &p.ring_network, &p.tree_nvlink,
-                    &p.tree_pcie, &p.tree_network})
+    for (Time* t : {&p.ring.base, &p.tree.base, &p.ring.nvlink, &p.ring.pcie, &p.ring.network, &p.tree.nvlink,
+                    &p.tree.pcie, &p.tree.network})
       time(*t);
     for (Bandwidth* b : {&p.ring_cap, &p.tree_cap, &p.total_cap}) rate(*b);
   }
@@ -218,7 +218,7 @@ std::vector<Uncertain> model_errors(const Inputs& in, const ModelError& error) {
     const double images = static_cast<double>(in.run.training.global_batch) / in.run.cluster.gpus /
                           accumulation_at(in.run, in.run.training.global_batch);
     compute("the anchor is one run", error.run_to_run, 1);
-    compute("images per GPU below the anchor's", error.batch,
+    compute("images per GPU other than the anchor's", error.batch,
             std::log2(static_cast<double>(anchor.batch) / std::max(1.0, images)));
     if (family(anchor.model) != family(in.run.model.name))
       compute("another network than the anchor's", error.network, 1);

@@ -125,9 +125,7 @@ struct SimWorld::Impl {
                                   settings.gpu.compute_capability)),
         lengths(fabric, engine) {
     std::vector<char> traced(static_cast<std::size_t>(world), 0);
-    for (int r : settings.run.output.trace_ranks) {
-      if (r >= 0 && r < world) traced[static_cast<std::size_t>(r)] = 1;
-    }
+    for (const Rank rank : traced_ranks(settings.run)) traced[rank.index()] = 1;
     simulation.trace(std::move(traced));
   }
 
@@ -198,7 +196,7 @@ struct SimWorld::Impl {
       }
       if (world > 1 && settings.run.effects.contention)
         choice.load = kernel_load(*choice.plan, settings.library, settings.gpu,
-                                  estimate(*choice.plan, context(), choice.protocol));
+                                  closed_form(*choice.plan, context(), choice.protocol));
       it->second.collectives.push_back(std::move(choice));
     }
     return it->second;
@@ -348,7 +346,7 @@ void SimWorld::prepare(const RunPlan& plan) {
                            : node.nic.count > 0          ? node.nic.rate.value
                                                          : node.pcie.x16.value;
     const ProtocolSpec& p = i.engine.library.protocols.front();
-    i.clock += size / rate + (inside ? p.tree_nvlink : p.tree_network) * std::ceil(std::log2(i.world));
+    i.clock += size / rate + (inside ? p.tree.nvlink : p.tree.network) * std::ceil(std::log2(i.world));
   }
 }
 
@@ -455,8 +453,10 @@ std::vector<Time> SimWorld::ready_times(const ModelGraph& fused, std::int64_t im
 }
 
 Time SimWorld::cost(const CollectivePlan& plan) const {
-  return estimate(plan, impl_->context(),
-                  choose_protocol(plan, impl_->context(), impl_->settings.run.allreduce.protocol));
+  auto& i = *impl_;
+  const int protocol = choose_protocol(plan, i.context(), i.settings.run.allreduce.protocol);
+  if (plan.protocol >= 0 || i.world > kMostTried) return estimate(plan, i.context(), protocol);
+  return bare_collective_time(i.fabric, i.engine, plan, protocol);
 }
 
 std::vector<BucketReport> SimWorld::bucket_report() const { return impl_->simulation.buckets(); }
@@ -470,8 +470,9 @@ CollectiveTime simulate_collective(const WorldSettings& settings, const Collecti
       place(settings.run.cluster.placement, plan.grid.size(), settings.cluster, settings.run.training.seed);
   Fabric fabric(settings.cluster, nodes_needed(gpus, settings.cluster.node.gpus), routing_of(settings.run.simulation),
                 settings.run.training.seed, changes_of(settings.run.simulation));
+  const ClusterSpec planned = planned_cluster(settings.cluster, gpus, settings.run.simulation);
   // A plan for one protocol keeps it, so that the job's view is not needed.
-  const EstimateContext context{settings.cluster,
+  const EstimateContext context{planned,
                                 settings.library,
                                 limited_to(settings.library, settings.gpu.compute_capability,
                                            static_cast<int>(nodes_used(gpus, settings.cluster.node.gpus).size())),

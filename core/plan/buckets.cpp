@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/base/error.hpp"
+#include "core/spec/gpu_spec.hpp"
 
 namespace lockstep {
 
@@ -63,7 +64,7 @@ Bytes BucketPlan::total() const {
 BucketPlan plan_buckets(const ModelGraph& graph, const BucketsSpec& spec, Precision precision,
                         const std::vector<Time>& ready) {
   LOCKSTEP_EXPECTS(ready.empty() || ready.size() == graph.tensors.size());
-  const int element_bytes = precision == Precision::Fp16 || precision == Precision::Bf16 ? 2 : 4;
+  const int element_bytes = lockstep::element_bytes(precision);
   const bool apart = spec.separate_fp32 && element_bytes == 2;
   std::vector<TensorId> order, fp32;
   for (std::size_t i = graph.tensors.size(); i-- > 0;) {

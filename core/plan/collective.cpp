@@ -32,8 +32,8 @@ std::string op_text(CollectiveOp op) {
   return "?";
 }
 
-/// Where channels enter and leave a node, summed over groups of 1, 2, 4, ... neighbouring GPUs: the sum of squares is
-/// least when every group that could share a NIC has an even load.
+/// Where channels enter and leave a node, summed over groups of 1, 2, 4, ... neighbouring GPUs and of every size that divides the node: the sum of
+/// squares is least when every group that could share a NIC has an even load.
 class DoorLoad {
  public:
   explicit DoorLoad(int gpus) : in_(static_cast<std::size_t>(gpus)), out_(static_cast<std::size_t>(gpus)) {}
@@ -43,7 +43,8 @@ class DoorLoad {
   }
   int unevenness() const {
     int sum = 0;
-    for (std::size_t group = 1; group < in_.size(); group *= 2) {
+    for (std::size_t group = 1; group < in_.size(); ++group) {
+      if (!std::has_single_bit(group) && in_.size() % group != 0) continue;
       for (std::size_t first = 0; first < in_.size(); first += group) {
         int in = 0, out = 0;
         for (std::size_t g = first; g < std::min(first + group, in_.size()); ++g) {

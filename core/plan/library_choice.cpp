@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 
 #include "core/base/error.hpp"
 #include "core/base/units_text.hpp"
@@ -31,33 +30,20 @@ bool over_nvlink(const NodeSpec& node, const std::vector<int>& order, bool close
   return !closed || cables_between(node, order.back(), order.front()) > 0;
 }
 
-bool nics_beside_gpus(const NodeSpec& node, int node_gpus) {
-  const NicSpec& nic = node.nic;
-  if (nic.under_switch.empty()) return false;
-  for (int g = 0; g < node_gpus; ++g) {
-    const int n = static_cast<std::size_t>(g) < nic.nic_of_gpu.size() ? nic.nic_of_gpu[static_cast<std::size_t>(g)]
-                                                                      : g * nic.count / node.gpus;
-    if (n < 0 || static_cast<std::size_t>(n) >= nic.under_switch.size()) return false;
-    const int below = nic.under_switch[static_cast<std::size_t>(n)];
-    if (below < 0 || static_cast<std::size_t>(below) >= node.pcie.switches.size()) return false;
-    const auto& gpus = node.pcie.switches[static_cast<std::size_t>(below)];
-    if (std::find(gpus.begin(), gpus.end(), g) == gpus.end()) return false;
-  }
-  return true;
-}
-
-/// Channels of one kind and their speed together.
-void search(const NodeSpec& node, const std::vector<std::vector<int>>& orders, bool closed,
-            const ArchitectureTuning& gpu, int nodes, bool& nvlink, int& channels, Bandwidth& bus) {
-  nvlink = over_nvlink(node, orders.front(), closed);
-  channels = static_cast<int>(orders.size());
-  bus = nvlink ? gpu.nvlink * channels : std::min(node.pcie.x16.value, node.pcie.host_link.value);
-  if (!nvlink && !(bus.bytes_per_second() > 0)) bus = node.pcie.x16.value;
-  if (nodes == 1) return;
+/// Channels of one kind: rings, closed, or the chains of trees.
+LibraryChannels search(const NodeSpec& node, const std::vector<std::vector<int>>& orders, bool closed,
+                       const ArchitectureTuning& gpu, int nodes) {
+  LibraryChannels found;
+  found.nvlink = over_nvlink(node, orders.front(), closed);
+  found.count = static_cast<int>(orders.size());
+  found.bus = found.nvlink ? gpu.nvlink * found.count : std::min(node.pcie.x16.value, node.pcie.host_link.value);
+  if (!found.nvlink && !(found.bus.bytes_per_second() > 0)) found.bus = node.pcie.x16.value;
+  if (nodes == 1) return found;
   const int nics = std::max(1, node.nic.count);
-  channels = std::min(channels, nics);
+  found.count = std::min(found.count, nics);
   const Bandwidth doors = node.nic.rate.value * (nics * (!closed && nodes == 2 ? 2 : 1));
-  bus = orders.front().size() < 2 ? doors : std::min(bus, doors);
+  found.bus = orders.front().size() < 2 ? doors : std::min(found.bus, doors);
+  return found;
 }
 
 /// The library's search for channels of NVLS: one per head, each of which takes its speed from every GPU's links and twice from its head's; between nodes
@@ -97,7 +83,7 @@ struct Job {
 Bandwidth estimated_bus(const Job& job, bool tree, const std::string& protocol) {
   const TuningSpec& t = job.library.tuning;
   const int nodes = job.view.nodes;
-  const Bandwidth bus = std::min(tree ? job.view.tree_bus : job.view.ring_bus, job.gpu.bus);
+  const Bandwidth bus = std::min((tree ? job.view.tree : job.view.ring).bus, job.gpu.bus);
   // A version that states a limit over all channels reckons with that alone.
   const auto most = [](Bandwidth all, Bandwidth channel, int channels) {
     return all < Bandwidth::unlimited() ? all : channel * channels;
@@ -105,10 +91,10 @@ Bandwidth estimated_bus(const Job& job, bool tree, const std::string& protocol) 
   if (!tree) {
     if (protocol == "ll") return std::min(bus * t.ring_ll, job.gpu.ll.at(nodes));
     if (protocol == "ll128")
-      return std::min(bus * t.ring_ll128, most(t.ll128_bus, job.gpu.ll128_ring.at(nodes), job.view.ring_channels));
+      return std::min(bus * t.ring_ll128, most(t.ll128_bus, job.gpu.ll128_ring.at(nodes), job.view.ring.count));
     return bus;
   }
-  const int channels = job.view.tree_channels;
+  const int channels = job.view.tree.count;
   const Bandwidth simple = std::min(bus * t.tree, most(t.tree_bus.at(nodes), job.gpu.tree.at(nodes), channels));
   if (protocol == "ll") return std::min(simple * t.tree_ll, job.gpu.ll.at(nodes));
   if (protocol == "ll128")
@@ -120,18 +106,19 @@ Bandwidth estimated_bus(const Job& job, bool tree, const std::string& protocol) 
 Time estimated_latency(const Job& job, bool tree, const ProtocolSpec& p) {
   const TuningSpec& t = job.library.tuning;
   const int n = job.view.ranks, k = job.view.nodes;
-  const bool nvlink = tree ? job.view.tree_nvlink : job.view.nvlink;
-  Time inside = tree ? (nvlink ? p.tree_nvlink : p.tree_pcie) : (nvlink ? p.ring_nvlink : p.ring_pcie);
-  const Time across = tree ? p.tree_network : p.ring_network;
+  const bool nvlink = (tree ? job.view.tree : job.view.ring).nvlink;
+  const ProtocolCosts& costs = tree ? p.tree : p.ring;
+  Time inside = nvlink ? costs.nvlink : costs.pcie;
+  const Time across = costs.network;
   if (k > 1) {
     if (p.name == "ll") inside = inside * t.inside_ll;
     if (!tree) inside = std::max(inside, t.inside_floor * (p.name == "simple" ? 3 : 1));
   }
-  if (tree) return p.tree_base + (inside * (n / k - 1) + across * floor_log2(k)) * 2;
+  if (tree) return p.tree.base + (inside * (n / k - 1) + across * floor_log2(k)) * 2;
   if (k > 1 && t.every_step_network) inside = across;
-  Time latency = p.ring_base + inside * (2 * (n - 1) - 2 * (k - 1)) + across * (2 * (k - 1));
+  Time latency = p.ring.base + inside * (2 * (n - 1) - 2 * (k - 1)) + across * (2 * (k - 1));
   const std::int64_t slow_from =
-      t.slow_from_per_rank > 0 ? t.slow_from_per_rank * n : t.slow_from_per_channel * n * job.view.ring_channels;
+      t.slow_from_per_rank > 0 ? t.slow_from_per_rank * n : t.slow_from_per_channel * n * job.view.ring.count;
   if (p.name == "simple" && k > 1 && slow_from > 0 && job.bytes >= slow_from) latency = latency * job.gpu.ring_slowdown;
   return latency;
 }
@@ -145,9 +132,9 @@ LibraryEstimate by_estimate(const Job& job, bool tree, int protocol) {
   if (p.name == "ll128" && !job.gpu.ll128) {
     e.allowed = false;
     e.reason = "LL128 is off on this architecture";
-  } else if (p.name == "ll128" && !((tree ? job.view.tree_nvlink : job.view.nvlink) && job.view.nics_beside_gpus)) {
+  } else if (p.name == "ll128" && !(((tree ? job.view.tree : job.view.ring).nvlink) && job.view.nics_beside_gpus)) {
     e.allowed = false;
-    e.reason = (tree ? job.view.tree_nvlink : job.view.nvlink) ? "LL128 needs GPU and NIC below one PCIe switch"
+    e.reason = ((tree ? job.view.tree : job.view.ring).nvlink) ? "LL128 needs GPU and NIC below one PCIe switch"
                                                                : "LL128 needs NVLink inside the node";
   }
   e.latency = estimated_latency(job, tree, p);
@@ -184,17 +171,17 @@ LibraryEstimate by_threshold(const Job& job, bool tree, int protocol) {
   const TuningSpec& t = job.library.tuning;
   const int n = job.view.ranks, k = job.view.nodes;
   const ProtocolSpec& p = job.library.protocols[static_cast<std::size_t>(protocol)];
-  const int found = job.view.ring_channels;
+  const int found = job.view.ring.count;
   const int channels = found * t.copies <= t.most_channels ? found * t.copies : found;
   const Time ring_latency = t.ring_step * (n - 1);
   const Time tree_latency = t.tree_across * floor_log2(k) + t.tree_inside * (n / k - 1);
-  const Bandwidth ring = t.channel * (job.view.nvlink ? channels : 1);
+  const Bandwidth ring = t.channel * (job.view.ring.nvlink ? channels : 1);
 
   LibraryEstimate e;
   e.algorithm = tree ? A::Tree : A::Ring;
   e.protocol = protocol;
   e.latency = tree ? tree_latency : ring_latency;
-  e.bandwidth = tree ? ring * (job.view.nvlink ? t.tree_nvlink * (k == 2 ? 2 : 1) : t.tree_pcie) : ring;
+  e.bandwidth = tree ? ring * (job.view.ring.nvlink ? t.tree_nvlink * (k == 2 ? 2 : 1) : t.tree_pcie) : ring;
   e.time = e.latency + Bytes(job.bytes) / e.bandwidth;
   if (tree && k == 1) {
     e.allowed = false;
@@ -270,13 +257,12 @@ LibraryView library_view(const NodeSpec& node, const LibrarySpec& library, int n
   v.ranks = ranks;
   v.nodes = (ranks + node_gpus - 1) / node_gpus;
   v.capability = capability;
-  search(node, node_rings(node, node_gpus, most_channels), true, gpu, v.nodes, v.nvlink, v.ring_channels, v.ring_bus);
-  search(node, node_chains(node, node_gpus, most_channels), false, gpu, v.nodes, v.tree_nvlink, v.tree_channels,
-         v.tree_bus);
+  v.ring = search(node, node_rings(node, node_gpus, most_channels), true, gpu, v.nodes);
+  v.tree = search(node, node_chains(node, node_gpus, most_channels), false, gpu, v.nodes);
   const int heads = std::min(ranks, node_gpus);
   if (heads >= library.nvls.least_ranks && no_nvls(node, &library, node_gpus, ranks).empty())
     v.nvls_bus = nvls_bus(node, library.nvls, gpu, heads, v.nodes);
-  v.nics_beside_gpus = v.nodes == 1 || nics_beside_gpus(node, node_gpus);
+  v.nics_beside_gpus = v.nodes == 1 || node.nics_beside(node_gpus);
   return v;
 }
 

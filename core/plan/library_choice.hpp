@@ -10,14 +10,18 @@
 
 namespace lockstep {
 
+/// Rings inside a node, or chains, as the library's search finds them.
+struct LibraryChannels {
+  bool nvlink = false;  ///< they run over NVLink only
+  int count = 1;        ///< without copies
+  Bandwidth bus;        ///< count x speed of one; over several nodes no more than the NICs together
+};
+
 /// The job as the library's search sees it.
 struct LibraryView {
   int ranks = 1, nodes = 1;
-  int capability = 70;                       ///< of the GPUs
-  bool nvlink = false;                       ///< rings inside a node run over NVLink only
-  bool tree_nvlink = false;                  ///< chains inside a node do
-  int ring_channels = 1, tree_channels = 1;  ///< found by the search, without copies
-  Bandwidth ring_bus, tree_bus;  ///< channels x speed of one; over several nodes no more than the NICs together
+  int capability = 70;         ///< of the GPUs
+  LibraryChannels ring, tree;  ///< of trees the chains inside a node
   Bandwidth
       nvls_bus;  ///< heads x speed of one where switches add; over several nodes held back by the NICs; zero: they cannot
   bool nics_beside_gpus =

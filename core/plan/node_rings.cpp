@@ -174,13 +174,18 @@ std::vector<std::vector<int>> node_rings(const NodeSpec& node, int gpus, int at_
       for (const auto& cycle : CycleSearch(cables, limit / 2 + limit % 2).run()) both_ways(cycle);
     }
   }
-  if (rings.empty()) rings.push_back(pcie_order(node, gpus));
+  // Over PCIe every order takes the same links: more of them serve only to leave and enter the node by other NICs.
+  const int orders = rings.empty() ? std::clamp(at_most, 1, gpus) : 0;
+  for (int i = 0; i < orders; ++i) {
+    rings.push_back(pcie_order(node, gpus));
+    std::rotate(rings.back().begin(), rings.back().begin() + i * gpus / orders, rings.back().end());
+  }
   return rings;
 }
 
 std::vector<std::vector<int>> node_chains(const NodeSpec& node, int gpus, int at_most) {
   auto rings = node_rings(node, gpus, at_most);
-  if (rings.size() > 1 || gpus == 1 || !node.nvlink.present || node.nvlink.through_switch) return rings;
+  if (gpus == 1 || !node.nvlink.present || node.nvlink.through_switch) return rings;
   const auto cables = cables_among(node, gpus);
   bool closed = true;
   for (std::size_t i = 0; i < rings[0].size(); ++i) {

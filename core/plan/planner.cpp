@@ -76,15 +76,25 @@ std::vector<std::vector<int>> spread_heads(std::vector<std::vector<int>> chains,
   const int nics = std::max(1, node.nic.count);
   if (chains.size() < 2) return chains;  // a single one may be a path, which cannot be turned
   for (std::size_t c = 0; c < chains.size(); ++c) {
-    const auto beside = [&](int gpu) {
-      const auto g = static_cast<std::size_t>(gpu);
-      return g < node.nic.nic_of_gpu.size() ? node.nic.nic_of_gpu[g] : gpu * nics / node.gpus;
-    };
     const auto head = std::find_if(chains[c].begin(), chains[c].end(),
-                                   [&](int gpu) { return beside(gpu) == static_cast<int>(c) % nics; });
+                                   [&](int gpu) { return node.nic_of(gpu) == static_cast<int>(c) % nics; });
     if (head != chains[c].end()) std::rotate(chains[c].begin(), head, chains[c].end());
   }
   return chains;
+}
+
+/// Rings over nodes: as many as give every NIC the same number, where the run does not say how many.
+CollectiveRequest over_all_nics(CollectiveRequest request, const NodeSpec& node, int asked) {
+  const int nics = std::max(1, node.nic.count);
+  if (asked > 0 || nics == 1) return request;
+  const auto spread = [&](std::vector<std::vector<int>>& orders, int gpus) {
+    const int found = static_cast<int>(orders.size());
+    if (found == 1) orders = node_rings(node, gpus, nics);  // over PCIe: rotations of it
+    if (found > nics) orders.resize(static_cast<std::size_t>(found / nics * nics));
+  };
+  spread(request.ring_orders, request.node_gpus);
+  if (!request.last_orders.empty()) spread(request.last_orders, request.world_size % request.node_gpus);
+  return request;
 }
 
 /// Ring and tree of nodes for each protocol, as a library with channels and buffers of its own would run them.
@@ -169,8 +179,9 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
                         "\"library\" needs a library with a rule of choice ([tuning]), such as nccl-2.8");
     return library_candidates(run, node, *library, std::move(request));
   }
+  const bool one_node = request.world_size <= node_gpus;
   request.ring_orders = node_rings(node, node_gpus, run.allreduce.channels);
-  if (const int rest = request.world_size % node_gpus; rest > 0 && request.world_size > node_gpus)
+  if (const int rest = request.world_size % node_gpus; rest > 0 && !one_node)
     request.last_orders = node_rings(node, rest, run.allreduce.channels);
 
   const std::string no_switches = no_nvls(node, library, node_gpus, request.world_size);
@@ -179,7 +190,6 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
       throw ConfigError(library ? library->name : "", "allreduce.algorithm", "\"nvls\": " + no_switches);
     return {nvls_plan(std::move(request), library ? library->nvls : NvlsSpec{})};
   }
-  const bool one_node = request.world_size <= node_gpus;
   std::vector<CollectivePlan> plans;
   for (const A algorithm : choices(run.allreduce.algorithm,
                                    one_node ? std::vector{A::Ring, A::HalvingDoubling, A::Tree}
@@ -187,9 +197,11 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
     request.algorithm = algorithm;
     const auto across = two_level(algorithm) ? choices(run.allreduce.across, {A::Ring, A::HalvingDoubling, A::Tree})
                                              : std::vector{A::Ring};
+    CollectiveRequest own = request;
+    if (algorithm == A::Ring && !one_node) own = over_all_nics(std::move(own), node, run.allreduce.channels);
     for (const A a : across) {
-      request.across = a;
-      plans.push_back(plan_collective(request));
+      own.across = a;
+      plans.push_back(plan_collective(own));
     }
   }
   const bool its_protocol =

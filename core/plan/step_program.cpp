@@ -51,10 +51,12 @@ void add_graph(Digest& d, const ModelGraph& graph) {
 void add_collective(Digest& d, const CollectivePlan& c) {
   add(d, c.algorithm, c.protocol, c.grid.x, c.grid.y, c.elements, c.element_bytes, c.phases.size());
   for (const Phase& p : c.phases) {
-    add(d, p.op, p.group, p.algorithm, p.chunk, p.node, p.orders.size(), p.last_orders.size());
-    for (const auto& order : p.orders) {
-      add(d, order.size());
-      for (const int member : order) add(d, member);
+    add(d, p.op, p.group, p.algorithm, p.chunk, p.copies, p.node, p.orders.size(), p.last_orders.size());
+    for (const auto* orders : {&p.orders, &p.last_orders}) {
+      for (const auto& order : *orders) {
+        add(d, order.size());
+        for (const int member : order) add(d, member);
+      }
     }
   }
 }

@@ -127,7 +127,7 @@ void check_network(Checker& c, const ClusterSpec& cluster) {
   c.expect(!net.tiers.empty(), "network.tiers", "no tier of switches; the topology is not connected");
   if (net.kind == NetworkKind::Star)
     c.expect(net.tiers.size() <= 1, "network.tiers", "{} tiers; a star has one", net.tiers.size());
-  long groups = 1;
+  std::int64_t groups = 1;
   for (std::size_t i = 0; i < net.tiers.size(); ++i) {
     const TierSpec& t = net.tiers[i];
     const std::string key = fmt::format("network.tiers[{}]", i);
@@ -139,8 +139,9 @@ void check_network(Checker& c, const ClusterSpec& cluster) {
     if (net.kind != NetworkKind::FatTree) continue;
     if (i == 0) {
       c.expect(t.group >= 1, key + ".group", "ports per leaf switch; expected at least 1");
-      const long ports = long{cluster.nodes} * cluster.node.nic.count;
-      groups = t.group >= 1 ? (ports + t.group - 1) / t.group : 1;
+      c.expect(t.switches <= 1, key + ".switches", "{} switches; expected 1, for a NIC port is joined to one leaf",
+               t.switches);
+      groups = t.group >= 1 ? net.leaves(cluster.nodes, cluster.node.nic.count) : 1;
     } else {
       groups = t.group == 0 ? 1 : (groups + t.group - 1) / t.group;
     }
@@ -160,6 +161,34 @@ void check_network(Checker& c, const ClusterSpec& cluster) {
 
 }  // namespace
 
+int NodeSpec::nic_of(int rank) const {
+  const auto r = static_cast<std::size_t>(rank);
+  return r < nic.nic_of_gpu.size() ? nic.nic_of_gpu[r] : rank * nic.count / gpus;
+}
+
+bool NodeSpec::nics_beside(int used) const {
+  for (int rank = 0; rank < used; ++rank) {
+    const auto n = static_cast<std::size_t>(nic_of(rank));
+    if (n >= nic.under_switch.size()) return false;
+    const int below = nic.under_switch[n];
+    if (below < 0 || static_cast<std::size_t>(below) >= pcie.switches.size()) return false;
+    const auto& beside = pcie.switches[static_cast<std::size_t>(below)];
+    if (std::find(beside.begin(), beside.end(), rank) == beside.end()) return false;
+  }
+  return true;
+}
+
+std::int64_t NetworkSpec::rack_leaves(int nics) const {
+  if (nodes_per_rack == 0) return 0;
+  const std::int64_t ports = std::int64_t{nodes_per_rack} * nics, group = tiers.front().group;
+  return leaves_per_rack > 0 ? leaves_per_rack : (ports + group - 1) / group;
+}
+
+std::int64_t NetworkSpec::leaves(std::int64_t nodes, int nics) const {
+  if (nodes_per_rack > 0) return (nodes + nodes_per_rack - 1) / nodes_per_rack * rack_leaves(nics);
+  return (nodes * nics + tiers.front().group - 1) / tiers.front().group;
+}
+
 std::vector<Fault> validate(const ClusterSpec& cluster) {
   Checker c;
   c.expect(cluster.nodes >= 1 && cluster.nodes <= 1'000'000, "cluster.nodes", "{} nodes; expected 1 to 1000000",
@@ -168,6 +197,8 @@ std::vector<Fault> validate(const ClusterSpec& cluster) {
            kMostGpusPerNode);
   check_nvlink(c, cluster.node);
   check_pcie(c, cluster.node);
+  c.expect(cluster.node.gpus == 1 || cluster.node.nvlink.present || !cluster.node.pcie.switches.empty(), "node.pcie",
+           "the {} GPUs of a node cannot reach each other; expected [node.pcie] or [node.nvlink]", cluster.node.gpus);
   check_nics(c, cluster);
   check_network(c, cluster);
   return std::move(c.faults);

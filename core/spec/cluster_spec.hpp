@@ -48,15 +48,19 @@ struct NicSpec {
   Sourced<Time> latency;    ///< NIC to first switch port
   std::vector<int> cpu;     ///< socket of NIC i, used when `under_switch` is empty
   std::vector<int> under_switch;  ///< PCIe switch of NIC i; empty = NICs sit on their CPU's own port
-  std::vector<int> nic_of_gpu;    ///< which NIC local rank i uses
+  std::vector<int> nic_of_gpu;    ///< which NIC local rank i uses; empty = GPUs are dealt to them in blocks
 };
 
 struct NodeSpec {
   int gpus = 1;
-  std::string gpu;  ///< stem of a GPU file
+  std::string gpu;  ///< stem of a GPU file, or a path
   NvlinkSpec nvlink;
   PcieSpec pcie;
   NicSpec nic;
+
+  int nic_of(int rank) const;  ///< which NIC this local rank uses; the node has one
+  /// Each of the first `used` GPUs stands below the PCIe switch of its NIC.
+  bool nics_beside(int used) const;
 };
 
 /// One tier of switches. Tier 0 connects to NICs, tier i to tier i - 1. Cables between two switches are separate links.
@@ -76,6 +80,12 @@ struct NetworkSpec {
   int nodes_per_rack = 0;       ///< fat tree: nodes whose ports fill one group of leaves; 0 = one after the other
   int leaves_per_rack = 0;      ///< fat tree: leaves that form one lower group (ABCI: 4)
   std::vector<TierSpec> tiers;  ///< star: one tier; fat tree: one or more
+
+  /// Leaves of a rack whose nodes have `nics` ports each: leaves_per_rack, or as many as the ports need; 0 without racks. Of a fat tree whose
+  /// leaves have ports.
+  std::int64_t rack_leaves(int nics) const;
+  /// Leaves of `nodes` nodes.
+  std::int64_t leaves(std::int64_t nodes, int nics) const;
 };
 
 struct ClusterSpec {

@@ -63,4 +63,12 @@ struct GpuSpec {
   std::string profile_source;
 };
 
+bool is_half(Precision precision);       ///< stored in two bytes
+int element_bytes(Precision precision);  ///< of activations and gradients: 2 or 4
+
+/// What the GPU's units compute for a precision: fp32 for TF32 and BF16 before Ampere.
+Precision computed_as(const GpuSpec& gpu, Precision precision);
+/// Peak of a precision: TF32 on tensor cores runs at half of the half-precision rate (NVIDIA A100: 156 of 312 TFLOP/s).
+FlopRate peak_of(const GpuSpec& gpu, Precision precision);
+
 }  // namespace lockstep

@@ -6,6 +6,16 @@
 
 namespace lockstep {
 
+Time ProtocolCosts::at(PathClass path) const {
+  switch (path) {
+    case PathClass::Nvlink: return nvlink;
+    case PathClass::Pcie: return pcie;
+    case PathClass::Network: return network;
+    case PathClass::Local: break;
+  }
+  return Time::zero();
+}
+
 const ArchitectureTuning& TuningSpec::of(int capability) const {
   LOCKSTEP_EXPECTS(!architectures.empty());
   const ArchitectureTuning* best = &architectures.front();
@@ -18,9 +28,9 @@ const ArchitectureTuning& TuningSpec::of(int capability) const {
 LibrarySpec limited_to(LibrarySpec library, int capability, int nodes) {
   for (ProtocolSpec& p : library.protocols) {
     if (p.tree_holds_chunk) {
-      p.tree_nvlink = p.ring_nvlink;
-      p.tree_pcie = p.ring_pcie;
-      p.tree_network = p.ring_network;
+      const Time base = p.tree.base;
+      p.tree = p.ring;
+      p.tree.base = base;
     }
     if (!library.limits || library.tuning.architectures.empty()) continue;
     const ArchitectureTuning& limits = library.tuning.of(capability);

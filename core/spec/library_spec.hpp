@@ -12,12 +12,19 @@ namespace lockstep {
 
 enum class PathClass { Local, Nvlink, Pcie, Network };  ///< slowest kind of hop that a message crosses
 
+/// What a protocol costs beside its bytes.
+struct ProtocolCosts {
+  Time base;                   ///< once per collective
+  Time nvlink, pcie, network;  ///< added to every message, by the slowest kind of hop that it crosses
+
+  Time at(PathClass path) const;  ///< zero for a message that does not leave its GPU
+};
+
 struct ProtocolSpec {
-  std::string name;                           ///< simple, ll, ll128
-  double efficiency = 1;                      ///< payload bytes / wire bytes, in (0, 1]
-  Time ring_base, tree_base;                  ///< once per collective
-  Time ring_nvlink, ring_pcie, ring_network;  ///< added to every message of a ring, halving-doubling or exchange
-  Time tree_nvlink, tree_pcie, tree_network;  ///< added to every message of a tree
+  std::string name;       ///< simple, ll, ll128
+  double efficiency = 1;  ///< payload bytes / wire bytes, in (0, 1]
+  ProtocolCosts ring;     ///< of rings, halving-doubling and exchanges
+  ProtocolCosts tree;
   /// The tree's costs per message hold the transfer of a chunk, as NCCL's tables up to 2.8 do: events then charge a tree the ring's cost
   /// per message and move the chunk themselves. The library's own choice takes the costs as they are.
   bool tree_holds_chunk = false;
@@ -68,6 +75,15 @@ struct LibrarySpec {
   bool host_memory = false;  ///< messages start and end in host memory (Gloo over Ethernet)
   Sourced<Bandwidth> staging;     ///< GPU <-> host copy per node when staged; zero = not limiting beyond the links
   Sourced<Time> staging_latency;  ///< added to a message that is staged through the host
+
+  /// Whether a message between nodes is staged: the library works in host memory, or the way between GPU and adapter `crosses_host`, a host
+  /// bridge, without GPUDirect.
+  bool stages(bool crosses_host, bool gpudirect) const { return host_memory || (crosses_host && !gpudirect); }
+  /// Most of a staged message.
+  Bandwidth staging_cap() const {
+    return staging.value.bytes_per_second() > 0 ? staging.value : Bandwidth::unlimited();
+  }
+
   Sourced<Time> tcp_latency;  ///< added to a message between nodes over TCP; zero where the protocols' costs are of TCP
   bool many_connections = false;  ///< opens NicSpec::connections per channel, not one
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/error.hpp"
+#include "core/base/ids.hpp"
 #include "core/base/units.hpp"
 
 namespace lockstep {
@@ -230,8 +231,8 @@ struct SetupSpec {
 };
 
 struct OutputSpec {
-  std::string directory;  ///< empty = print only
-  std::vector<int> trace_ranks = {0};
+  std::string directory;               ///< empty = print only
+  std::vector<int> trace_ranks = {0};  ///< those that a smaller world does not have are left out
   bool trace = true;
   std::vector<int> curve;  ///< world sizes of the scaling curve; empty = none
   std::string published;   ///< rows of data/published/figures.csv to print beside the prediction; empty = none
@@ -259,6 +260,9 @@ struct RunSpec {
 /// Includes: batch not divisible by gpus * accumulation, non-positive or absurdly large counts (more than 1e8 steps),
 /// unknown words, a rate step inside the warm-up, ranks that do not exist.
 std::vector<Fault> validate(const RunSpec& run);
+
+/// `output.trace_ranks` of this world. Pure.
+std::vector<Rank> traced_ranks(const RunSpec& run);
 
 /// The part of validate() about `allreduce.among`.
 std::vector<Fault> among_faults(const AllreduceSpec& allreduce);

@@ -15,17 +15,6 @@ namespace {
 
 using Doubts = std::vector<Doubt>;
 
-/// Peak of a precision: TF32 runs on the tensor cores at half of the half-precision rate (NVIDIA A100: 156 of 312 TFLOP/s).
-FlopRate peak_of(const GpuSpec& gpu, Precision precision) {
-  switch (precision) {
-    case Precision::Fp32: return gpu.fp32_peak.value;
-    case Precision::Tf32: return std::max(gpu.fp32_peak.value, gpu.half_peak.value * 0.5);
-    case Precision::Fp16:
-    case Precision::Bf16: break;
-  }
-  return gpu.half_peak.value;
-}
-
 /// Calls `look` with every anchor whose model exists; the reader does not check that name.
 template <class Look>
 Doubts each_anchor(const GpuSpec& gpu, Look&& look) {

@@ -20,9 +20,9 @@ Doubts message_cost(const LibrarySpec& library) {
         {"tcp_latency", fmt::format("{} per message; TCP on 10 GbE takes 21 us", to_text(library.tcp_latency.value))});
   for (std::size_t i = 0; i < library.protocols.size(); ++i) {
     const ProtocolSpec& p = library.protocols[i];
-    for (const auto& [key, time] : {std::pair("ring_nvlink", p.ring_nvlink), std::pair("ring_pcie", p.ring_pcie),
-                                    std::pair("ring_network", p.ring_network), std::pair("tree_nvlink", p.tree_nvlink),
-                                    std::pair("tree_pcie", p.tree_pcie), std::pair("tree_network", p.tree_network)}) {
+    for (const auto& [key, time] : {std::pair("ring_nvlink", p.ring.nvlink), std::pair("ring_pcie", p.ring.pcie),
+                                    std::pair("ring_network", p.ring.network), std::pair("tree_nvlink", p.tree.nvlink),
+                                    std::pair("tree_pcie", p.tree.pcie), std::pair("tree_network", p.tree.network)}) {
       if (time.seconds() > kMost)
         out.push_back({at(i, key), fmt::format("{} per message; TCP on 10 GbE takes 21 us", to_text(time))});
     }
@@ -34,12 +34,12 @@ Doubts path_order(const LibrarySpec& library) {
   Doubts out;
   for (std::size_t i = 0; i < library.protocols.size(); ++i) {
     const ProtocolSpec& p = library.protocols[i];
-    if (p.ring_network < p.ring_nvlink)
+    if (p.ring.network < p.ring.nvlink)
       out.push_back({at(i, "ring_network"), fmt::format("{} between nodes is less than {} over NVLink",
-                                                        to_text(p.ring_network), to_text(p.ring_nvlink))});
-    if (p.tree_network < p.tree_nvlink)
+                                                        to_text(p.ring.network), to_text(p.ring.nvlink))});
+    if (p.tree.network < p.tree.nvlink)
       out.push_back({at(i, "tree_network"), fmt::format("{} between nodes is less than {} over NVLink",
-                                                        to_text(p.tree_network), to_text(p.tree_nvlink))});
+                                                        to_text(p.tree.network), to_text(p.tree.nvlink))});
   }
   return out;
 }

@@ -17,16 +17,15 @@ std::vector<TierShape> network_shape(const ClusterSpec& cluster) {
   if (net.kind == NetworkKind::Star) return {TierShape{}};
 
   const long ports = long{cluster.nodes} * cluster.node.nic.count;
-  const bool racks = net.nodes_per_rack > 0 && net.leaves_per_rack > 0;
+  const bool racks = net.nodes_per_rack > 0;
   const TierSpec& leaf = net.tiers[0];
-  const long leaves =
-      racks ? ceil_div(cluster.nodes, net.nodes_per_rack) * net.leaves_per_rack : ceil_div(ports, leaf.group);
+  const std::int64_t leaves = net.leaves(cluster.nodes, cluster.node.nic.count);
   out.push_back({leaves, leaves * leaf.switches, {}, {}});
   const Bandwidth port = std::min(cluster.node.nic.rate.value, leaf.rate.value);
   double ports_below = static_cast<double>(std::min<long>(leaf.group, ports));  // below one group of the tier beneath
   if (racks)
     ports_below = std::min(ports_below, static_cast<double>(net.nodes_per_rack) * cluster.node.nic.count /
-                                            static_cast<double>(net.leaves_per_rack));
+                                            static_cast<double>(net.rack_leaves(cluster.node.nic.count)));
   for (std::size_t t = 1; t < net.tiers.size(); ++t) {
     const TierSpec& tier = net.tiers[t];
     const TierShape& beneath = out.back();

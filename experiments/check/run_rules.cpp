@@ -66,9 +66,19 @@ Doubts unanchored(const Inputs& inputs) {
                        inputs.gpu.name, word_of(precision))}};
 }
 
-Doubts low_latency(const Inputs& inputs) {
+Doubts lacks_format(const Inputs& inputs) {
+  const Precision precision = inputs.run.training.precision;
+  if (computed_as(inputs.gpu, precision) == precision) return {};
+  return {{"training.precision",
+           fmt::format("{} has no units for {}, which begin with compute capability 80; its times are those of fp32",
+                       inputs.gpu.name, word_of(precision))}};
+}
+
+/// Not of algorithm "library", which knows when LL128 is allowed.
+Doubts ll128(const Inputs& inputs) {
   const NodeSpec& node = inputs.cluster.node;
-  if (inputs.run.cluster.gpus <= node.gpus || node.pcie.switches.empty() || !node.nic.under_switch.empty()) return {};
+  if (inputs.run.cluster.gpus <= node.gpus || node.pcie.switches.empty()) return {};
+  if (inputs.run.allreduce.algorithm == AllreduceAlgorithm::Library || node.nics_beside(node.gpus)) return {};
   const std::string& chosen = inputs.run.allreduce.protocol;
   const auto& protocols = inputs.library.protocols;
   const bool has =
@@ -92,7 +102,8 @@ constexpr Rule<Inputs> kRules[] = {
     {"small_batch", "at least 8 images per GPU under batch norm", small_batch},
     {"part_node", "whole nodes", part_node},
     {"unanchored", "a GPU with a throughput in the run's precision", unanchored},
-    {"ll128", "LL128 between nodes only below a common PCIe switch", low_latency},
+    {"format", "a precision that the GPU has units for", lacks_format},
+    {"ll128", "LL128 between nodes only below a common PCIe switch", ll128},
     {"gpudirect", "GPUDirect only for libraries that send from the GPU", gpudirect},
 };
 

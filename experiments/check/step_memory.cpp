@@ -3,19 +3,19 @@
 #include <set>
 
 #include "core/base/error.hpp"
+#include "core/spec/gpu_spec.hpp"
 
 namespace lockstep::check {
 
 namespace {
 
-bool is_half(Precision p) { return p == Precision::Fp16 || p == Precision::Bf16; }
 bool computes(LayerKind k) { return k == LayerKind::Conv || k == LayerKind::Linear; }
 
 }  // namespace
 
 Bytes least_memory(const ModelGraph& graph, Precision precision, std::int64_t batch) {
   LOCKSTEP_EXPECTS(batch >= 1);
-  const std::int64_t element = is_half(precision) ? 2 : 4;
+  const std::int64_t element = element_bytes(precision);
   std::set<std::size_t> kept;  // layers whose output backward reads; several readers share one tensor
   for (const Layer& layer : graph.layers) {
     if (!computes(layer.kind) && layer.kind != LayerKind::BatchNorm) continue;
@@ -35,7 +35,7 @@ Bytes least_traffic(const ModelGraph& graph, Precision precision) {
     const std::int64_t both = layer.in.elements() + layer.out.elements();
     elements += both + both + (reads_images ? 0 : both);  // forward; gradient of the weights; of the input
   }
-  return Bytes(elements * (is_half(precision) ? 2 : 4));
+  return Bytes(elements * element_bytes(precision));
 }
 
 }  // namespace lockstep::check

@@ -109,8 +109,8 @@ int mechanism(bool json) {
     }
     return "not reached";
   };
-  for (double batch = 1; batch <= 16384; batch *= 2)
-    fmt::print("{:>8.0f}   {:<28}{}\n", batch, cell(m.sgd, batch), cell(m.lars, batch));
+  for (int batch = 1; batch <= 16384; batch *= 2)
+    fmt::print("{:>8}   {:<28}{}\n", batch, cell(m.sgd, batch), cell(m.lars, batch));
   for (const auto& [name, s] : {std::pair("SGD", &m.sgd), std::pair("LARS", &m.lars)})
     fmt::print("\n{:<5} steps = {:.0f} (1 + {:.0f} / batch): critical batch {:.0f}", name, s->least_steps,
                s->critical_batch, s->critical_batch);

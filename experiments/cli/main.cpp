@@ -8,6 +8,8 @@
 #include "experiments/cli/command.hpp"
 #include "experiments/output/report.hpp"
 
+namespace lockstep::cli {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -25,16 +27,12 @@ fs::path default_data(const char* program) {
   return "data";
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  using namespace lockstep;
-  using namespace lockstep::cli;
+int program(int argc, char** argv) {
   Context context;
   context.data = default_data(argv[0]);
 
   CLI::App app{"Lockstep: large-batch distributed training, predicted and for real.", "lockstep"};
-  app.set_version_flag("--version", version());
+  app.set_version_flag("--version", fmt::format("{} (sources {})", version(), revision()));
   app.require_subcommand(1);
   app.fallthrough();
   app.add_option(
@@ -72,19 +70,27 @@ int main(int argc, char** argv) {
     return code == 0 ? kDone : kInputWrong;
   }
   catch_interrupts();
+  return run();
+}
+
+}  // namespace
+
+}  // namespace lockstep::cli
+
+int main(int argc, char** argv) {
+  using namespace lockstep;
+  using namespace lockstep::cli;
   try {
-    return run();
+    return program(argc, argv);
   } catch (const ConfigError& e) {
-    fmt::print(stderr, "{}\n", e.what());
+    std::fprintf(stderr, "%s\n", e.what());
     return kInputWrong;
   } catch (const BackendError& e) {
-    fmt::print(stderr, "lockstep: {}\n", e.what());
-    return kMachineFailed;
+    std::fprintf(stderr, "lockstep: %s\n", e.what());
   } catch (const InternalError& e) {
-    fmt::print(stderr, "lockstep: internal error, please report it: {}\n", e.what());
-    return kMachineFailed;
+    std::fprintf(stderr, "lockstep: internal error, please report it: %s\n", e.what());
   } catch (const std::exception& e) {
-    fmt::print(stderr, "lockstep: {}\n", e.what());
-    return kMachineFailed;
+    std::fprintf(stderr, "lockstep: %s\n", e.what());
   }
+  return kMachineFailed;
 }

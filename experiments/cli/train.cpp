@@ -21,8 +21,6 @@ namespace lockstep::cli {
 
 namespace {
 
-namespace fs = std::filesystem;
-
 struct Options {
   RunOptions run;
   std::string output;

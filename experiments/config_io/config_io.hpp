@@ -49,6 +49,7 @@ struct RunKey {
   std::string key;      ///< "allreduce.chunk", or the name of a section that holds any keys: "cluster_file"
   std::string value;    ///< its default as TOML; empty for such a section
   std::string meaning;  ///< a phrase; never empty
+  bool whole = false;   ///< its values are whole numbers
 };
 /// All of them, in the order of the file.
 std::vector<RunKey> run_keys();

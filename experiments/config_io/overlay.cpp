@@ -61,7 +61,7 @@ void lay(Node& base, const Node& over, const std::string& path, std::vector<Faul
     const auto found = std::find(base.keys.begin(), base.keys.end(), key);
     if (found != base.keys.end()) {
       lay(base.items[static_cast<std::size_t>(found - base.keys.begin())], over.items[i],
-          path.empty() ? key : path + "." + key, faults);
+          path.empty() ? key : fmt::format("{}.{}", path, key), faults);
     } else {
       base.keys.push_back(key);
       base.items.push_back(marked(over.items[i]));

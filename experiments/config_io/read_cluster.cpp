@@ -90,6 +90,13 @@ Node with_node_tables(const Node& over) {
   return out;
 }
 
+/// A GPU file that stands beside the cluster file may be named by its path from there.
+std::string gpu_file(const std::string& named, const std::filesystem::path& cluster) {
+  std::error_code code;
+  const std::filesystem::path beside = cluster.parent_path() / named;
+  return named.ends_with(".toml") && std::filesystem::exists(beside, code) ? beside.string() : named;
+}
+
 }  // namespace
 
 ClusterSpec read_cluster(const std::string& name, const DataPaths& paths, const AskedBy& asked, const LaidOver& over) {
@@ -106,6 +113,7 @@ ClusterSpec read_cluster(const std::string& name, const DataPaths& paths, const 
   read_node(root.table("node"), cluster.node);
   read_network(root.table("network"), cluster.network);
 
+  cluster.node.gpu = gpu_file(cluster.node.gpu, path);
   reader.report_unknown_keys();
   std::vector<Fault> faults = validate(cluster);
   for (Fault& fault : faults) {

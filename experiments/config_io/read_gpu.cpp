@@ -141,7 +141,7 @@ GpuSpec read_gpu(const std::string& name, const DataPaths& paths, const AskedBy&
   root.read("dispatch", gpu.dispatch);
   read_share(root, "step_jitter", gpu.step_jitter);
   read_share(root, "gpu_spread", gpu.gpu_spread);
-  for (ConfigTable anchor : root.tables("anchor")) gpu.anchors.push_back(read_anchor(anchor));
+  for (const ConfigTable& anchor : root.tables("anchor")) gpu.anchors.push_back(read_anchor(anchor));
   const auto table = [&](const std::string& key, auto&& read) {
     std::string file;
     root.read(key, file);

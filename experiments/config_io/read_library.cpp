@@ -18,14 +18,14 @@ void read_protocol(ConfigTable t, ProtocolSpec& protocol) {
   t.read("efficiency", protocol.efficiency);
   if (!(protocol.efficiency > 0 && protocol.efficiency <= 1))
     t.fault("efficiency", "is out of range; expected 0 < efficiency <= 1");
-  t.read("ring_base", protocol.ring_base);
-  t.read("tree_base", protocol.tree_base);
-  t.read("ring_nvlink", protocol.ring_nvlink);
-  t.read("ring_pcie", protocol.ring_pcie);
-  t.read("ring_network", protocol.ring_network);
-  t.read("tree_nvlink", protocol.tree_nvlink);
-  t.read("tree_pcie", protocol.tree_pcie);
-  t.read("tree_network", protocol.tree_network);
+  t.read("ring_base", protocol.ring.base);
+  t.read("tree_base", protocol.tree.base);
+  t.read("ring_nvlink", protocol.ring.nvlink);
+  t.read("ring_pcie", protocol.ring.pcie);
+  t.read("ring_network", protocol.ring.network);
+  t.read("tree_nvlink", protocol.tree.nvlink);
+  t.read("tree_pcie", protocol.tree.pcie);
+  t.read("tree_network", protocol.tree.network);
   t.read("tree_holds_chunk", protocol.tree_holds_chunk);
   t.read("chunk", protocol.chunk);
   t.read("tree_chunk", protocol.tree_chunk);

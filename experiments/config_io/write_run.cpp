@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <type_traits>
+
 #include "core/base/units_text.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/config_io/overlay.hpp"
@@ -52,11 +54,11 @@ struct Keys {
   std::string at;
   void section(const char* name) { at = name; }
   void values(const char* name, const std::vector<FileValue>&, const char* meaning) {
-    all.push_back({name, "", meaning});
+    all.push_back({name, "", meaning, false});
   }
   template <class Field>
   void operator()(const char* key, const Field& field, const char* meaning) {
-    all.push_back({at + "." + key, text_of(field), meaning});
+    all.push_back({at + "." + key, text_of(field), meaning, std::is_integral_v<Field> && !std::is_same_v<Field, bool>});
   }
 };
 

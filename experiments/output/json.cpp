@@ -25,6 +25,7 @@ std::string to_json(const SimulationReport& r) {
   const StepPrediction& step = r.prediction.step;
   Json j;
   j["lockstep"] = version();
+  j["sources"] = revision();
   j["run_file"] = r.run_file;
   j["model"] = r.inputs.run.model.name;
   j["cluster"] = r.inputs.cluster.name;

@@ -27,7 +27,8 @@ struct SimulationReport {
   Time wall;                               ///< how long the prediction took on this machine
 };
 
-std::string version();
+std::string version();   ///< of the release: "0.1.0"
+std::string revision();  ///< 12 hexadecimal digits of the sources that this program was built from
 
 /// Seconds to the target top-1 with its band, if the models cover the run: set-up, and steps and evaluations in proportion to the epochs. The band is
 /// that of the epochs alone.

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "core/base/units_text.hpp"
 #include "core/plan/planner.hpp"
 #include "core/run/metrics.hpp"
@@ -11,7 +13,7 @@ namespace lockstep {
 namespace {
 
 std::string bar(double share, int width) {
-  const int full = static_cast<int>(share * width + 0.5);
+  const int full = static_cast<int>(std::lround(share * width));
   return std::string(static_cast<std::size_t>(std::max(0, full)), '#');
 }
 

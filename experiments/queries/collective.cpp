@@ -28,10 +28,13 @@ Bytes size_of(const std::string& text) {
   }
 }
 
-AllreduceAlgorithm algorithm_of(const std::string& word, const std::string& flag) {
-  const auto value = value_of<AllreduceAlgorithm>(word);
-  if (!value) wrong(flag, unknown_word(word, all_words<AllreduceAlgorithm>()));
-  return *value;
+AllreduceAlgorithm algorithm_of(const std::string& word, const std::string& key, const std::string& flag) {
+  const auto taken = choices();
+  const auto choice = std::find_if(taken.begin(), taken.end(), [&](const Choice& c) { return c.key == key; });
+  std::vector<std::string> known;
+  for (const auto& [option, meaning] : choice->options) known.push_back(option);
+  if (std::find(known.begin(), known.end(), word) == known.end()) wrong(flag, unknown_word(word, known));
+  return *value_of<AllreduceAlgorithm>(word);
 }
 
 Time time_of(const std::string& text, const std::string& flag) {
@@ -78,6 +81,7 @@ AllreduceRow BareAllreduce::at(Bytes size) const {
   const CollectivePlan plan = plan_allreduce(
       inputs_.run, inputs_.cluster.node, estimate_.node_gpus, row.elements, element_bytes_,
       [&](const CollectivePlan& p) {
+        if (p.protocol < 0 && world <= sim::kMostTried) return sim::simulate_collective(settings_, p).time;
         return sim::estimate(p, estimate_, sim::choose_protocol(p, estimate_, allreduce.protocol));
       },
       &inputs_.library);
@@ -109,8 +113,8 @@ Inputs read_collective(const AllreduceRequest& request, const DataPaths& paths) 
                                 inputs.cluster.name));
   }
   auto& allreduce = inputs.run.allreduce;
-  allreduce.algorithm = algorithm_of(request.algorithm, "--algorithm");
-  allreduce.across = algorithm_of(request.across, "--across");
+  allreduce.algorithm = algorithm_of(request.algorithm, "allreduce.algorithm", "--algorithm");
+  allreduce.across = algorithm_of(request.across, "allreduce.across", "--across");
   allreduce.protocol = request.protocol;
   allreduce.among = request.among;
   if (std::vector<Fault> faults = among_faults(allreduce); !faults.empty()) {
@@ -118,6 +122,7 @@ Inputs read_collective(const AllreduceRequest& request, const DataPaths& paths) 
     throw ConfigError(std::move(faults));
   }
   allreduce.gpudirect = request.gpudirect;
+  if (request.channels < 0) wrong("--channels", fmt::format("{}: expected 0 (all) or more", request.channels));
   allreduce.channels = request.channels;
   inputs.run.cluster.placement = request.placement;
   if (!request.launch.empty()) inputs.library.launch = Sourced<Time>(time_of(request.launch, "--launch"));

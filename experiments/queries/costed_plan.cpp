@@ -41,7 +41,7 @@ CostedPlan plan_and_cost(const Inputs& given, bool simulate, const Progress& pro
     if (progress &&
         !progress(static_cast<double>(b) / static_cast<double>(buckets.size()), "costing bucket " + std::to_string(b)))
       break;
-    const auto candidates = allreduce_candidates(open, inputs.cluster.node, plan.node_gpus, buckets[b].elements,
+    const auto candidates = allreduce_candidates(open, world.planning_node(), plan.node_gpus, buckets[b].elements,
                                                  buckets[b].element_bytes, &inputs.library);
     plan.candidates.resize(candidates.size());
     for (std::size_t c = 0; c < candidates.size(); ++c) {

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "experiments/config_io/config_io.hpp"
+
 namespace lockstep {
 
 namespace {
@@ -121,11 +123,19 @@ std::string text_of(double value, bool whole, const std::string& unit) {
   return (whole ? fmt::format("{:.0f}", value) : fmt::format("{:.12g}", value)) + unit;
 }
 
-/// Of at most `room` values; else `why` says so.
-std::vector<std::string> expand(const Range& r, std::size_t room, std::string& why) {
+/// Keys whose values need not be whole: those of the run file that hold a fraction, and all that have a unit but bytes.
+bool takes_fractions(const std::string& path, const std::string& unit) {
+  if (!unit.empty()) return unit != "B";
+  static const std::vector<RunKey> keys = run_keys();
+  const auto key = std::find_if(keys.begin(), keys.end(), [&](const RunKey& k) { return k.key == path; });
+  return key != keys.end() && !key->whole;
+}
+
+/// Of at most `room` values, ratios rounded to whole numbers unless the key takes `fractions`; else `why` says so.
+std::vector<std::string> expand(const Range& r, bool fractions, std::size_t room, std::string& why) {
   std::vector<std::string> out;
   const double low = r.low.value, high = r.high.value;
-  const bool whole = r.low.whole && r.high.whole && (r.kind == Range::Kind::Count || r.by.whole);
+  const bool whole = r.low.whole && r.high.whole && (r.kind == Range::Kind::Count ? !fractions : r.by.whole);
   const double beyond = high + 1e-9 * std::abs(high);  // 0.1 three times is more than 0.3
   // Before rounding: a step too small for twelve digits would give one value for ever.
   const double last = r.kind == Range::Kind::Step     ? (high - low) / r.by.value
@@ -162,7 +172,7 @@ std::vector<std::string> parse_values(const std::string& text, const std::string
     const auto range = range_of(item, why);
     std::vector<std::string> more;
     if (range)
-      more = expand(*range, kMostPoints - values.size(), why);
+      more = expand(*range, takes_fractions(path, range->low.unit), kMostPoints - values.size(), why);
     else if (item.empty())
       why = "an empty value; expected values such as 1024,2048 or 4:64:4 or 4..2048 (\"\" for empty text)";
     else if (why.empty())

@@ -44,7 +44,7 @@ std::string Fingerprints::file(const fs::path& path) {
 
 std::string Fingerprints::of(const Inputs& inputs) {
   Digest digest;
-  digest.add(version());
+  digest.add(revision());
   RunSpec run = inputs.run;
   run.output = {};
   digest.add(write_run(run));

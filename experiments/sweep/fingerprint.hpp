@@ -15,7 +15,7 @@ class Fingerprints {
  public:
   explicit Fingerprints(DataPaths paths) : paths_(std::move(paths)) {}
 
-  /// 16 hexadecimal digits of the program's version, the effective run without [output] (with what it lays over files), and the bytes of its cluster,
+  /// 16 hexadecimal digits of the program's sources, the effective run without [output] (with what it lays over files), and the bytes of its cluster,
   /// GPU and library files, of the tables that those name, and of the published accuracies. Two runs with equal digests
   /// have equal predictions.
   std::string of(const Inputs& inputs);

@@ -166,8 +166,8 @@ Inputs read_point(const SweepRequest& request, const std::vector<Axis>& axes, co
         {shown, fmt::format("{}={}", kGlobalBatch, images_of(values[a]) * std::max(1, run.cluster.gpus))});
     sets.push_back(overrides.back().set);
   }
-  // A small world lacks ranks that the run file wants to trace; a sweep draws no trace and no curve.
-  for (const char* set : {"output.trace_ranks=[0]", "output.trace=false", "output.curve=[]"}) sets.emplace_back(set);
+  // A sweep draws no trace and no curve.
+  for (const char* set : {"output.trace=false", "output.curve=[]"}) sets.emplace_back(set);
   Inputs inputs;
   try {
     inputs = read_inputs(request.run_file, sets, files);

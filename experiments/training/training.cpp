@@ -219,11 +219,9 @@ TrainingReport TrainingSession::run(const std::function<void(const LogRecord&)>&
     throw;
   }
 
-  std::vector<Rank> ranks;
-  for (const int r : run.output.trace_ranks) ranks.emplace_back(r);
   std::vector<std::int64_t> steps;
   for (std::int64_t k = 0; k < kTraced.count; ++k) steps.push_back(kTraced.first + k);
-  const Timeline timeline = world.timeline(ranks, steps);
+  const Timeline timeline = world.timeline(traced_ranks(run), steps);
   if (first) {
     write_file(s.directory / "result.json", to_json(report));
     report.written = "run.toml, log.jsonl, mlperf.log, result.json, checkpoints/";

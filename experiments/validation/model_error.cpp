@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <map>
 #include <numeric>
 
@@ -183,32 +182,34 @@ ErrorBand drift_band(const DataPaths& paths) {
 }
 
 /// The rows of tables of nccl_tables.csv: of "a100x8" those named "a100x8_...".
-std::vector<ValidationRow> rows_of_tables(const std::vector<ValidationRow>& rows,
-                                          const std::vector<std::string>& tables, const std::string& file,
-                                          const char* key) {
-  std::vector<ValidationRow> out;
+/// Of the bare allreduces of 1 MiB or more in these tables.
+ErrorBand collective_band(const DataPaths& paths, const std::vector<ValidationRow>& rows,
+                          const std::vector<std::string>& tables, const std::string& without, const char* key) {
+  const auto large = [](const std::string& set) {
+    return set.rfind("bytes=", 0) == 0 && std::stoll(set.substr(6)) >= kLarge;
+  };
+  std::vector<std::vector<double>> groups;
+  std::size_t count = 0;
   for (const std::string& table : tables) {
-    const std::size_t before = out.size();
-    std::copy_if(rows.begin(), rows.end(), std::back_inserter(out),
-                 [&](const ValidationRow& row) { return row.id.substr(0, row.id.rfind('_')) == table; });
-    if (out.size() == before) throw ConfigError(file, key, "no table \"" + table + "\" in published/nccl_tables.csv");
+    std::vector<double> errors;
+    bool found = false;
+    for (const ValidationRow& row : rows) {
+      if (row.id.substr(0, row.id.rfind('_')) != table) continue;
+      found = true;
+      if (row.quantity != "allreduce_us" || row.id == without || std::none_of(row.set.begin(), row.set.end(), large))
+        continue;
+      errors.push_back(std::log(row.published / validate_row(row, paths.data, {}, false).predicted));
+    }
+    if (!found)
+      throw ConfigError((paths.data / "model_error.toml").string(), key,
+                        "no table \"" + table + "\" in published/nccl_tables.csv");
+    count += errors.size();
+    if (!errors.empty()) groups.push_back(std::move(errors));
   }
-  return out;
-}
-
-/// Of the bare allreduces of 1 MiB or more among `rows`.
-ErrorBand collective_band(const DataPaths& paths, const std::vector<ValidationRow>& rows, const std::string& without,
-                          const char* where) {
-  std::vector<double> errors;
-  for (const ValidationRow& row : rows) {
-    if (row.quantity != "allreduce_us" || row.id == without) continue;
-    const auto large = [](const std::string& set) {
-      return set.rfind("bytes=", 0) == 0 && std::stoll(set.substr(6)) >= kLarge;
-    };
-    if (std::none_of(row.set.begin(), row.set.end(), large)) continue;
-    errors.push_back(std::log(row.published / validate_row(row, paths.data, {}, false).predicted));
-  }
-  return band_of(errors, fmt::format("{} bare allreduces {} (nccl-tests)", errors.size(), where));
+  std::string where = key;
+  std::replace(where.begin(), where.end(), '_', ' ');
+  return band_of_groups(groups,
+                        fmt::format("{} bare allreduces {} in {} tables (nccl-tests)", count, where, groups.size()));
 }
 
 }  // namespace
@@ -220,6 +221,27 @@ ErrorBand band_of(const std::vector<double>& errors, std::string source) {
   for (const double e : errors) mean += e / n;
   for (const double e : errors) squares += (e - mean) * (e - mean);
   const double half = student(n - 1) * std::sqrt(squares / (n - 1) * (1 + 1 / n));
+  return {std::min(0.0, mean - half), std::max(0.0, mean + half), std::move(source)};
+}
+
+ErrorBand band_of_groups(const std::vector<std::vector<double>>& groups, std::string source) {
+  if (groups.empty()) return {};
+  if (groups.size() == 1) return band_of(groups.front(), std::move(source));
+  const auto g = static_cast<double>(groups.size());
+  std::vector<double> means;
+  double mean = 0, within = 0, members = 0, inverse = 0;
+  for (const std::vector<double>& group : groups) {
+    const auto n = static_cast<double>(group.size());
+    means.push_back(std::accumulate(group.begin(), group.end(), 0.0) / n);
+    for (const double e : group) within += (e - means.back()) * (e - means.back());
+    mean += means.back() / g;
+    members += n;
+    inverse += 1 / n / g;
+  }
+  double between = 0;
+  for (const double m : means) between += (m - mean) * (m - mean) / (g - 1);
+  if (members > g) within /= members - g;
+  const double half = student(g - 1) * std::sqrt(between * (1 + 1 / g) + within * (1 - inverse));
   return {std::min(0.0, mean - half), std::max(0.0, mean + half), std::move(source)};
 }
 
@@ -241,17 +263,13 @@ ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const 
   }
   if (cluster.gpus == 1) return out;
   const std::vector<ValidationRow> rows = read_validation(paths.data);
-  const std::string file = (paths.data / "model_error.toml").string();
   const NodeSpec& node = inputs.cluster.node;
   if (cluster.gpus > node.gpus || cluster.placement != "packed") {
-    out.collective = collective_band(paths, rows_of_tables(rows, stated.between_nodes, file, "between_nodes"), without,
-                                     "between nodes");
+    out.collective = collective_band(paths, rows, stated.between_nodes, without, "between_nodes");
   } else if (!node.nvlink.present && !node.pcie.switches.empty()) {
-    out.collective = collective_band(paths, rows_of_tables(rows, stated.without_nvlink, file, "without_nvlink"),
-                                     without, "inside a node without NVLink");
+    out.collective = collective_band(paths, rows, stated.without_nvlink, without, "without_nvlink");
   } else {
-    out.collective = collective_band(paths, rows_of_tables(rows, stated.inside_a_node, file, "inside_a_node"), without,
-                                     "inside a node");
+    out.collective = collective_band(paths, rows, stated.inside_a_node, without, "inside_a_node");
   }
   return out;
 }

@@ -46,6 +46,7 @@ void keep_nics(NodeSpec& node, int count) {
   const auto keep = [&](std::vector<int>& list) {
     if (list.empty()) return;
     std::vector<int> kept;
+    kept.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i) kept.push_back(list[static_cast<std::size_t>(i * nic.count / count)]);
     list = std::move(kept);
   };
@@ -61,11 +62,17 @@ using Change = std::function<void(Inputs&)>;
 /// `change` is made to the inputs before anything is planned on them.
 double collective_us(const ValidationRow& row, const std::vector<std::string>& set, const std::filesystem::path& data,
                      const Change& change = {}) {
+  static const std::vector<std::string> kKeys = {"cluster", "gpus",     "library", "bytes",    "algorithm",
+                                                 "across",  "protocol", "among",   "launch",   "stagger",
+                                                 "nvlink",  "nics",     "leaders", "gpudirect"};
+  const std::string where = "validation row " + row.id;
   std::map<std::string, std::string> value;
   for (const auto& s : set) {
     const auto eq = s.find('=');
-    if (eq == std::string::npos) throw ConfigError("validation row " + row.id, s, "expected key=value");
-    value[s.substr(0, eq)] = s.substr(eq + 1);
+    const std::string key = s.substr(0, eq);
+    if (eq == std::string::npos || std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
+      throw ConfigError(where, s, fmt::format("expected key=value, with a key of {}", fmt::join(kKeys, ", ")));
+    value[key] = s.substr(eq + 1);
   }
   const auto get = [&](const std::string& key, const std::string& otherwise) {
     return value.count(key) ? value[key] : otherwise;
@@ -75,13 +82,17 @@ double collective_us(const ValidationRow& row, const std::vector<std::string>& s
   in.cluster = read_cluster(get("cluster", ""), paths);
   in.library = read_library(get("library", "plain"), paths);
   in.run.cluster.gpus = std::stoi(get("gpus", "1"));
-  in.run.allreduce.algorithm =
-      value_of<AllreduceAlgorithm>(get("algorithm", "ring")).value_or(AllreduceAlgorithm::Ring);
-  in.run.allreduce.across = value_of<AllreduceAlgorithm>(get("across", "ring")).value_or(AllreduceAlgorithm::Ring);
+  const auto algorithm = [&](const std::string& key) {
+    const std::string word = get(key, "ring");
+    if (const auto known = value_of<AllreduceAlgorithm>(word)) return *known;
+    throw ConfigError(where, key, unknown_word(word, all_words<AllreduceAlgorithm>()));
+  };
+  in.run.allreduce.algorithm = algorithm("algorithm");
+  in.run.allreduce.across = algorithm("across");
   in.run.allreduce.protocol = get("protocol", "auto");
   in.run.allreduce.among = split(get("among", ""), ',');
   if (std::vector<Fault> faults = among_faults(in.run.allreduce); !faults.empty()) {
-    for (Fault& f : faults) f.where = "validation row " + row.id;
+    for (Fault& f : faults) f.where = where;
     throw ConfigError(std::move(faults));
   }
   if (get("nvlink", "yes") == "no") in.cluster.node.nvlink = {};

@@ -16,7 +16,7 @@ namespace lockstep {
 ///   step_ratio                               its step time over that of the same file with the row's `against` overrides
 ///   time_ratio                               time to train, likewise
 ///   not_simulated                            shown with the reason; the prediction is NaN
-///   allreduce_us                             a bare collective: overrides cluster, gpus, library, bytes, algorithm, across, protocol, launch, stagger,
+///   allreduce_us                             a bare collective: overrides cluster, gpus, library, bytes, algorithm, across, protocol, among, launch, stagger,
 ///                                            gpudirect, leaders, nvlink (no: without), nics (fewer than the file's, evenly chosen)
 ///   allreduce_busbw                          its bus bandwidth in GB/s
 ///   allreduce_ratio                          two of them

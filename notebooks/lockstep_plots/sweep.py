@@ -3,13 +3,14 @@
 
 Usage: python3 notebooks/lockstep_plots/sweep.py RESULT_DIRECTORY [--value images_per_s]
 Reads results.csv and sweep.json; writes beside them, each as PNG and SVG,
-  sweep   the step and --value over one or two swept keys: lines over one, a map over two, lines per combination over more
+  sweep   the step and --value over one or two swept keys: lines over one, a map over two, a line per combination of the others over more
   pareto  time to train against GPU-hours of every point, and those that no other beats in both
 --value is a column of results.csv with numbers: step_ms, images_per_s, efficiency, time_to_train_s, gpu_hours, top1_percent, ...
 """
 
 import argparse
 import json
+import math
 import pathlib
 import re
 import sys
@@ -21,6 +22,7 @@ import tables  # noqa: E402
 import matplotlib.pyplot as plt  # noqa: E402
 import pandas  # noqa: E402
 from matplotlib.colors import LogNorm, Normalize  # noqa: E402
+from matplotlib.lines import Line2D  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
 
 LABELS = {
@@ -28,10 +30,15 @@ LABELS = {
     "gpu_hours": "GPU-hours", "top1_percent": "top-1, %", "cluster.gpus": "GPUs", "training.global_batch": "global batch, images",
     "per_gpu_batch": "images per GPU and step", "exposed_ms": "exposed communication, ms", "straggler_ms": "waiting for the slowest, ms",
 }
-# Apart in colour and, by line and marker, in grey.
-SERIES = [("#1f3f6e", "o", "-"), ("#c8501e", "s", "--"), ("#4f86c0", "^", "-."), ("#e8a33d", "D", ":"), ("#7a7a7a", "v", "-"), ("#20804a", "P", "--")]
-UNITS = {"B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
-         "ps": 1e-12, "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600}
+COLOURS = ["#1f3f6e", "#c8501e", "#4f86c0", "#e8a33d", "#7a7a7a", "#20804a"]
+MARKERS, DASHES = "os^DvPX<>*h", ["-", "--", "-.", ":"]  # 11 and 4: 44 pairs before one comes again
+TOLD_APART = 30  # lines
+# What core/base/units_text.cpp parses, in bytes, seconds, bytes per second and operations per second.
+UNITS = {"B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+         "ps": 1e-12, "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600,
+         "Bps": 1, "kBps": 1e3, "MBps": 1e6, "GBps": 1e9, "TBps": 1e12, "KiBps": 2**10, "MiBps": 2**20, "GiBps": 2**30,
+         "bps": 0.125, "kbps": 125, "Mbps": 125e3, "Gbps": 125e6, "Tbps": 125e9,
+         "FLOPS": 1, "GFLOPS": 1e9, "TFLOPS": 1e12, "PFLOPS": 1e15}
 
 
 def fail(message):
@@ -77,8 +84,14 @@ def number(text):
         return None
 
 
+def evenness(places):
+    """The smallest gap between neighbours as a part of all."""
+    gaps = [b - a for a, b in zip(places, places[1:])]
+    return min(gaps, default=0) / sum(gaps) if gaps else 0
+
+
 class Scale:
-    """Where the values of a swept key lie on an axis: numbers at their place, with equal ratios on a log scale; words side by side."""
+    """Where the values of a swept key lie on an axis: numbers at their place, on a log scale if that lays them out more evenly; words side by side."""
 
     def __init__(self, key, texts):
         self.key = key
@@ -86,9 +99,8 @@ class Scale:
         self.numeric = all(v is not None for v in values.values())
         self.order = sorted(values, key=lambda t: values[t]) if self.numeric else list(dict.fromkeys(texts))
         self.at = values if self.numeric else {t: i for i, t in enumerate(self.order)}
-        places = [self.at[t] for t in self.order]
-        ratios = [b / a for a, b in zip(places, places[1:])] if self.numeric and places[0] > 0 else []
-        self.log = len(ratios) > 1 and min(ratios) > 1.05 and max(ratios) < 1.1 * min(ratios)
+        places = sorted(set(self.at.values()))
+        self.log = self.numeric and len(places) > 2 and places[0] > 0 and evenness([math.log(p) for p in places]) > evenness(places)
 
     def ticks(self, most=12):
         every = -(-len(self.order) // most)
@@ -98,7 +110,7 @@ class Scale:
         if self.log:
             axis.set_xscale("log", base=2)
         few = self.ticks()
-        if self.log or not self.numeric or len(self.order) <= 12:
+        if self.log or not self.numeric or len(self.order) <= 12 or few[0][-1].isalpha():
             axis.set_xticks([self.at[t] for t in few], few, rotation=0 if max(map(len, few)) * len(few) < 60 else 30)
             axis.minorticks_off()
         axis.set_xlabel(label(self.key))
@@ -116,16 +128,59 @@ def log_ticks(axis):
     axis.set_minor_formatter(NullFormatter())
 
 
+def mark(at):
+    return {"marker": MARKERS[at % len(MARKERS)], "linestyle": DASHES[at % len(DASHES)]}
+
+
+class Series:
+    """How the lines of a figure, one per combination of `keys`, are told apart: the key with most values by colour, the combinations of the others by marker and
+    dash; more than TOLD_APART lines by colour alone."""
+
+    def __init__(self, table, keys):
+        self.scales = sorted((Scale(k, table[k].tolist()) for k in keys), key=lambda s: -len(s.order))
+        self.keys = [s.key for s in self.scales]
+        found = {self.places(row) for row in table.to_dict("records")}
+        self.lines = len(found)
+        self.many = self.lines > TOLD_APART
+        self.others = sorted({places[1:] for places in found})
+        values = len(self.scales[0].order) if keys else 1
+        self.colours = COLOURS if values <= len(COLOURS) else [plt.get_cmap("turbo")(0.05 + 0.9 * i / (values - 1)) for i in range(values)]
+
+    def places(self, row):
+        return tuple(s.order.index(row[s.key]) for s in self.scales)
+
+    def look(self, row):
+        """Colour, marker and dash of the line that `row` belongs to."""
+        places = self.places(row)
+        return {"color": self.colours[places[0] if places else 0], **mark(0 if self.many else self.others.index(places[1:]))}
+
+    def legend(self):
+        """Handles; those that draw nothing are headings."""
+        def heading(text):
+            return Line2D([], [], linestyle="none", label=text)
+        first, *others = self.scales
+        shown = first.ticks() if self.many else first.order
+        handles = [heading(f"{self.lines} combinations of\n" + ",\n".join(map(label, self.keys)))] if self.many else []
+        some = f" ({len(shown)} of {len(first.order)} shown)" if len(shown) < len(first.order) else ""
+        handles.append(heading(f"{'colour: ' if self.many else ''}{label(first.key)}{some}"))
+        handles += [Line2D([], [], color=self.colours[first.order.index(text)], linewidth=3, label=text) for text in shown]
+        if others and not self.many:
+            handles.append(heading(",\n".join(label(s.key) for s in others)))
+            handles += [Line2D([], [], color="0.25", label=", ".join(s.order[at] for s, at in zip(others, places)), **mark(i))
+                        for i, places in enumerate(self.others)]
+        return handles
+
+
 def lines(axis, table, scale, series, value):
-    """One line per combination of the other keys; the first points of the run file's order are drawn first."""
-    groups = list(table.groupby(series, sort=False)) if series else [((), table)]
-    for i, (names, rows) in enumerate(groups):
-        colour, marker, dash = SERIES[i % len(SERIES)]
+    """One line per combination of the keys of `series`; the first points of the run file's order are drawn first."""
+    for _, rows in table.groupby(series.keys, sort=False) if series.keys else [((), table)]:
+        look = series.look(rows.iloc[0])
         rows = rows.assign(place=[scale.at[t] for t in rows[scale.key]]).sort_values("place").dropna(subset=[value])
-        names = names if isinstance(names, tuple) else (names,)
-        text = ", ".join(f"{label(k)} {n}" for k, n in zip(series, names))
-        axis.plot(rows["place"], rows[value], color=colour, marker=marker if len(rows) <= 60 else None, linestyle=dash if scale.numeric else "none",
-                  markersize=5, linewidth=1.6, label=text)
+        if not scale.numeric:
+            look["linestyle"] = "none"
+        elif series.many or len(rows) > 60:
+            look["marker"] = None
+        axis.plot(rows["place"], rows[value], markersize=5, linewidth=0.8 if series.many else 1.6, **look)
     scale.dress(axis)
     low, high = table[value].min(), table[value].max()
     if scale.log and low > 0 and high > 8 * low:
@@ -137,11 +192,23 @@ def lines(axis, table, scale, series, value):
     axis.set_ylabel(label(value))
     axis.grid(True, color="0.9")
     axis.set_axisbelow(True)
-    return len(groups)
+
+
+def legend_beside(fig, handles):
+    """A legend on the right; the figure grows by what it takes."""
+    made = fig.legend(handles=handles, loc="center right", frameon=False, fontsize=8, handlelength=3.5)
+    for handle, text in zip(handles, made.get_texts()):
+        if handle.get_linestyle() == "None":
+            text.set_weight("bold")
+    box = made.get_window_extent(fig.canvas.get_renderer())
+    width, height = fig.get_size_inches()
+    whole = width + box.width / fig.dpi + 0.1
+    fig.set_size_inches(whole, max(height, box.height / fig.dpi + 0.3))
+    fig.get_layout_engine().set(rect=(0, 0, width / whole, 1))
 
 
 def heat(axis, table, x, y, value, first):
-    """A map of `value` over two keys, with its figures in the cells where they fit. The last point of equal keys counts."""
+    """A map of `value` over two keys, with its figures in the cells where they fit. Of points with equal keys the mean."""
     grid = table.pivot_table(index=y.key, columns=x.key, values=value, aggfunc="mean", sort=False).reindex(index=y.order, columns=x.order)
     low, high = grid.min().min(), grid.max().max()
     norm = (LogNorm if high > 8 * low > 0 else Normalize)(low, high if high > low else low + 1)
@@ -173,22 +240,18 @@ def draw_sweep(directory, table, axes, sweep, value):
     # Walked together, the keys are no grid: the first one stands for all.
     is_map = len(axes) == 2 and not sweep["zip"]
     fig, panels = style.figure((6.4 if is_map else 5.6) * len(values), 4.4, ncols=len(values), squeeze=False)
-    legends = 0
+    main = scales[0] if sweep["zip"] else max(scales, key=lambda s: (s.numeric, len(s.order)))
+    series = Series(table, [] if is_map or sweep["zip"] else [a for a in axes if a != main.key])
     for axis, v in zip(panels[0], values):
         if is_map:
             heat(axis, table, scales[0], scales[1], v, axis is panels[0][0])
         else:
-            main = max(scales, key=lambda s: (s.numeric, len(s.order))) if not sweep["zip"] else scales[0]
-            others = [] if sweep["zip"] else [a for a in axes if a != main.key]
-            legends = lines(axis, table, main, others, v)
-    if 1 < legends <= 24:
-        columns = 2 if legends < 9 else 3
-        rows, height = -(-legends // columns), fig.get_figheight()
-        below = 0.2 * rows + 0.1
-        fig.set_figheight(height + below)
-        fig.get_layout_engine().set(rect=(0, below / (height + below), 1, height / (height + below)))
-        fig.legend(*panels[0][0].get_legend_handles_labels(), frameon=False, loc="lower center", ncols=columns, fontsize=8)
-    fig.suptitle(f"{pathlib.Path(sweep['run_file']).parent.name}: {len(table)} points", fontsize=11)
+            lines(axis, table, main, series, v)
+    if series.lines > 1:
+        legend_beside(fig, series.legend())
+    run_file = pathlib.Path(sweep["run_file"])
+    name = run_file.stem if run_file.parent.name in ("", "..") else run_file.parent.name
+    fig.suptitle(f"{name}: {len(table)} points", fontsize=11)
     style.save(fig, directory / "sweep")
 
 

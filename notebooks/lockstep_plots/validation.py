@@ -26,8 +26,7 @@ def plot(path):
         error = 100 * (r.number("predicted") / published - 1)
         if r["counted"] == "yes":
             low, high = (100 * (r.number(k) / published - 1) for k in ("low", "high"))
-            ax.barh(y, high - low, left=low, height=0.7, color="0.88", label="band of a counted row" if "band" not in ax.__dict__ else None)
-            ax.__dict__["band"] = True
+            ax.barh(y, high - low, left=low, height=0.7, color="0.88")
             inside = r["inside"] == "yes"
             ax.plot(error, y, "o" if inside else "X", color="#1f5fa8" if inside else "#c8501e", markersize=6 if inside else 9)
         else:

@@ -238,6 +238,7 @@ std::vector<std::string> CheckpointStore::ids() const {
   }
   std::sort(found.rbegin(), found.rend());
   std::vector<std::string> out;
+  out.reserve(found.size());
   for (auto& [number, id] : found) out.push_back(std::move(id));
   return out;
 }

@@ -154,6 +154,7 @@ std::vector<std::unique_ptr<Transport>> thread_transports(int ranks) {
   LOCKSTEP_EXPECTS(ranks >= 1);
   const auto hall = std::make_shared<Hall>(ranks);
   std::vector<std::unique_ptr<Transport>> out;
+  out.reserve(static_cast<std::size_t>(ranks));
   for (int r = 0; r < ranks; ++r) out.push_back(std::make_unique<ThreadTransport>(hall, r));
   return out;
 }

@@ -17,7 +17,7 @@ constexpr std::size_t kMostAtOnce = 16;  // images that a thread takes: locking 
 
 }  // namespace
 
-Loader::Loader(const Dataset& dataset, LoaderOptions options) : dataset_(dataset), options_(std::move(options)) {
+Loader::Loader(const Dataset& dataset, const LoaderOptions& options) : dataset_(dataset), options_(options) {
   LOCKSTEP_EXPECTS(options_.threads >= 0 && options_.depth >= 1);
   for (int t = 0; t < options_.threads; ++t) threads_.emplace_back([this] { work(); });
 }

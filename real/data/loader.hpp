@@ -65,7 +65,7 @@ struct Batch {
 class Loader {
  public:
   /// `dataset` outlives the loader.
-  Loader(const Dataset& dataset, LoaderOptions options);
+  Loader(const Dataset& dataset, const LoaderOptions& options);
   ~Loader();  ///< drops what was asked for, after the few images that are being read
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;

@@ -131,6 +131,7 @@ struct RealWorld::Impl {
       for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += one[i];
     }
     std::vector<float> out;
+    out.reserve(sums.size());
     for (const double s : sums) out.push_back(static_cast<float>(s / static_cast<double>(batches)));
     return out;
   }

@@ -50,13 +50,12 @@ double flops_per_image(const ConvTiming& t) {
 ConvModel::Shape ConvModel::shape_of(const Layer& l) { return {l.in.c, l.in.h, l.in.w, l.out.c, l.r, l.stride, l.pad}; }
 
 ConvModel::ConvModel(const GpuSpec& gpu, Precision precision, bool small_batch)
-    : peak_(precision == Precision::Fp32 || precision == Precision::Tf32 ? gpu.fp32_peak.value : gpu.half_peak.value),
+    : peak_(peak_of(gpu, precision)),
       memory_(gpu.memory_achieved.value),
       multiprocessors_(small_batch ? gpu.multiprocessors.value : 0),
       tail_waves_(gpu.tail_waves.value) {
-  const Precision rows_of = precision == Precision::Bf16   ? Precision::Fp16
-                            : precision == Precision::Tf32 ? Precision::Fp32
-                                                           : precision;
+  const Precision computed = computed_as(gpu, precision);
+  const Precision rows_of = computed == Precision::Bf16 ? Precision::Fp16 : computed;
   std::map<std::tuple<int, int, int, int, int, int, int, int>, std::map<int, ConvTiming>> shapes;
   for (const ConvTiming& t : gpu.convolutions) {
     if (t.precision != rows_of) continue;

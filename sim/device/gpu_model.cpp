@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <stdexcept>
 
 #include "core/base/error.hpp"
 #include "core/model/zoo.hpp"
@@ -12,8 +14,28 @@ namespace lockstep::sim {
 
 namespace {
 
-bool is_half(Precision p) { return p == Precision::Fp16 || p == Precision::Bf16; }
-int element_bytes(Precision p) { return is_half(p) ? 2 : 4; }
+/// The anchor whose precision is computed most alike, the first of the file among equals; -1 without anchors.
+int nearest_anchor(const GpuSpec& gpu, Precision precision) {
+  using P = Precision;
+  const std::array by_nearness = precision == P::Fp32   ? std::array{P::Fp32, P::Tf32, P::Fp16, P::Bf16}
+                                 : precision == P::Tf32 ? std::array{P::Tf32, P::Fp32, P::Fp16, P::Bf16}
+                                 : precision == P::Fp16 ? std::array{P::Fp16, P::Bf16, P::Tf32, P::Fp32}
+                                                        : std::array{P::Bf16, P::Fp16, P::Tf32, P::Fp32};
+  for (const P p : by_nearness) {
+    const auto it =
+        std::find_if(gpu.anchors.begin(), gpu.anchors.end(), [&](const Anchor& a) { return a.precision == p; });
+    if (it != gpu.anchors.end()) return static_cast<int>(it - gpu.anchors.begin());
+  }
+  return -1;
+}
+
+ModelGraph anchor_model(const GpuSpec& gpu, const Anchor& anchor) {
+  try {
+    return build_model(anchor.model);
+  } catch (const std::invalid_argument& e) {
+    throw ConfigError("GPU file " + gpu.name, "anchor.model", e.what());
+  }
+}
 
 }  // namespace
 
@@ -29,10 +51,10 @@ GpuModel::GpuModel(const GpuSpec& gpu, Precision precision, const std::string& f
   exact_ = anchor_ >= 0;
   if (exact_ && !framework.empty() && gpu_.anchors[static_cast<std::size_t>(anchor_)].framework != framework)
     stands_for_ = framework;
-  if (!exact_ && !gpu_.anchors.empty()) anchor_ = 0;  // the nearest thing to an anchor
+  if (!exact_) anchor_ = nearest_anchor(gpu_, precision);
   if (anchor_ < 0) return;
   const Anchor& a = gpu_.anchors[static_cast<std::size_t>(anchor_)];
-  const ModelGraph graph = fuse(build_model(a.model));
+  const ModelGraph graph = fuse(anchor_model(gpu_, a));
   const GpuModel bare = [&] {
     GpuSpec without = gpu_;
     without.anchors.clear();
@@ -67,7 +89,7 @@ std::vector<LayerTime> GpuModel::raw_layer_times(const ModelGraph& fused, std::i
           pass(ConvPass::BackwardData, cost.backward_data) + pass(ConvPass::BackwardWeight, cost.backward_weight);
     } else if (layer.kind == LayerKind::Linear) {
       // A matrix product runs as a 1x1 convolution of one pixel does: at the fitted efficiency, or bound by its weights.
-      const FlopRate peak = is_half(precision_) ? gpu_.half_peak.value : gpu_.fp32_peak.value;
+      const FlopRate peak = peak_of(gpu_, precision_);
       const auto pass = [&](ConvPass p, const PassCost& c) {
         if (c.kernels == 0) return Time::zero();
         return raw_kernel(

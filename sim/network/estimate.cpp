@@ -43,6 +43,13 @@ Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateC
   return {PathClass::Network, nics / std::max(1.0, sharers), wire};
 }
 
+/// Messages between nodes are copied through host memory.
+bool stages(const EstimateContext& context) {
+  const NodeSpec& node = context.cluster.node;
+  const bool crosses_host = !node.pcie.switches.empty() && !node.nics_beside(context.node_gpus);
+  return context.limited.stages(crosses_host, context.gpudirect);
+}
+
 /// Most of a lane that stands for `channels` channels of the library, where its messages go between nodes by TCP; else unlimited.
 Bandwidth tcp_cap(const EstimateContext& context, double channels) {
   const NicSpec& nic = context.cluster.node.nic;
@@ -72,7 +79,7 @@ Time nvls_time(const CollectivePlan& plan, const Phase& phase, const EstimateCon
   if (nodes > 1) {
     Time hop = nvls.network + node.nic.latency.value * 2;
     for (const TierSpec& tier : context.cluster.network.tiers) hop += tier.hop.value;
-    if (context.limited.host_memory) hop += context.limited.staging_latency.value;
+    if (stages(context)) hop += context.limited.staging_latency.value;
     hop += tcp_latency(context);
     const Bandwidth nics = std::min(node.nic.rate.value * std::max(1, node.nic.count),
                                     tcp_cap(context, static_cast<double>(nvls.channels) / trees) * parts);
@@ -97,12 +104,7 @@ EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& 
   return context;
 }
 
-Time estimate(const CollectivePlan& plan, const EstimateContext& context, int protocol) {
-  if (plan.protocol >= 0) {
-    const auto estimates = library_estimates(context.library, context.view, plan.bytes());
-    const int choice = library_choice(estimates, plan.algorithm, protocol);
-    return choice < 0 ? Time::never() : estimates[static_cast<std::size_t>(choice)].time;
-  }
+Time closed_form(const CollectivePlan& plan, const EstimateContext& context, int protocol) {
   const LibrarySpec& library = context.limited;
   const ProtocolSpec& p = library.protocols[static_cast<std::size_t>(protocol)];
   Time total;
@@ -114,17 +116,14 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
     const Medium medium = medium_of(plan, phase, context);
     const bool tree = phase.algorithm == PhaseAlgorithm::Tree;
     AlphaBeta link;
-    link.alpha = medium.wire;
-    switch (medium.path) {
-      case PathClass::Local: break;
-      case PathClass::Nvlink: link.alpha += tree ? p.tree_nvlink : p.ring_nvlink; break;
-      case PathClass::Pcie: link.alpha += tree ? p.tree_pcie : p.ring_pcie; break;
-      case PathClass::Network: link.alpha += tree ? p.tree_network : p.ring_network; break;
-    }
-    if (medium.path == PathClass::Network && !context.gpudirect) link.alpha += library.staging_latency.value;
+    link.alpha = medium.wire + (tree ? p.tree : p.ring).at(medium.path);
     const int channels = std::max<int>(1, static_cast<int>(phase.orders.size()));
     const Bandwidth channel = phase.orders.empty() ? Bandwidth::unlimited() : tree ? p.tree_cap : p.ring_cap;
     Bandwidth cap = std::min(channel * channels, p.total_cap);
+    if (medium.path == PathClass::Network && stages(context)) {
+      link.alpha += library.staging_latency.value;
+      cap = std::min(cap, library.staging_cap() * channels);
+    }
     if (medium.path == PathClass::Network) {
       link.alpha += tcp_latency(context);
       cap = std::min(cap, tcp_cap(context, tree ? phase.copies / 2.0 : phase.copies) * channels);
@@ -136,7 +135,7 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
     const int world = plan.grid.size();
     const int n = phase.group == Group::World ? world : phase.group == Group::Row ? plan.grid.x : plan.grid.y;
     const Bytes size = phase.group == Group::Column ? plan.bytes() / plan.grid.x : plan.bytes();
-    total += tree ? p.tree_base : p.ring_base;
+    total += (tree ? p.tree : p.ring).base;
     if (phase.op == CollectiveOp::ReduceScatter || phase.op == CollectiveOp::AllGather) {
       total += ring_reduce_scatter_time(size, n, link);
     } else if (phase.op == CollectiveOp::Reduce || phase.op == CollectiveOp::Broadcast) {
@@ -150,6 +149,13 @@ Time estimate(const CollectivePlan& plan, const EstimateContext& context, int pr
     }
   }
   return total;
+}
+
+Time estimate(const CollectivePlan& plan, const EstimateContext& context, int protocol) {
+  if (plan.protocol < 0) return closed_form(plan, context, protocol);
+  const auto estimates = library_estimates(context.library, context.view, plan.bytes());
+  const int choice = library_choice(estimates, plan.algorithm, protocol);
+  return choice < 0 ? Time::never() : estimates[static_cast<std::size_t>(choice)].time;
 }
 
 int choose_protocol(const CollectivePlan& plan, const EstimateContext& context, const std::string& asked) {

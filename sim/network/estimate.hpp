@@ -1,4 +1,5 @@
-// A closed-form guess of what a collective costs on a cluster: chooses protocols and algorithms, never predicts.
+// A closed-form guess of what a collective costs on a cluster: it chooses protocols and algorithms, and says how hard a collective's kernels work. Times of
+// collectives come from events.
 #pragma once
 
 #include <string>
@@ -26,8 +27,11 @@ EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& 
                                  const RunSpec& run, int capability);
 
 /// Sum over phases of base + closed-form time (core/plan/alpha_beta.hpp) with the protocol's cost per message as alpha and each rank's share of
-/// NVLink cables, PCIe or NICs as beta, within the protocol's and the library's limits; contention beyond that share is ignored. A plan for one protocol (algorithm "library"): what the library
-/// itself believes, Time::never() where it would not take it. Pure.
+/// NVLink cables, PCIe or NICs as beta, within the protocol's and the library's limits; contention beyond that share is ignored. Pure.
+Time closed_form(const CollectivePlan& plan, const EstimateContext& context, int protocol);
+
+/// By which a choice is made: closed_form(), or for a plan for one protocol (algorithm "library") what the library itself believes, Time::never() where it
+/// would not take it. Pure.
 Time estimate(const CollectivePlan& plan, const EstimateContext& context, int protocol);
 
 /// Index of the protocol named `asked`, or for "auto" the cheapest by estimate() among those whose `at_most` allows the size; a plan for

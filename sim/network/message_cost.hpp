@@ -18,18 +18,15 @@ struct MessageCost {
 
 /// Once per phase, before its first message.
 inline Time base_of(const LibrarySpec& library, const ProtocolSpec& protocol, const Phase& phase) {
-  switch (phase.algorithm) {
-    case PhaseAlgorithm::Nvls: return library.nvls.base;
-    case PhaseAlgorithm::Tree: return protocol.tree_base;
-    default: return protocol.ring_base;
-  }
+  if (phase.algorithm == PhaseAlgorithm::Nvls) return library.nvls.base;
+  return (phase.algorithm == PhaseAlgorithm::Tree ? protocol.tree : protocol.ring).base;
 }
 
-/// Staged through the host: between nodes if the library works in host memory, or the route crosses a host bridge without GPUDirect.
+/// Of a message between nodes.
 inline void add_staging(MessageCost& cost, const LibrarySpec& library, const Route& route, bool gpudirect) {
-  if (route.path_class != PathClass::Network || !(library.host_memory || (route.crosses_host && !gpudirect))) return;
+  if (route.path_class != PathClass::Network || !library.stages(route.crosses_host, gpudirect)) return;
   cost.latency += library.staging_latency.value;
-  if (library.staging.value.bytes_per_second() > 0) cost.cap = std::min(cost.cap, library.staging.value);
+  cost.cap = std::min(cost.cap, library.staging_cap());
 }
 
 /// Most of a message over TCP whose lane stands for `channels` channels of the library, each with connections of its own.
@@ -77,17 +74,11 @@ inline MessageCost message_cost(const LibrarySpec& library, const ProtocolSpec& 
                                                  : protocol.ring_cap;
   const Bandwidth total = protocol.total_cap / static_cast<double>(phase.orders.channels());
   MessageCost cost{route.latency, std::min(channel, total) / flows, protocol.efficiency};
-  switch (route.path_class) {
-    case PathClass::Local: break;
-    case PathClass::Nvlink: {
-      cost.latency += tree ? protocol.tree_nvlink : protocol.ring_nvlink;
-      const double reached = library.nvlink_share.value;  // the link is busy longer, whatever limits the kernel
-      cost.efficiency *= reached;
-      cost.cap = cost.cap / reached;
-      break;
-    }
-    case PathClass::Pcie: cost.latency += tree ? protocol.tree_pcie : protocol.ring_pcie; break;
-    case PathClass::Network: cost.latency += tree ? protocol.tree_network : protocol.ring_network; break;
+  cost.latency += (tree ? protocol.tree : protocol.ring).at(route.path_class);
+  if (route.path_class == PathClass::Nvlink) {
+    const double reached = library.nvlink_share.value;  // the link is busy longer, whatever limits the kernel
+    cost.efficiency *= reached;
+    cost.cap = cost.cap / reached;
   }
   add_staging(cost, library, route, gpudirect);
   add_tcp(cost, library, route, tree ? phase.copies / 2.0 : phase.copies);  // a channel is on one of the two trees

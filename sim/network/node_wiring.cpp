@@ -129,8 +129,7 @@ class Builder {
         fault(key, "needs " + std::to_string(size) + " entries or none");
     }
     for (int gpu = 0; gpu < node_.gpus; ++gpu) {
-      // Without a list the GPUs are dealt to the NICs in blocks.
-      const int nic = at(gpu) < nic_.nic_of_gpu.size() ? nic_.nic_of_gpu[at(gpu)] : gpu * nic_.count / node_.gpus;
+      const int nic = node_.nic_of(gpu);
       if (nic < 0 || nic >= nic_.count) fault("node.nic.nic_of_gpu", "there is no NIC " + std::to_string(nic));
       wiring_.nic_of_gpu.push_back(nic);
     }

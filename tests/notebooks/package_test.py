@@ -69,6 +69,18 @@ class Runs(unittest.TestCase):
         with self.assertRaisesRegex(ls.ConfigError, "nope.toml: no such file"):
             ls.load("nope.toml")
 
+    def test_a_path_is_as_good_as_a_run(self):
+        run = ls.load(DGX)
+        for file in (DGX, str(DGX)):
+            self.assertEqual(ls.simulate(file).event_digest, ls.simulate(run).event_digest)
+            self.assertEqual(ls.plan(file).digest, ls.plan(run).digest)
+            self.assertEqual(list(ls.sweep(file, over={"cluster.gpus": [8]})["event_digest"]), [ls.simulate(run).event_digest])
+        for ask in (ls.simulate, ls.plan, lambda run: ls.sweep(run, over={"cluster.gpus": [4]}), lambda run: ls.train(run, "out"), lambda run: ls.calibrate(run, "out")):
+            with self.assertRaisesRegex(ls.ConfigError, "nope.toml: no such file"):
+                ask("nope.toml")
+            with self.assertRaisesRegex(TypeError, r"^7 is no run; expected the path of a run file or what lockstep\.load returns$"):
+                ask(7)
+
 
 class Predictions(unittest.TestCase):
     def test_the_same_as_the_program(self):
@@ -181,6 +193,14 @@ class Sweeps(unittest.TestCase):
         self.assertEqual(list(table["global_batch"]), [64, 128, 256])
         self.assertAlmostEqual(table["efficiency"].iloc[0], 1.0, places=3)
 
+    def test_a_single_value(self):
+        run = ls.load(DGX)
+        for values in (4, pd.Series([4]).iloc[0], [4], "4"):
+            table = ls.sweep(run, over={"cluster.gpus": values, "allreduce.algorithm": "ring"}, per_gpu_batch=64)
+            self.assertEqual((list(table["gpus"]), list(table["global_batch"])), ([4], [256]))
+        with self.assertRaisesRegex(ls.ConfigError, "slow_ranks"):  # a dict is one value, of the wrong kind here
+            ls.sweep(run, over={"simulation.slow_ranks": {"rank": 3, "factor": 1.25}})
+
     def test_a_point_that_fails_is_a_row(self):
         table = ls.sweep(ls.load(DGX), over={"cluster.gpus": [4, 5]})
         self.assertTrue(pd.isna(table["error"].iloc[0]))
@@ -199,6 +219,20 @@ class Queries(unittest.TestCase):
         self.assertEqual(got.to_dict("records"), json.loads(out))
         by_library = ls.collective("dgx1-v100", gpus=8, sizes="1MiB:1MiB", algorithm="library")
         self.assertIn("protocol", by_library["estimates"][0][0])
+
+    def test_one_size(self):
+        for sizes in (8, "8", [8], range(8, 9)):
+            self.assertEqual(list(ls.collective("template", gpus=16, sizes=sizes)["bytes"]), [8])
+
+    def test_what_the_library_may_choose_among(self):
+        def chosen(**restricted):
+            return set(ls.collective("abci", gpus=64, sizes="1KiB:64MiB", algorithm="library", **restricted)["algorithm"])
+
+        self.assertEqual(chosen(), {"ring", "tree"})
+        self.assertEqual(chosen(among=["ring"]), {"ring"})
+        self.assertEqual(chosen(among="ring"), {"ring"})
+        with self.assertRaisesRegex(ls.ConfigError, '"rign"'):
+            chosen(among=["ring", "rign"])
 
     def test_bus_bandwidth_follows_from_the_time(self):
         # 2 (n - 1) / n bytes / time, with 8 GPUs: 1.75 bytes / time; bytes per microsecond are MB/s.

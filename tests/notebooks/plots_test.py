@@ -4,7 +4,9 @@
     plots_test.py PROGRAM SOURCE_DIR
 Exit code 77 (skipped) where pandas or matplotlib are missing.
 """
+import itertools
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -14,14 +16,17 @@ import unittest
 PROGRAM, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2])
 try:
     import matplotlib  # noqa: F401
-    import pandas  # noqa: F401
+    import pandas
 except ImportError as e:
     print(f"skipped: {e}")
     sys.exit(77)
 PLOTS = SOURCE / "notebooks" / "lockstep_plots"
 DGX = SOURCE / "experiments" / "dgx_ladders" / "run.toml"
+ABCI = SOURCE / "experiments" / "fujitsu_abci_2048" / "run.toml"
 sys.path.insert(0, str(PLOTS))
 import learning_curve  # noqa: E402
+import style  # noqa: E402
+import sweep  # noqa: E402
 import tables  # noqa: E402
 
 TRIALS = """index,series,stage,optimizer,batch,accumulation,rate,edge,warmup,warmup_epochs,epochs,decay,weight_decay,label_smoothing,tuning_trials,seed,steps,top1_percent,loss,diverged,wall_s,digest,error
@@ -54,6 +59,10 @@ class PlotTest(unittest.TestCase):
             for ending in ("png", "svg"):
                 self.assertGreater((self.here / f"{picture}.{ending}").stat().st_size, 5000)
 
+    def texts(self, picture):
+        """What stands in an SVG."""
+        return [text.strip() for text in re.findall(r"<!--(.*?)-->", (self.here / f"{picture}.svg").read_text(), re.DOTALL)]
+
     def misses(self, name, words, table, column):
         """With `column` under another name the plot ends with one line that tells where, what was expected and what was found."""
         path = self.here / table
@@ -79,6 +88,19 @@ class Plots(PlotTest):
             self.misses("accuracy", ["a"], f"a/{table}.csv", column)
         self.misses("learning_curve", ["a"], "a/learning_curves.csv", "top1_percent")
 
+    def test_times_at_other_batches(self):
+        for optimizer, epochs, target in [("lars", 60, True), ("sgd", 90, False)]:
+            with self.subTest(optimizer):
+                self.program("accuracy", "--run", ABCI, "--set", f"training.epochs={epochs}", "--set", f"optimizer.kind={optimizer}", "--epochs", "72",
+                             "--batch", "32768,65536", "--csv", optimizer)
+                self.draws("accuracy", [optimizer], [f"{optimizer}/accuracy"])
+                texts = self.texts(f"{optimizer}/accuracy")
+                # The table of times tells no epochs; fits of 90 and 100 epochs say nothing of 72.
+                self.assertIn("top-1 and time of one run file at other batches, on 2048 GPUs", texts)
+                self.assertIn("top-1 after fixed epochs (SGD 90, LARS 72, LARS of 2017 100)", texts)
+                self.assertEqual("75.9 %" in texts, target)
+        self.misses("accuracy", ["lars"], "lars/timed.csv", "time_to_target_s")
+
     def test_scaling(self):
         self.program("simulate", DGX, "--no-interval", "--set", "output.curve=[1, 2]", "--output", "s")
         self.draws("scaling", ["s"], ["s/scaling"])
@@ -93,6 +115,21 @@ class Plots(PlotTest):
         self.assertEqual(code, 1)
         self.assertRegex(err, r"^w/sweep\.json: cannot be read: .*; expected sweep\.json of `lockstep sweep`$")
 
+    def test_the_title_of_a_sweep_names_the_run(self):
+        shutil.copy(DGX, self.here / "mine.toml")
+        for run, title in [("mine.toml", "mine: 2 points"), (DGX, "dgx_ladders: 2 points")]:
+            self.program("sweep", run, "--over", "cluster.gpus=1,2", "--per-gpu-batch", "64", "--output", "t", "--force")
+            self.draws("sweep", ["t"], ["t/sweep"])
+            self.assertIn(title, self.texts("t/sweep"))
+
+    def test_a_sweep_over_many_keys(self):
+        self.program("sweep", DGX, "--over", "cluster.gpus=1..8", "--per-gpu-batch", "16,32,64", "--over", "cluster_file.node.nvlink.per_link=10GBps,160Gbps,25GBps",
+                     "--over", "allreduce.library=nccl-2.4,nccl-2.8", "--output", "m")
+        self.draws("sweep", ["m"], ["m/sweep"])
+        texts = self.texts("m/sweep")
+        for text in ("cluster_file.node.nvlink.per_link", "160Gbps", "images per GPU and step,", "allreduce.library", "16, nccl-2.4", "64, nccl-2.8"):
+            self.assertEqual(texts.count(text), 1, text)
+
     def test_validation(self):
         shutil.copy(SOURCE / "tests" / "golden" / "validation.csv", self.here / "v.csv")
         self.draws("validation", ["v.csv"], ["v"])
@@ -104,6 +141,64 @@ class Plots(PlotTest):
         self.misses("accuracy_measured", ["trials.csv"], "trials.csv", "top1_percent")
         (self.here / "trials.csv").write_text(TRIALS.replace("final,lars,2048,1,8,low", "final,lars,2048,1,eight,low", 1))
         self.assertEqual(self.plot("accuracy_measured", "trials.csv"), (1, 'trials.csv:4: rate: expected a number, found "eight"'))
+
+
+class Sweeps(unittest.TestCase):
+    def test_units_are_those_of_the_program(self):
+        source = (SOURCE / "core/base/units_text.cpp").read_text().split("struct Quantity")[0]
+        tables = dict(re.findall(r"(k\w+)\[\] = \{(.*?)\};", source, re.DOTALL))
+        parsed = {unit: float(factor) * (1e-12 if table == "kTimes" else 1)  # there in picoseconds
+                  for table, rows in tables.items() for unit, factor in re.findall(r'\{"(\w+)",\s*([0-9.e]+)\}', rows)}
+        self.assertEqual(set(sweep.UNITS), set(parsed))
+        for unit, factor in parsed.items():
+            self.assertAlmostEqual(sweep.UNITS[unit] / factor, 1, places=12)
+
+    def test_rates_lie_where_their_numbers_do(self):
+        # In GB/s 0.5, 2, 25 / 8 = 3.125, 100 / 8 = 12.5. The smallest gap is 1.125 / 12 = 0.09 of all, of logarithms ln(3.125 / 2) / ln(12.5 / 0.5) = 0.14.
+        scale = sweep.Scale("rate", ["500MBps", "100Gbps", "25Gbps", "2GBps"])
+        self.assertEqual(scale.order, ["500MBps", "2GBps", "25Gbps", "100Gbps"])
+        self.assertEqual([scale.at[t] for t in scale.order], [0.5e9, 2e9, 3.125e9, 12.5e9])
+        self.assertTrue(scale.numeric and scale.log)
+        for texts, log in [(["1GBps", "2GBps", "4GBps"], True), (["1GBps", "2GBps", "3GBps"], False), (["0ns", "1ns", "10ns"], False), (["1", "8"], False),
+                           (["1GBps", "8Gbps", "4GBps"], False)]:
+            self.assertEqual((sweep.Scale("x", texts).numeric, sweep.Scale("x", texts).log), (True, log), texts)
+        self.assertFalse(sweep.Scale("x", ["1GBps", "auto"]).numeric)
+
+    def test_ticks_carry_the_unit(self):
+        _, axis = style.figure()
+        sweep.Scale("rate", [f"{i}GBps" for i in range(1, 41)]).dress(axis)
+        self.assertEqual([t.get_text() for t in axis.get_xticklabels()][:2], ["1GBps", "5GBps"])
+        sweep.plt.close("all")
+
+    def grid(self, *counts):
+        rows = list(itertools.product(*([f"{key}{i}" for i in range(count)] for key, count in zip("abcdef", counts))))
+        return pandas.DataFrame(rows, columns=list("abcdef"[:len(counts)]))
+
+    def test_thirty_lines_are_told_apart(self):
+        for counts in [(5, 3), (6, 5), (10, 3), (2, 15), (3, 3, 3), (2, 2, 2, 2), (30, 1)]:
+            with self.subTest(counts):
+                table = self.grid(*counts)
+                series = sweep.Series(table, list(table.columns))
+                looks = {tuple(series.look(row).values()) for _, row in table.iterrows()}
+                self.assertEqual((series.lines, len(looks)), (len(table), len(table)))
+        (heading, *first, second), rest = (lambda h: (h[:5], h[5:]))(sweep.Series(self.grid(2, 3), ["a", "b"]).legend())
+        self.assertEqual([h.get_label() for h in (heading, *first, second, *rest)], ["b", "b0", "b1", "b2", "a", "a0", "a1"])
+
+    def test_more_lines_are_counted_and_their_colour_explained(self):
+        table = self.grid(24, 3)
+        series = sweep.Series(table, ["a", "b"])
+        self.assertEqual(len({tuple(series.look(row).values()) for _, row in table.iterrows()}), 24)
+        labels = [h.get_label() for h in series.legend()]
+        self.assertEqual(labels, ["72 combinations of\na,\nb", "colour: a (12 of 24 shown)", *(f"a{i}" for i in range(0, 24, 2))])
+
+    def test_a_legend_is_never_cut_off(self):
+        for values, length in [(30, 5), (3, 120)]:
+            fig, _ = style.figure()
+            sweep.legend_beside(fig, [sweep.Line2D([], [], label=f"{i:0{length}}") for i in range(values)])
+            fig.draw_without_rendering()
+            box = fig.legends[0].get_window_extent()
+            self.assertTrue(box.x0 >= fig.axes[0].get_window_extent().x1 and box.x1 <= fig.bbox.x1 and box.y0 >= 0 and box.y1 <= fig.bbox.y1, box)
+            sweep.plt.close("all")
 
 
 class Tables(PlotTest):

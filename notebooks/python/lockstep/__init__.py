@@ -11,7 +11,7 @@
     ls.read_log("results/fashion_mnist"); ls.read_trace("results/fashion_mnist/trace.json")
     print(ls.accuracy(batch=[32768, 81920]).predictions)          # epochs and top-1 against batch size, with bands
 
-A wrong value raises ConfigError with the message that the program prints. Work releases the interpreter's lock; Ctrl-C
+A function that takes a run takes the path of a run file too. A wrong value raises ConfigError with the message that the program prints. Work releases the interpreter's lock; Ctrl-C
 stops it after the simulation that is under way.
 """
 

@@ -9,7 +9,7 @@ from typing import Iterable
 import pandas as pd
 
 from . import _core
-from .run import data_directory
+from .run import data_directory, listed
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,6 @@ def accuracy(*, series: str | Iterable[str] = (), batch: float | Iterable[float]
     """Published, fitted and predicted accuracy, as `lockstep accuracy --series --batch --epochs`. `series`: lars_epochs, lars_tuned, lars_2017,
     sgd_untuned (default: all); `batch`: global batches to predict (default: 2,048 to 131,072); `epochs`: length of the predicted runs.
     ConfigError, as the program prints it, for an unknown series (with the nearest name), a batch that no fit covers, and damaged files of data/published."""
-    names = [series] if isinstance(series, str) else list(series)
-    batches = [float(b) for b in (batch if hasattr(batch, "__iter__") else [batch])]
-    tables = _core.accuracy(names, batches, float(epochs), str(data_directory()))
+    tables = _core.accuracy(listed(series), [float(b) for b in listed(batch)], float(epochs), str(data_directory()))
     return Accuracy(**{name: tables[name] if name == "caveat" else _frame(tables[name])
                        for name in ("points", "learning_curves", "fits", "left_out", "curves", "predictions", "caveat")})

@@ -10,7 +10,7 @@ import pandas as pd
 
 from . import _core
 from .files import trace_frame
-from .run import Run, data_directory
+from .run import Run, RunOrPath, data_directory, loaded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _band(figure: Mapping[str, float] | None) -> Band | None:
     return None if figure is None else Band(figure["value"], figure["low"], figure["high"])
 
 
-def simulate(run: Run, *, curve: bool = False, interval: bool = False, explain: bool = False, trace: bool = False,
+def simulate(run: RunOrPath, *, curve: bool = False, interval: bool = False, explain: bool = False, trace: bool = False,
              progress: Callable[[float], None] | None = None) -> Prediction:
     """Predicts `run`. `curve` adds the scaling curve, `interval` the band of the step (2 simulations per parameter), `explain` the ladder of
     effects, `trace` the timeline. `progress` is called with a fraction in [0, 1]; what it raises stops the work. Raises ConfigError.
@@ -91,6 +91,7 @@ def simulate(run: Run, *, curve: bool = False, interval: bool = False, explain: 
     >>> abs(found.images_per_s - found.global_batch / found.step_ms * 1000) < 1
     True
     """
+    run = loaded(run)
     text, events = _core.simulate(str(run.file), run.sets, str(data_directory()), curve, interval, explain, trace, progress)
     found = json.loads(text)
     band = Band(found["step_ms"], found["step_low_ms"], found["step_high_ms"]) if "step_low_ms" in found else None

@@ -10,17 +10,17 @@ from typing import Any, Callable, Iterable
 import pandas as pd
 
 from . import _core
-from .run import Run, data_directory
+from .run import Run, RunOrPath, data_directory, listed, loaded
 
 _EXPERIMENTS = "experiments"  # beside the data: the run files of published results
 
 
-def collective(cluster: str | os.PathLike, *, gpus: int = 0, sizes: str | Iterable[int | str] = "8:128MiB", algorithm: str = "auto", across: str = "auto",
-               library: str | os.PathLike = "nccl-2.8", protocol: str = "auto", among: Iterable[str] = (), placement: str = "packed", channels: int = 0, gpudirect: bool = False,
-               element_bytes: int = 4, stagger: str = "0us", launch: str = "", progress: Callable[[float], None] | None = None) -> pd.DataFrame:
+def collective(cluster: str | os.PathLike, *, gpus: int = 0, sizes: int | str | Iterable[int | str] = "8:128MiB", algorithm: str = "auto", across: str = "auto",
+               library: str | os.PathLike = "nccl-2.8", protocol: str = "auto", among: str | Iterable[str] = (), placement: str = "packed", channels: int = 0,
+               gpudirect: bool = False, element_bytes: int = 4, stagger: str = "0us", launch: str = "", progress: Callable[[float], None] | None = None) -> pd.DataFrame:
     """A bare allreduce on `gpus` GPUs (0: all) of a cluster, as `lockstep collective` prints it: bytes, elements, algorithm, protocol, channels, time_us
     (out of place, launch included), algbw_GBps, busbw_GBps, messages, and with algorithm "library" the estimates that decided. `sizes`: "FIRST:LAST"
-    doubles, a list holds bytes or text such as "25MiB". The other arguments are the program's options: see `lockstep collective --help`.
+    doubles, one size or a list of them is bytes or text such as "25MiB". The other arguments are the program's options: see `lockstep collective --help`.
 
     >>> table = collective("dgx1-v100", gpus=8, sizes=["1MiB", "64MiB"], algorithm="ring")
     >>> list(table["bytes"])
@@ -29,8 +29,8 @@ def collective(cluster: str | os.PathLike, *, gpus: int = 0, sizes: str | Iterab
     request = _core.AllreduceRequest()
     request.cluster, request.library = os.fspath(cluster), os.fspath(library)
     request.algorithm, request.across, request.protocol, request.placement = algorithm, across, protocol, placement
-    request.among = [among] if isinstance(among, str) else list(among)
-    request.sizes = sizes if isinstance(sizes, str) else ",".join(str(size) for size in sizes)
+    request.among = listed(among)
+    request.sizes = ",".join(str(size) for size in listed(sizes))
     request.gpus, request.channels, request.element_bytes, request.gpudirect = gpus, channels, element_bytes, gpudirect
     request.stagger, request.launch = stagger, launch
     return pd.DataFrame(json.loads(_core.collective(request, str(data_directory()), progress)))
@@ -46,7 +46,7 @@ class Plan:
     digest: str  # equal for equal step programs
 
 
-def plan(run: Run, *, simulate: bool = False, progress: Callable[[float], None] | None = None) -> Plan:
+def plan(run: RunOrPath, *, simulate: bool = False, progress: Callable[[float], None] | None = None) -> Plan:
     """The gradient buckets of a run, their allreduce schedules, and what the alternatives would cost: by closed forms, or by events with `simulate`
     (slow for rings over many nodes). Raises ConfigError.
 
@@ -54,6 +54,7 @@ def plan(run: Run, *, simulate: bool = False, progress: Callable[[float], None] 
     >>> plan(load("experiments/dgx_ladders/run.toml")).candidates_us.sum().idxmin()
     'allreduce (ring x6)'
     """
+    run = loaded(run)
     found = json.loads(_core.plan(str(run.file), run.sets, str(data_directory()), simulate, progress))
     rows: list[dict[str, Any]] = found["buckets"]
     candidates = pd.DataFrame([row.pop("candidates_us", {}) for row in rows])

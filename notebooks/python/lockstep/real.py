@@ -17,7 +17,7 @@ import pandas as pd
 
 from ._core import BackendError, ConfigError
 from .files import read_log, read_trace
-from .run import Run, data_directory
+from .run import RunOrPath, data_directory, listed, loaded
 
 _WITH_PARENT = pathlib.Path(__file__).with_name("_with_parent.py")
 _INPUT_WRONG, _INTERRUPTED = 2, 130  # exit codes of the program
@@ -47,7 +47,7 @@ def _guarded(command: Sequence[str]) -> list[str]:
 def _execute(words: Sequence[str], launcher: Sequence[str]) -> str:
     """Standard output of the program. Raises what its exit code means, with its message; Ctrl-C is passed on and awaited; a
     second one ends the program and all ranks at once. If this process is killed, the program is told to end."""
-    command = [*launcher, str(program()), "--quiet", "--data", str(data_directory().resolve()), *words]
+    command = [*listed(launcher), str(program()), "--quiet", "--data", str(data_directory().resolve()), *words]
     if shutil.which(command[0]) is None:
         raise ConfigError(f"{command[0]}: no such program; expected one that can be executed")
     # Files, not pipes: nobody reads a pipe behind a killed process, and writing into it would end the program before its checkpoint.
@@ -80,7 +80,8 @@ def _from_begin(file: IO[str]) -> str:
     return file.read()
 
 
-def _arguments(run: Run) -> list[str]:
+def _arguments(run: RunOrPath) -> list[str]:
+    run = loaded(run)
     return [str(run.file), *(word for text in run.sets for word in ("--set", text))]
 
 
@@ -106,7 +107,7 @@ class Training:
         return json.loads((self.directory / "result.json").read_text())
 
 
-def train(run: Run, output: str | os.PathLike, *, launcher: Sequence[str] = (), resume: bool = False, force: bool = False) -> Training:
+def train(run: RunOrPath, output: str | os.PathLike, *, launcher: Sequence[str] = (), resume: bool = False, force: bool = False) -> Training:
     """Trains for real, as `lockstep train` does, into the directory `output`; returns when it has ended. `launcher`: words before the program, such as
     ["mpirun", "-n", "2"]; their number of processes is the world size. `resume` goes on from the newest checkpoint, `force` overwrites. Ctrl-C lets the
     run write a checkpoint, and so does the end of this process, even when it is killed; mpirun gives its ranks about a second for
@@ -116,7 +117,7 @@ def train(run: Run, output: str | os.PathLike, *, launcher: Sequence[str] = (), 
     return Training(pathlib.Path(output))
 
 
-def calibrate(run: Run, output: str | os.PathLike, *, steps: int = 50, launcher: Sequence[str] = (), force: bool = False) -> Mapping[str, str]:
+def calibrate(run: RunOrPath, output: str | os.PathLike, *, steps: int = 50, launcher: Sequence[str] = (), force: bool = False) -> Mapping[str, str]:
     """Measures this machine at the run's model and batch, as `lockstep calibrate` does, into the directory `output`. Returns the values that let
     simulate() predict this machine: run.with_values(calibrate(run, ...)). With a launcher of two processes messages are measured too."""
     flags = ["--force"] if force else []

@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 import tomllib
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from . import _core
 
@@ -38,6 +38,11 @@ def as_value(value: Any) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     raise TypeError(f"{value!r} is no value of a run file; expected a number, text, bool, list or dict")
+
+
+def listed(values: Any) -> list[Any]:
+    """What a list, a range or a column of a frame holds; a single value, text and dict too, as a list of one."""
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, (str, Mapping)) else [values]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,3 +84,16 @@ def load(file: str | os.PathLike, values: Mapping[str, Any] | None = None) -> Ru
     (4, 2)
     """
     return Run(pathlib.Path(file)).with_values(values or {})
+
+
+RunOrPath = Run | str | os.PathLike
+"""What every function that takes a run accepts: a path is loaded, as load() does without values."""
+
+
+def loaded(run: RunOrPath) -> Run:
+    """The run that is meant. TypeError for anything else."""
+    if isinstance(run, Run):
+        return run
+    if isinstance(run, (str, os.PathLike)):
+        return load(run)
+    raise TypeError(f"{run!r} is no run; expected the path of a run file or what lockstep.load returns")

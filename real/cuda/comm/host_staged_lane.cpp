@@ -60,6 +60,7 @@ class HostStagedLane::StagedRun final : public CollectiveRun {
     const std::string& how = lane_.settings_.reduction;
     if (how == "ordered") {
       std::vector<std::span<float>> groups;
+      groups.reserve(static_cast<std::size_t>(slot_.bucket.groups));
       for (int g = 0; g < slot_.bucket.groups; ++g) groups.push_back(slot_.group(g));
       return run_ordered(std::move(groups), slot_.filled, sequence_, lane_.transport_);
     }

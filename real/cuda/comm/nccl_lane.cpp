@@ -32,6 +32,7 @@ ncclDataType_t nccl_type(WireType wire) {
 
 std::vector<NcclGroup> groups_of(const std::vector<LaneBucket>& buckets) {
   std::vector<CollectivePlan> plans;
+  plans.reserve(buckets.size());
   for (const LaneBucket& b : buckets) plans.push_back(b.plan);
   return nccl_groups(plans);
 }

@@ -80,7 +80,7 @@ class Tracer {
 
 DeviceChoice chosen_device(const DeviceSettings& s) {
   const auto devices = exchange_devices(*s.transport, visible_devices());
-  const DeviceChoice choice = choose_device(devices, s.transport->rank(), s.run->allreduce.reduction);
+  DeviceChoice choice = choose_device(devices, s.transport->rank(), s.run->allreduce.reduction);
   check(cudaSetDevice(choice.device), "cudaSetDevice");
   return choice;
 }

@@ -21,6 +21,7 @@ struct Candidate {
 template <class Perf>
 std::vector<Candidate> candidates(const Perf* found, int count, bool measured) {
   std::vector<Candidate> out;
+  out.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) {
     out.push_back({static_cast<int>(found[i].algo), static_cast<int>(found[i].mathType),
                    found[i].status == CUDNN_STATUS_SUCCESS, found[i].determinism == CUDNN_DETERMINISTIC,

@@ -7,7 +7,7 @@
 
 namespace lockstep::cuda {
 
-DeviceWeights::DeviceWeights(std::shared_ptr<const TensorLayout> layout, Element element)
+DeviceWeights::DeviceWeights(const std::shared_ptr<const TensorLayout>& layout, Element element)
     : element_(element),
       master_(layout),
       low_(element == Element::F32 ? 0 : layout->elements() * element_bytes(element)) {

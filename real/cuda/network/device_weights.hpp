@@ -14,7 +14,7 @@ namespace lockstep::cuda {
 /// one.
 class DeviceWeights {
  public:
-  DeviceWeights(std::shared_ptr<const TensorLayout> layout, Element element);
+  DeviceWeights(const std::shared_ptr<const TensorLayout>& layout, Element element);
 
   DeviceTensorSet& master() { return master_; }
   const DeviceTensorSet& master() const { return master_; }

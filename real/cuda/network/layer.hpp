@@ -97,8 +97,7 @@ struct Building {
     for (const ParamTensor& t : context.graph.tensors) {
       if (t.layer == layer.id && t.role == role) return t.id;
     }
-    LOCKSTEP_EXPECTS(!"tensor of this role");
-    return {};
+    throw InternalError("the layer has no tensor of this role");
   }
 };
 

@@ -168,6 +168,9 @@ TEST(StepProgram, DigestIsOfEverything) {
   changed([](StepProgram& p) { p.collectives[1].phases[0].chunk = 7; });
   changed([](StepProgram& p) { p.collectives[1].phases[0].orders = {{0, 2, 1, 3}}; });
   changed([](StepProgram& p) { p.collectives[1].phases[0].orders = {{0, 2, 3, 1}}; });
+  changed([](StepProgram& p) { p.collectives[1].phases[0].copies = 2; });
+  changed([](StepProgram& p) { p.collectives[1].phases[0].last_orders = {{0, 1}}; });
+  changed([](StepProgram& p) { p.collectives[1].phases[0].last_orders = {{1, 0}}; });
   changed([](StepProgram& p) { p.collectives[1].phases.push_back({}); });
   changed([](StepProgram& p) { p.world_size = 8; });
   changed([](StepProgram& p) { p.accumulation = 3; });

@@ -209,6 +209,9 @@ TEST(NodeRings, WithoutNvlinkInPcieOrder) {
   node.gpus = 4;
   node.pcie.switches = {{0, 2}, {1, 3}};
   EXPECT_EQ(node_rings(node, 4), (std::vector<std::vector<int>>{{0, 2, 1, 3}}));
+  // Two of them leave the node by GPU 3 and by GPU 2, and enter it at 0 and at 1.
+  EXPECT_EQ(node_rings(node, 4, 2), (std::vector<std::vector<int>>{{0, 2, 1, 3}, {1, 3, 0, 2}}));
+  EXPECT_EQ(node_rings(node, 4, 9).size(), 4u);
 }
 
 }  // namespace

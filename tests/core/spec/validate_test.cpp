@@ -24,6 +24,16 @@ std::vector<std::string> texts(const std::vector<Fault>& faults) {
 
 TEST(RunSpec, DefaultsAreValid) { EXPECT_THAT(texts(validate(RunSpec{})), IsEmpty()); }
 
+TEST(RunSpec, TracesTheRanksThatThereAre) {
+  RunSpec run;
+  run.cluster.gpus = 2;
+  run.output.trace_ranks = {0, 7, 1};
+  EXPECT_THAT(texts(validate(run)), IsEmpty());
+  EXPECT_EQ(traced_ranks(run), (std::vector<Rank>{Rank(0), Rank(1)}));
+  run.output.trace_ranks = {-1};
+  EXPECT_THAT(texts(validate(run)), ElementsAre(HasSubstr("rank -1 does not exist")));
+}
+
 TEST(RunSpec, BatchMustDivide) {
   RunSpec run;
   run.cluster.gpus = 2048;
@@ -127,7 +137,11 @@ ClusterSpec two_nodes() {
   ClusterSpec c;
   c.nodes = 2;
   c.node.gpus = 2;
+  c.node.pcie.switches = {{0, 1}};
+  c.node.pcie.cpu_of_switch = {0};
+  c.node.pcie.x16 = Sourced(Bandwidth::gigabytes_per_second(12));
   c.node.nic.count = 1;
+  c.node.nic.cpu = {0};
   c.node.nic.rate = Sourced(Bandwidth::gigabytes_per_second(12));
   c.node.nic.nic_of_gpu = {0, 0};
   c.network.kind = NetworkKind::Star;
@@ -136,6 +150,42 @@ ClusterSpec two_nodes() {
 }
 
 TEST(ClusterSpec, MinimalIsValid) { EXPECT_THAT(texts(validate(two_nodes())), IsEmpty()); }
+
+TEST(ClusterSpec, GpusOfANodeMustReachEachOther) {
+  ClusterSpec c = two_nodes();
+  c.node.pcie = {};
+  EXPECT_THAT(
+      texts(validate(c)),
+      ElementsAre("node.pcie: the 2 GPUs of a node cannot reach each other; expected [node.pcie] or [node.nvlink]"));
+  c.node.nvlink.present = true;
+  c.node.nvlink.pairs = {{0, 1, 1}};
+  c.node.nvlink.per_link = Sourced(Bandwidth::gigabytes_per_second(20));
+  EXPECT_THAT(texts(validate(c)), IsEmpty());
+}
+
+TEST(ClusterSpec, APortIsJoinedToOneLeaf) {
+  ClusterSpec c = two_nodes();
+  c.network.kind = NetworkKind::FatTree;
+  c.network.tiers[0].group = 2;
+  c.network.tiers[0].rate = Sourced(Bandwidth::gigabytes_per_second(12));
+  EXPECT_THAT(texts(validate(c)), IsEmpty());
+  c.network.tiers[0].switches = 2;
+  EXPECT_THAT(texts(validate(c)), ElementsAre(HasSubstr("tiers[0].switches: 2 switches; expected 1")));
+}
+
+// 10 nodes of 2 ports, racks of 4 nodes, leaves of 3 ports: 3 leaves a rack hold 8 ports, and 3 racks hold 10 nodes.
+TEST(ClusterSpec, LeavesByHand) {
+  NetworkSpec n;
+  n.tiers.push_back({});
+  n.tiers[0].group = 3;
+  EXPECT_EQ(n.rack_leaves(2), 0);
+  EXPECT_EQ(n.leaves(10, 2), 7);
+  n.nodes_per_rack = 4;
+  EXPECT_EQ(n.rack_leaves(2), 3);
+  EXPECT_EQ(n.leaves(10, 2), 9);
+  n.leaves_per_rack = 4;
+  EXPECT_EQ(n.leaves(10, 2), 12);
+}
 
 TEST(ClusterSpec, NicOfEveryGpu) {
   ClusterSpec c = two_nodes();

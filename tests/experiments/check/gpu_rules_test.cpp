@@ -94,9 +94,9 @@ TEST(LibraryRules, EveryRuleIsSilentOnNccl) {
 
 TEST(LibraryRules, MessageCosts) {
   auto l = read_library("nccl-2.27", kData);
-  l.protocols[0].tree_pcie = Time::milliseconds(4);
+  l.protocols[0].tree.pcie = Time::milliseconds(4);
   EXPECT_THAT(said("message_cost", l), ElementsAre(StartsWith("protocols[0].tree_pcie: 4.00 ms")));
-  l.protocols[1].ring_network = Time::nanoseconds(100);
+  l.protocols[1].ring.network = Time::nanoseconds(100);
   EXPECT_THAT(said("path_order", l),
               ElementsAre(StartsWith("protocols[1].ring_network: 100 ns between nodes is less than 600 ns")));
 }

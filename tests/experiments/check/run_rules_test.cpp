@@ -52,11 +52,21 @@ TEST(RunRules, Unanchored) {
               ElementsAre(StartsWith("training.precision: p40 has no single-GPU throughput in fp16")));
 }
 
+TEST(RunRules, FormatsThatTheGpuLacks) {
+  EXPECT_THAT(said("format", {"training.precision=bf16"}),
+              ElementsAre(StartsWith("training.precision: v100-sxm2-16gb has no units for bf16")));
+  EXPECT_THAT(said("format", {"training.precision=tf32", "cluster.gpu=k80"}), ElementsAre(HasSubstr("for tf32")));
+  EXPECT_THAT(said("format", {"training.precision=bf16", "cluster.gpu=a100-sxm4-40gb"}), IsEmpty());
+  EXPECT_THAT(said("format", {}), IsEmpty());
+}
+
 // On ABCI the adapters sit on the sockets' own ports; on DGX-1 below the GPUs' switches.
 TEST(RunRules, Ll128NeedsACommonSwitch) {
   EXPECT_THAT(said("ll128", {"allreduce.protocol=auto"}), ElementsAre(StartsWith("allreduce.protocol: ")));
   EXPECT_THAT(said("ll128", {"allreduce.protocol=auto", "cluster.file=dgx1-v100", "cluster.gpus=16"}), IsEmpty());
   EXPECT_THAT(said("ll128", {"allreduce.protocol=auto", "cluster.gpus=4"}), IsEmpty());
+  EXPECT_THAT(said("ll128", {"allreduce.protocol=auto", "allreduce.algorithm=library", "allreduce.library=nccl-2.8"}),
+              IsEmpty());
 }
 
 TEST(RunRules, GpudirectFromHostMemory) {

@@ -80,7 +80,7 @@ TEST(ModelErrors, ThoseThatApplyToTheRun) {
   ModelError e;
   e.batch = e.network = e.software = e.drift = e.unanchored = e.collective = {-0.1, 0.2, "s"};
   const auto of = [&](const std::vector<std::string>& sets) { return names(model_errors(abci(sets), e)); };
-  const std::string batch = "model: images per GPU below the anchor's",
+  const std::string batch = "model: images per GPU other than the anchor's",
                     software = "model: other software than the anchor's",
                     network = "model: another network than the anchor's", collective = "model: time of collectives";
   EXPECT_EQ(of({}), (std::vector<std::string>{batch, collective}));  // 40 images, the anchor has 192
@@ -140,7 +140,7 @@ TEST(Interval, HoldsTheCentreAndGrowsWithTheModelsError) {
   const Interval wide = predict_interval(in, centre, e, {});
   EXPECT_EQ(wide.low, bare.low);
   EXPECT_GT(wide.high, bare.high + Time::milliseconds(1));
-  EXPECT_EQ(wide.parameters.front().parameter, "model: images per GPU below the anchor's");
+  EXPECT_EQ(wide.parameters.front().parameter, "model: images per GPU other than the anchor's");
 }
 
 // Independent split normals drawn at random, 1,000 of them: their 5th and 95th percentiles have a standard error of

@@ -124,9 +124,9 @@ TEST(LibraryLimits, ChannelsOfATreeInEvents) {
 // quarter of 20 GB/s x 8 / 14 = 2.857 GB/s: 377.2 us.
 TEST(LibraryLimits, TheChoiceKnowsHowManyChannelsTheRunAllows) {
   Job job("dgx-a100", "nccl-2.8", 8, A::Library);
-  EXPECT_EQ(job.context().view.ring_channels, 12);
+  EXPECT_EQ(job.context().view.ring.count, 12);
   job.in.run.allreduce.channels = 1;
-  EXPECT_EQ(job.context().view.ring_channels, 1);
+  EXPECT_EQ(job.context().view.ring.count, 1);
   const auto estimates = library_estimates(job.in.library, job.context().view, Bytes::mib(1));
   const auto ll = estimates[static_cast<std::size_t>(job.number_of("ll"))];
   EXPECT_EQ(ll.algorithm, A::Ring);
@@ -261,8 +261,8 @@ TEST(LibraryLimits, TheEstimateKnowsThem) {
   const CollectivePlan plan = job.plan(Bytes(1 << 26));
   const int ll = job.number_of("ll");
   const ProtocolSpec& p = job.in.library.protocols[static_cast<std::size_t>(ll)];
-  const Time hop = p.ring_nvlink + job.in.cluster.node.nvlink.latency.value;
-  const Time by_hand = p.ring_base + hop * 14 + Bytes(7 * (1 << 26) / 4) / Bandwidth::gigabytes_per_second(31.5);
+  const Time hop = p.ring.nvlink + job.in.cluster.node.nvlink.latency.value;
+  const Time by_hand = p.ring.base + hop * 14 + Bytes(7 * (1 << 26) / 4) / Bandwidth::gigabytes_per_second(31.5);
   EXPECT_NEAR(sim::estimate(plan, job.context(), ll) / by_hand, 1, 1e-6);
   EXPECT_LT(sim::estimate(plan, without_limits(job).context(), ll), by_hand);
 }

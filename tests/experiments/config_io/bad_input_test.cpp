@@ -160,11 +160,11 @@ TEST(BadInput, SlowRanksAreTables) {
 constexpr const char* kCluster =
     "nodes = 2\n"                                         // 1
     "[node]\n"                                            // 2
-    "gpus = 2\n"                                          // 3
+    "gpus = 1\n"                                          // 3
     "gpu = \"g\"\n"                                       // 4
     "[node.nic]\n"                                        // 5
     "count = 1\n"                                         // 6
-    "nic_of_gpu = [0, 0]\n"                               // 7
+    "nic_of_gpu = [0]\n"                                  // 7
     "rate = { value = \"12GBps\", source = \"test\" }\n"  // 8
     "[network]\n"                                         // 9
     "kind = \"star\"\n"                                   // 10
@@ -233,7 +233,7 @@ TEST(BadCluster, ValuesWithSources) {
 
 TEST(BadCluster, SeveralFaultsAtOnceFromReadingAndFromCore) {
   std::string text = with(kCluster, "nodes = 2", "nodes = 0");
-  text = with(text, "nic_of_gpu = [0, 0]", "nic_of_gpu = [0, 3]");
+  text = with(text, "nic_of_gpu = [0]", "nic_of_gpu = [3]");
   text = with(text, "kind = \"star\"", "kind = \"sta\"");
   text += "hop = 90\n";
   EXPECT_THAT(cluster_faults(text),

@@ -1,4 +1,6 @@
 // Every file in data/ reads without faults, says where its numbers come from, and holds what the sources say.
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -95,6 +97,20 @@ TEST(DataFiles, FlatIsTheBenchmarkPlatform) {
   EXPECT_EQ(c.node.nic.rate.value.bytes_per_second(), 12.5e9);
 }
 
+// Beside the cluster file, wherever the program runs.
+TEST(DataFiles, AGpuFileIsNamedFromTheClusterFile) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "lockstep-beside";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "mine.toml")
+      << "nodes = 1\n[node]\ngpus = 1\ngpu = \"my-gpu.toml\"\n[network]\nkind = \"none\"\n";
+  std::filesystem::copy_file(kData.data / "gpus" / "p40.toml", folder / "my-gpu.toml",
+                             std::filesystem::copy_options::overwrite_existing);
+  const ClusterSpec c = read_cluster((folder / "mine.toml").string(), kData);
+  EXPECT_EQ(c.node.gpu, (folder / "my-gpu.toml").string());
+  EXPECT_EQ(read_gpu(c.node.gpu, kData).name, "my-gpu");
+  std::filesystem::remove_all(folder);
+}
+
 TEST(DataFiles, Libraries) {
   const auto names = stems(kData, "libraries");
   EXPECT_THAT(names, ElementsAre("gloo-tcp", "nccl-2.10", "nccl-2.27", "nccl-2.4", "nccl-2.6", "nccl-2.8",
@@ -122,8 +138,8 @@ TEST(DataFiles, PlainCostsNothing) {
   ASSERT_EQ(l.protocols.size(), 1u);
   const ProtocolSpec& p = l.protocols[0];
   EXPECT_EQ(p.efficiency, 1);
-  EXPECT_EQ(p.ring_base + p.tree_base + p.ring_nvlink + p.ring_pcie + p.ring_network + p.tree_nvlink + p.tree_pcie +
-                p.tree_network,
+  EXPECT_EQ(p.ring.base + p.tree.base + p.ring.nvlink + p.ring.pcie + p.ring.network + p.tree.nvlink + p.tree.pcie +
+                p.tree.network,
             Time::zero());
   EXPECT_EQ(l.launch.value + l.negotiate.value + l.staging_latency.value, Time::zero());
   EXPECT_EQ(p.ring_cap, Bandwidth::unlimited());
@@ -134,8 +150,8 @@ TEST(DataFiles, PlainCostsNothing) {
 // nodes of 4: ring 2 x 2047 messages x 3 us = 12.28 ms; tree, up and down, 2 x (9 x 7.5 + 3 x 2) us = 147 us.
 TEST(DataFiles, Nccl24ReproducesItsOwnRules) {
   const ProtocolSpec simple = read_library("nccl-2.4", kData).protocols.at(0);
-  EXPECT_EQ(simple.ring_network * (2 * 2047), Time::microseconds(6.0 * 2047));
-  EXPECT_EQ((simple.tree_network * 9 + simple.tree_nvlink * 3) * 2, Time::microseconds(147));
+  EXPECT_EQ(simple.ring.network * (2 * 2047), Time::microseconds(6.0 * 2047));
+  EXPECT_EQ((simple.tree.network * 9 + simple.tree.nvlink * 3) * 2, Time::microseconds(147));
 }
 
 // NCCL 2.27.5, 2 nodes of 4: ring base + [2(n-1) - 2(k-1)] x intra + 2(k-1) x net: LL 6.6 + 12 x 0.6 + 2 x 2.7 = 19.2
@@ -145,7 +161,7 @@ TEST(DataFiles, Nccl227LatencyRule) {
   const LibrarySpec l = read_library("nccl-2.27", kData);
   const ProtocolSpec& ll = l.protocols.at(1);
   ASSERT_EQ(ll.name, "ll");
-  EXPECT_EQ(ll.ring_base + ll.ring_nvlink * 12 + ll.ring_network * 2, Time::microseconds(19.2));
+  EXPECT_EQ(ll.ring.base + ll.ring.nvlink * 12 + ll.ring.network * 2, Time::microseconds(19.2));
   const ProtocolSpec& ll128 = l.protocols.at(2);
   EXPECT_DOUBLE_EQ(ll128.efficiency, 120.0 / 128.0);
   EXPECT_NEAR(l.tuning.of(70).ll128_ring.at(1).gigabytes_per_second(), 20.0, 0.001);

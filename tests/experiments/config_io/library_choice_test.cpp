@@ -101,7 +101,7 @@ TEST(LibraryChoice, Ll128WantsGpuAndNicBelowOneSwitch) {
 // NCCL 2.4, DGX-1V: 6 rings, 12 channels with their copies; LL up to 12 x 256 threads x 8 pieces x 64 bytes = 1.5 MiB; never a tree in one node.
 TEST(LibraryChoice, Nccl24TakesLlUpToAThresholdAndNoTreeInANode) {
   const Subject s = subject("nccl-2.4", "dgx1-v100", 8);
-  EXPECT_EQ(s.view.ring_channels, 6);
+  EXPECT_EQ(s.view.ring.count, 6);
   EXPECT_EQ(s.choice(Bytes(8)), "ring/ll");
   EXPECT_EQ(s.choice(Bytes::kib(1536)), "ring/ll");
   EXPECT_EQ(s.choice(Bytes(1536 * 1024 + 8)), "ring/simple");
@@ -112,7 +112,7 @@ TEST(LibraryChoice, Nccl24TakesLlUpToAThresholdAndNoTreeInANode) {
 // 40 x 30 / 10 GB/s x 128 us = 15.36 MB. On two nodes the tree is also faster (60 GB/s): always.
 TEST(LibraryChoice, Nccl24TreeThreshold) {
   const Subject four = subject("nccl-2.4", "dgx1-v100", 32);
-  EXPECT_EQ(four.view.ring_channels, 4);
+  EXPECT_EQ(four.view.ring.count, 4);
   EXPECT_EQ(four.choice(Bytes(15359000)), "tree/simple");
   EXPECT_EQ(four.choice(Bytes(15361000)), "ring/simple");  // LL of a ring ends at 8 x 256 x 32 pieces x 64 x 2 = 8 MiB
   const Subject two = subject("nccl-2.4", "dgx1-v100", 16);

@@ -63,7 +63,7 @@ TEST(Overlay, EntriesOfALibraryByNameAndByNumber) {
       parsed(scratch, "launch = \"5us\"\nprotocols.ll.ring_nvlink = \"1us\"\nprotocols.0.efficiency = 0.5\n");
   const LibrarySpec l = read_library("nccl-2.4", kData, {}, {&over, "library_file"});
   EXPECT_EQ(l.launch.value, Time::microseconds(5));
-  EXPECT_EQ(l.protocols[1].ring_nvlink, Time::microseconds(1));
+  EXPECT_EQ(l.protocols[1].ring.nvlink, Time::microseconds(1));
   EXPECT_EQ(l.protocols[0].efficiency, 0.5);
 }
 

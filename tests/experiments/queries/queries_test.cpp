@@ -144,6 +144,44 @@ TEST(CostedPlan, HasTheBucketsOfTheProgramAndACostForEachCandidate) {
   for (const PlanCandidate& c : plan.candidates) EXPECT_EQ(c.costs.size(), buckets.size()) << c.algorithm;
 }
 
+TEST(Collective, AcrossTakesWhatARunTakes) {
+  AllreduceRequest r = flat_ring(4);
+  r.across = "nvls";
+  EXPECT_EQ(error_of(r), "--across: \"nvls\" is not known; expected one of auto, ring, halving_doubling, tree");
+  r = flat_ring(4);
+  r.channels = -1;
+  EXPECT_EQ(error_of(r), "--channels: -1: expected 0 (all) or more");
+}
+
+double milliseconds(const char* cluster, int gpus, const char* algorithm, const char* size, int channels = 0) {
+  AllreduceRequest r;
+  r.cluster = cluster;
+  r.library = "plain";
+  r.gpus = gpus;
+  r.algorithm = algorithm;
+  r.channels = channels;
+  return bare_allreduce(r, kData).at(sizes_of(size).front()).time.milliseconds();
+}
+
+// Five GPUs of a DGX-1 have no ring over NVLink, and two GPUs of a PCIe switch share its uplink: the closed form sees neither.
+TEST(Collective, AutoIsNoSlowerThanWhatItRejects) {
+  for (const auto& [cluster, gpus] :
+       {std::pair("dgx1-v100", 5), std::pair("generic-ethernet-25", 4), std::pair("summit", 12)}) {
+    const double chosen = milliseconds(cluster, gpus, "auto", "64MiB");
+    for (const char* other : {"ring", "tree", "halving_doubling"})
+      EXPECT_LE(chosen, milliseconds(cluster, gpus, other, "64MiB") * 1.000001) << cluster << " " << other;
+  }
+}
+
+// By hand: 2 (n - 1) / n x size over the NICs of a node, n = 16 and 4 x 12 GB/s, n = 12 and 2 x 11 GB/s.
+TEST(Collective, ARingTakesAllNicsOfANode) {
+  constexpr double kGib = 1073741824;
+  EXPECT_NEAR(milliseconds("dgx1-v100", 16, "ring", "1GiB"), 2 * 15 / 16.0 * kGib / 48e9 * 1e3, 0.1);
+  EXPECT_NEAR(milliseconds("summit", 12, "ring", "1GiB"), 2 * 11 / 12.0 * kGib / 22e9 * 1e3, 0.1);
+  // Asked for, six rings on four NICs put two on some.
+  EXPECT_GT(milliseconds("dgx1-v100", 16, "ring", "1GiB", 6), milliseconds("dgx1-v100", 16, "ring", "1GiB") * 1.2);
+}
+
 TEST(CostedPlan, StopsWhereProgressSaysSo) {
   const Inputs inputs = read_inputs(kRoot / "experiments/dgx_ladders/run.toml", {}, kData);
   const CostedPlan plan = plan_and_cost(inputs, false, [](double, const std::string&) { return false; });

@@ -59,6 +59,12 @@ TEST(Axis, GeometricRanges) {
   EXPECT_THAT(values("0.5:2:log3"), ElementsAre("0.5", "1", "2"));
   // Whole ends: 1, 1.26, 1.59, 2 round to 1, 1, 2, 2, and each comes once.
   EXPECT_THAT(values("1:2:log4"), ElementsAre("1", "2"));
+  // Not where the key takes fractions, and not with a unit: sqrt(2) lies between.
+  EXPECT_THAT(values("1GBps:2GBps:log3"), ElementsAre("1GBps", "1.41421356237GBps", "2GBps"));
+  EXPECT_THAT(values("1B:4B:log4"), ElementsAre("1B", "2B", "3B", "4B"));
+  std::vector<Fault> faults;
+  EXPECT_THAT(parse_axis("schedule.base_lr=1:2:log3", "--over", faults).values, ElementsAre("1", "1.41421356237", "2"));
+  EXPECT_THAT(parse_axis("cluster.gpus=1:4:log4", "--over", faults).values, ElementsAre("1", "2", "3", "4"));
 }
 
 TEST(Axis, RangesMixWithValues) { EXPECT_THAT(values("1,4..16,100"), ElementsAre("1", "4", "8", "16", "100")); }

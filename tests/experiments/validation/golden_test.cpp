@@ -85,6 +85,24 @@ TEST(Validation, ARowThatCannotBeReadEndsIt) {
 }
 
 // NCCL_ALGO of a table: two nodes of DGX-1 by NCCL 2.4 take the tree at 1 MiB.
+TEST(Validation, ASetThatSaysNothingIsRefused) {
+  const auto said = [](const char* set) -> std::string {
+    ValidationRow row;
+    row.id = "row";
+    row.quantity = "allreduce_us";
+    row.set = {"cluster=dgx1-v100", "gpus=8", "bytes=1024", set};
+    try {
+      validated({row}, 1);
+    } catch (const ConfigError& e) {
+      return e.what();
+    }
+    return "accepted";
+  };
+  EXPECT_NE(said("gpudirct=yes").find("gpudirct=yes: expected key=value, with a key of cluster"), std::string::npos)
+      << said("gpudirct=yes");
+  EXPECT_NE(said("algorithm=rign").find("did you mean \"ring\""), std::string::npos) << said("algorithm=rign");
+}
+
 TEST(Validation, ASetTakesAmong) {
   const auto microseconds = [](const std::string& among) {
     ValidationRow row;

@@ -26,6 +26,39 @@ TEST(GpuTimes, MemoryBoundLayerMovesItsBytes) {
   EXPECT_EQ(t[0].forward, Time::zero());  // input
 }
 
+// hand_gpu() is of capability 70: TF32 and BF16 run as fp32, 10 TFLOP/s; from 80 on at half of the half-precision rate, 50, and at 100.
+TEST(GpuTimes, PeaksOfFormatsByCapability) {
+  GpuSpec gpu = hand_gpu();
+  EXPECT_EQ(peak_of(gpu, Precision::Fp32), FlopRate::teraflops(10));
+  EXPECT_EQ(peak_of(gpu, Precision::Fp16), FlopRate::teraflops(100));
+  EXPECT_EQ(peak_of(gpu, Precision::Tf32), FlopRate::teraflops(10));
+  EXPECT_EQ(peak_of(gpu, Precision::Bf16), FlopRate::teraflops(10));
+  gpu.compute_capability = 80;
+  EXPECT_EQ(peak_of(gpu, Precision::Tf32), FlopRate::teraflops(50));
+  EXPECT_EQ(peak_of(gpu, Precision::Bf16), FlopRate::teraflops(100));
+  gpu.compute_capability = 0;  // a processor computes BF16 and not TF32
+  EXPECT_EQ(peak_of(gpu, Precision::Tf32), FlopRate::teraflops(10));
+  EXPECT_EQ(peak_of(gpu, Precision::Bf16), FlopRate::teraflops(100));
+}
+
+// Without an anchor of the precision the one that is computed most alike: of fp32 TF32's before fp16's.
+TEST(GpuTimes, TheNearestAnchorStandsIn) {
+  GpuSpec gpu = hand_gpu();
+  gpu.compute_capability = 80;
+  for (const Precision p : {Precision::Fp16, Precision::Tf32}) {
+    Anchor anchor{"f", "resnet50", p, 64, {}};
+    anchor.images_per_second = Sourced<double>(p == Precision::Fp16 ? 1000 : 500);
+    gpu.anchors.push_back(anchor);
+  }
+  EXPECT_DOUBLE_EQ(GpuModel(gpu, Precision::Fp32, "").anchor_factor(),
+                   GpuModel(gpu, Precision::Tf32, "").anchor_factor());
+  EXPECT_DOUBLE_EQ(GpuModel(gpu, Precision::Bf16, "").anchor_factor(),
+                   GpuModel(gpu, Precision::Fp16, "").anchor_factor());
+  EXPECT_FALSE(GpuModel(gpu, Precision::Fp32, "").anchored());
+  gpu.anchors[0].model = "bert";
+  EXPECT_THROW(GpuModel(gpu, Precision::Fp16, ""), ConfigError);
+}
+
 TEST(GpuTimes, SmallKernelsCostAnIssueOrAGap) {
   // One image of 8 channels, 4 x 4: nothing to move, so one launch per direction: 5 us of issue, or 9 us of gap where that is larger.
   GraphBuilder b("tiny", {8, 4, 4});

@@ -50,10 +50,10 @@ EngineSettings settings_of(int world) {
   s.library.name = "small";
   ProtocolSpec p;
   p.name = "simple";
-  p.ring_base = Time::microseconds(2);
-  p.tree_base = Time::microseconds(3);
-  p.ring_nvlink = p.tree_nvlink = Time::nanoseconds(1700);
-  p.ring_network = p.tree_network = Time::nanoseconds(3300);
+  p.ring.base = Time::microseconds(2);
+  p.tree.base = Time::microseconds(3);
+  p.ring.nvlink = p.tree.nvlink = Time::nanoseconds(1700);
+  p.ring.network = p.tree.network = Time::nanoseconds(3300);
   s.library.protocols.push_back(p);
   s.gpus_per_node = 4;
   for (int r = 0; r < world; ++r) s.gpu_of_rank.push_back(r);

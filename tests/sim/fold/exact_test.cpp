@@ -64,11 +64,11 @@ LibrarySpec library(bool reduces) {
   ProtocolSpec p;
   p.name = "simple";
   p.efficiency = 0.9375;
-  p.ring_base = Time::microseconds(2);
-  p.tree_base = Time::microseconds(3);
-  p.ring_nvlink = p.tree_nvlink = Time::nanoseconds(1700);
-  p.ring_pcie = p.tree_pcie = Time::nanoseconds(2500);
-  p.ring_network = p.tree_network = Time::nanoseconds(3300);
+  p.ring.base = Time::microseconds(2);
+  p.tree.base = Time::microseconds(3);
+  p.ring.nvlink = p.tree.nvlink = Time::nanoseconds(1700);
+  p.ring.pcie = p.tree.pcie = Time::nanoseconds(2500);
+  p.ring.network = p.tree.network = Time::nanoseconds(3300);
   p.ring_cap = Bandwidth::gigabytes_per_second(21.3);
   l.protocols.push_back(p);
   l.reduce = Sourced(Bandwidth::gigabytes_per_second(reduces ? 40 : 0));

@@ -149,8 +149,8 @@ TEST(CollectiveEngine, TcpCostsPerMessageAndLimitsAConnection) {
 TEST(CollectiveEngine, ProtocolCostsPerMessageAndByte) {
   LibrarySpec library = plain();
   library.protocols[0].efficiency = 0.5;
-  library.protocols[0].ring_network = Time::microseconds(3);
-  library.protocols[0].ring_base = Time::microseconds(10);
+  library.protocols[0].ring.network = Time::microseconds(3);
+  library.protocols[0].ring.base = Time::microseconds(10);
   library.reduce = Sourced(Bandwidth::gigabytes_per_second(40));
   // 4 ranks, 4,000,000 elements: 6 steps of 4 MB; LL doubles the bytes: 640 us + 1 + 3 us each; 3 additions of 100 us; 10 us base.
   const Time t = run(flat(4), request(AllreduceAlgorithm::Ring, 4, 4000000), library);
@@ -220,7 +220,7 @@ TEST(CollectiveEngine, ChunksFlowThroughAChain) {
   c.node.pcie.switches = {{0, 1, 2, 3}};
   c.node.pcie.x16 = Sourced(Bandwidth::gigabytes_per_second(10));
   LibrarySpec library = plain();
-  library.protocols[0].tree_nvlink = Time::microseconds(1);
+  library.protocols[0].tree.nvlink = Time::microseconds(1);
   CollectiveRequest r = request(AllreduceAlgorithm::Tree, 4, 500000, 4);
   r.chunk = 62500;
   r.ring_orders = {{0, 1, 2, 3}};
@@ -311,7 +311,7 @@ TEST(CollectiveEngine, HeadsOfNodesJoinInTrees) {
 // Big rings keep to the closed form with a library's costs: 2 (n - 1) (3 us + wire) + 2 (n - 1) / n S / bandwidth.
 TEST(CollectiveEngine, BigRingsWithALibrarysCostsMeetTheClosedForm) {
   LibrarySpec library = plain();
-  library.protocols[0].ring_network = Time::microseconds(3);
+  library.protocols[0].ring.network = Time::microseconds(3);
   for (const int n : {64, 256}) {
     const AlphaBeta link{Time::microseconds(4), Bandwidth::gigabytes_per_second(12.5), Bandwidth::bytes_per_second(0)};
     const Time expected = ring_allreduce_time(Bytes(std::int64_t{n} * 4000), n, link);
@@ -323,7 +323,7 @@ TEST(CollectiveEngine, BigRingsWithALibrarysCostsMeetTheClosedForm) {
 // The same ring with pieces of a quarter: as many bytes, four times the latencies. Pieces of 1,000 elements, chunk 250.
 TEST(CollectiveEngine, EveryLoopPaysItsLatencies) {
   LibrarySpec library = plain();
-  library.protocols[0].ring_network = Time::microseconds(3);
+  library.protocols[0].ring.network = Time::microseconds(3);
   const int n = 8;
   CollectiveRequest r = request(AllreduceAlgorithm::Ring, n, n * 1000);
   const Time one = run(flat(n), r, library);

@@ -230,6 +230,23 @@ TEST(Background, TakesTheShareThatIsAskedForOnAverage) {
   EXPECT_NE(left_by_other_jobs(f, 0.3, Rng(1, "x", 5)), left_by_other_jobs(f, 0.3, Rng(1, "x", 6)));
 }
 
+// Static routes of two nodes reach few of 32 cables: those are loaded to the share, not to hundreds of flows.
+TEST(Background, OfAFewNodesLoadsOnlyWhatTheyReach) {
+  const Fabric f(small(), 2, Routing::Static, 1);
+  double most = 0;
+  for (std::uint64_t i = 0; i < 50; ++i) {
+    double left = 0;
+    int loaded = 0;
+    for (const Bandwidth b : left_by_other_jobs(f, 0.3, Rng(1, "other jobs", i))) {
+      loaded += b < gb(10);
+      left += b < gb(10) ? b.bytes_per_second() / 10e9 : 0;
+    }
+    if (loaded > 0) most = std::max(most, 1 / (left / loaded));
+  }
+  // At 0.3 of a cable one flow of its whole rate is enough, which leaves a half; several may meet on one.
+  EXPECT_LE(most, 5);
+}
+
 TEST(Background, NothingToShareBelowOneLeaf) {
   ClusterSpec c = small();
   c.network.tiers[0].group = 16;
