@@ -49,14 +49,17 @@ std::vector<Fault> among_faults(const AllreduceSpec& allreduce) {
   return c.faults;
 }
 
-std::vector<Fault> validate(const RunSpec& run) {
-  Checker c;
-  const auto& t = run.training;
+namespace {
+
+void check_model(Checker& c, const RunSpec& run) {
   c.expect(run.model.image_size >= 0 && run.model.image_size <= 8192, "model.image_size",
            "{} is not an image size; expected 1 to 8192, or 0 for the model's own", run.model.image_size);
   c.expect(run.model.classes >= 0 && run.model.classes <= 1'000'000, "model.classes",
            "{} classes; expected 1 to 1000000, or 0 for the model's own", run.model.classes);
+}
 
+void check_training(Checker& c, const RunSpec& run) {
+  const TrainingSpec& t = run.training;
   c.expect(std::isfinite(t.epochs) && t.epochs > 0, "training.epochs", "{} epochs; expected more than 0", t.epochs);
   c.expect(t.global_batch >= 1 && t.global_batch <= 1'000'000'000, "training.global_batch",
            "{} images; expected 1 to 1000000000", t.global_batch);
@@ -81,10 +84,12 @@ std::vector<Fault> validate(const RunSpec& run) {
            t.accumulation, t.norm_group);
   c.expect(t.checkpoint_keep >= 1, "training.checkpoint_keep", "{} checkpoints; expected at least 1",
            t.checkpoint_keep);
+}
 
+/// Every global batch is divisible among the GPUs.
+void check_batches(Checker& c, const RunSpec& run) {
+  const TrainingSpec& t = run.training;
   const int gpus = run.cluster.gpus;
-  c.expect(gpus >= 1 && gpus <= kMostGpus, "cluster.gpus", "{} GPUs; expected 1 to {}", gpus, kMostGpus);
-  c.word(run.cluster.placement, "cluster.placement", {"packed", "spread", "random"});
   const auto divisible = [&](std::int64_t batch, const std::string& key) {
     if (gpus < 1 || t.accumulation < 1 || batch < 1) return;
     const std::int64_t unit = gpus * (t.norm_group > 0 ? t.norm_group : std::int64_t{t.accumulation});
@@ -104,7 +109,9 @@ std::vector<Fault> validate(const RunSpec& run) {
   }
   c.expect(std::is_sorted(run.schedule.batches.begin(), run.schedule.batches.end()), "schedule.batches",
            "epochs are not in ascending order");
+}
 
+void check_optimizer(Checker& c, const RunSpec& run) {
   const auto& o = run.optimizer;
   c.expect(o.momentum >= 0 && o.momentum < 1, "optimizer.momentum", "{} is out of range; expected 0 <= momentum < 1",
            o.momentum);
@@ -113,7 +120,10 @@ std::vector<Fault> validate(const RunSpec& run) {
            o.trust);
   c.expect(o.epsilon >= 0, "optimizer.epsilon", "{} is negative; expected 0 or more", o.epsilon);
   c.word(o.update, "optimizer.update", {"whole", "per_bucket"});
+}
 
+void check_schedule(Checker& c, const RunSpec& run) {
+  const TrainingSpec& t = run.training;
   const auto& s = run.schedule;
   c.expect(s.base_lr > 0, "schedule.base_lr", "{} is not a rate; expected more than 0", s.base_lr);
   c.expect(s.linear_scaling_base >= 0, "schedule.linear_scaling_base",
@@ -136,7 +146,9 @@ std::vector<Fault> validate(const RunSpec& run) {
   c.expect(s.decay_epochs >= 0, "schedule.decay_epochs", "{} epochs; expected 0 (to the end of the run) or more",
            s.decay_epochs);
   c.word(s.weight_decay, "schedule.weight_decay", {"constant", "with_lr"});
+}
 
+void check_buckets(Checker& c, const RunSpec& run) {
   const auto& b = run.buckets;
   c.expect(b.size > Bytes(0), "buckets.size", "{} bytes; expected more than 0", b.size.count());
   c.expect(b.first > Bytes(0), "buckets.first", "{} bytes; expected more than 0", b.first.count());
@@ -145,7 +157,11 @@ std::vector<Fault> validate(const RunSpec& run) {
   c.expect(b.policy != BucketPolicy::Fixed || !b.tensors.empty(), "buckets.tensors",
            "policy fixed needs the number of tensors of each bucket, such as [3, 21, 57, 80]");
   for (int n : b.tensors) c.expect(n >= 1, "buckets.tensors", "a bucket of {} tensors; expected at least 1", n);
+}
 
+void check_allreduce(Checker& c, const RunSpec& run) {
+  const TrainingSpec& t = run.training;
+  const int gpus = run.cluster.gpus;
   const auto& a = run.allreduce;
   c.expect(a.across == AllreduceAlgorithm::Auto || a.across == AllreduceAlgorithm::Ring ||
                a.across == AllreduceAlgorithm::HalvingDoubling || a.across == AllreduceAlgorithm::Tree,
@@ -163,8 +179,10 @@ std::vector<Fault> validate(const RunSpec& run) {
   c.word(a.reduction, "allreduce.reduction", {"planned", "ordered", "mpi"});
   c.expect(a.reduction != "ordered" || t.norm_group > 0, "allreduce.reduction",
            "ordered sums go batch-norm group by group; expected training.norm_group, such as 32");
+}
 
-  const int last_rank = std::max(1, gpus) - 1;
+void check_simulation(Checker& c, const RunSpec& run) {
+  const int last_rank = std::max(1, run.cluster.gpus) - 1;
   const auto& m = run.simulation;
   c.word(m.fold, "simulation.fold", {"none", "exact", "approx"});
   c.word(m.routing, "simulation.routing", {"static", "ecmp"});
@@ -190,21 +208,15 @@ std::vector<Fault> validate(const RunSpec& run) {
     c.expect(!link.empty(), "simulation.failed_links", "no link is named; expected one such as \"node3.nic0\"");
   c.expect(m.background >= 0 && m.background <= 0.95, "simulation.background",
            "{} is out of range; expected a share from 0 (no other jobs) to 0.95", m.background);
+}
 
+void check_data(Checker& c, const RunSpec& run) {
   const auto& d = run.data;
   c.word(d.kind, "data.kind", {"synthetic", "imagenet_folder", "cifar10", "idx"});
   c.expect(d.training_images >= 1 && d.training_images <= kMostImages, "data.training_images",
            "{} images; expected 1 to {}", d.training_images, kMostImages);
   c.expect(d.validation_images >= 0 && d.validation_images <= kMostImages, "data.validation_images",
            "{} images; expected 0 to {}", d.validation_images, kMostImages);
-  if (t.global_batch >= 1 && d.training_images >= 1 && t.epochs > 0) {
-    std::int64_t smallest = t.global_batch;
-    for (const auto& [epoch, batch] : s.batches) smallest = std::min(smallest, std::max<std::int64_t>(1, batch));
-    const double steps = t.epochs * static_cast<double>(d.training_images) / static_cast<double>(smallest);
-    c.expect(steps <= static_cast<double>(kMostSteps), "training.epochs",
-             "{} epochs of {} images are about {:.3g} steps; expected at most {}", t.epochs, d.training_images, steps,
-             kMostSteps);
-  }
   c.expect(d.shrink >= 1 && d.shrink <= 256, "data.shrink", "{} pixels; expected 1 (as stored) to 256", d.shrink);
   c.expect(d.shrink <= 1 || d.kind == "idx" || d.kind == "cifar10", "data.shrink",
            "images of kind {} cannot be averaged; expected kind idx or cifar10, or leave it out", d.kind);
@@ -214,18 +226,55 @@ std::vector<Fault> validate(const RunSpec& run) {
   c.expect(d.lighting >= 0 && d.lighting <= 10, "data.lighting", "{}; expected 0 (off) to 10, usual is 0.1",
            d.lighting);
   c.expect(d.threads >= 0 && d.threads <= 1024, "data.threads", "{} threads; expected 0 to 1024", d.threads);
+  c.expect(d.decode_rate >= 0, "data.decode_rate", "{} images/s; expected 0 (not limiting) or more", d.decode_rate);
+  c.expect(d.image_bytes > Bytes(0) && d.image_bytes <= Bytes::gib(1), "data.image_bytes",
+           "{} bytes; expected more than 0, at most 1 GiB", d.image_bytes.count());
+}
+
+/// No more steps than a run could take.
+void check_steps(Checker& c, const RunSpec& run) {
+  const TrainingSpec& t = run.training;
+  const DataSpec& d = run.data;
+  if (t.global_batch >= 1 && d.training_images >= 1 && t.epochs > 0) {
+    std::int64_t smallest = t.global_batch;
+    for (const auto& [epoch, batch] : run.schedule.batches)
+      smallest = std::min(smallest, std::max<std::int64_t>(1, batch));
+    const double steps = t.epochs * static_cast<double>(d.training_images) / static_cast<double>(smallest);
+    c.expect(steps <= static_cast<double>(kMostSteps), "training.epochs",
+             "{} epochs of {} images are about {:.3g} steps; expected at most {}", t.epochs, d.training_images, steps,
+             kMostSteps);
+  }
+}
+
+void check_real(Checker& c, const RunSpec& run) {
   c.expect(run.real.threads >= 0 && run.real.threads <= 4096, "real.threads",
            "{} threads; expected 1 to 4096, or 0 for the host's cores shared among its ranks", run.real.threads);
   c.expect(run.real.loss_scale >= 0 && run.real.loss_scale <= 16777216, "real.loss_scale",
            "{}; expected 0 (dynamic) or a factor of at most 16777216", run.real.loss_scale);
   c.word(run.real.jpeg, "real.jpeg", {"auto", "host", "device"});
-  c.expect(run.real.jpeg != "device" || t.device == "cuda", "real.jpeg",
+  c.expect(run.real.jpeg != "device" || run.training.device == "cuda", "real.jpeg",
            "\"device\" decodes on a GPU; expected training.device = \"cuda\" with it, or \"{}\"", "auto");
   c.expect(run.real.timeout > Time::zero(), "real.timeout", "expected more than 0, such as \"60s\"");
-  c.expect(d.decode_rate >= 0, "data.decode_rate", "{} images/s; expected 0 (not limiting) or more", d.decode_rate);
-  c.expect(d.image_bytes > Bytes(0) && d.image_bytes <= Bytes::gib(1), "data.image_bytes",
-           "{} bytes; expected more than 0, at most 1 GiB", d.image_bytes.count());
+}
 
+}  // namespace
+
+std::vector<Fault> validate(const RunSpec& run) {
+  Checker c;
+  check_model(c, run);
+  check_training(c, run);
+  const int gpus = run.cluster.gpus;
+  c.expect(gpus >= 1 && gpus <= kMostGpus, "cluster.gpus", "{} GPUs; expected 1 to {}", gpus, kMostGpus);
+  c.word(run.cluster.placement, "cluster.placement", {"packed", "spread", "random"});
+  check_batches(c, run);
+  check_optimizer(c, run);
+  check_schedule(c, run);
+  check_buckets(c, run);
+  check_allreduce(c, run);
+  check_simulation(c, run);
+  check_data(c, run);
+  check_steps(c, run);
+  check_real(c, run);
   for (const int rank : run.output.trace_ranks) {
     c.expect(rank >= 0, "output.trace_ranks", "rank {} does not exist; ranks begin at 0", rank);
   }

@@ -1,6 +1,9 @@
 // What makes a library file implausible although it is well formed.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
+
 #include "core/base/units_text.hpp"
 #include "experiments/check/rule.hpp"
 
@@ -66,6 +69,26 @@ Doubts launch(const LibrarySpec& library) {
   return out;
 }
 
+/// Limits, corrections and the conditions of LL128 go by the name.
+Doubts protocol_name(const LibrarySpec& library) {
+  static const std::vector<std::string> kKnown = {"simple", "ll", "ll128"};
+  Doubts out;
+  for (std::size_t i = 0; i < library.protocols.size(); ++i) {
+    const std::string& name = library.protocols[i].name;
+    std::string plain;
+    for (const char c : name) {
+      if (std::isalnum(static_cast<unsigned char>(c)) != 0)
+        plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    }
+    const bool known = std::find(kKnown.begin(), kKnown.end(), plain) != kKnown.end();
+    if (known && plain != name)
+      out.push_back(
+          {fmt::format("protocols[{}].name", i),
+           fmt::format("\"{}\" is not \"{}\", so NCCL's limits of that protocol do not hold for it", name, plain)});
+  }
+  return out;
+}
+
 Doubts staging(const LibrarySpec& library) {
   if (!library.host_memory || library.staging.value.bytes_per_second() > 0) return {};
   return {
@@ -78,6 +101,7 @@ constexpr Rule<LibrarySpec> kRules[] = {
     {"path_order", "messages between nodes no cheaper than over NVLink", path_order},
     {"flags", "LL at 1/2 and LL128 at 15/16 of the wire, at most", flags},
     {"library_launch", "a launch of at most 10 ms, a negotiation of at most 100 ms", launch},
+    {"protocol_name", "NCCL's protocols by their names here", protocol_name},
     {"staging", "a staging rate where messages start in host memory", staging},
 };
 

@@ -38,4 +38,7 @@ std::span<const Rule<LibrarySpec>> library_rules();
 /// Of a run file with every file that it names.
 std::span<const Rule<Inputs>> run_rules();
 
+/// What the machine would not do, which a prediction says too: a batch beyond the GPU's memory, a format that it has no units for.
+std::vector<Doubt> machine_doubts(const Inputs& inputs);
+
 }  // namespace lockstep::check

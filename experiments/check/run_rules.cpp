@@ -109,6 +109,12 @@ constexpr Rule<Inputs> kRules[] = {
 
 }  // namespace
 
+std::vector<Doubt> machine_doubts(const Inputs& inputs) {
+  std::vector<Doubt> out = batch_memory(inputs);
+  for (Doubt& doubt : lacks_format(inputs)) out.push_back(std::move(doubt));
+  return out;
+}
+
 std::span<const Rule<Inputs>> run_rules() { return kRules; }
 
 }  // namespace lockstep::check

@@ -5,6 +5,7 @@
 
 #include "experiments/accuracy/fitted_models.hpp"
 #include "experiments/accuracy/run_accuracy.hpp"
+#include "experiments/check/rule.hpp"
 #include "experiments/inputs/top1.hpp"
 #include "experiments/validation/model_error.hpp"
 
@@ -31,6 +32,8 @@ SimulationReport predict_report(Inputs inputs, const std::string& run_file, cons
   LoopHooks hooks;
   hooks.observer = [&](std::int64_t, Time) { return reached(0.05, "simulating the run"); };
   report.prediction = predict_run(report.inputs, hooks);
+  for (const check::Doubt& doubt : check::machine_doubts(report.inputs))
+    report.prediction.warnings.push_back(doubt.key + ": " + doubt.message);
   if (parts.curve && on) report.curve = predict_curve(report.inputs, report.inputs.run.output.curve, part(0.1, 0.4));
   if (parts.explain && on) report.ladder = explain_step(report.inputs, report.prediction.step, part(0.1, 0.4));
   if (parts.interval && on)

@@ -123,9 +123,9 @@ std::string text_of(double value, bool whole, const std::string& unit) {
   return (whole ? fmt::format("{:.0f}", value) : fmt::format("{:.12g}", value)) + unit;
 }
 
-/// Keys whose values need not be whole: those of the run file that hold a fraction, and all that have a unit but bytes.
+/// Keys whose values need not be whole: those of the run file that hold a fraction, and all that have a unit but sizes, which are whole bytes.
 bool takes_fractions(const std::string& path, const std::string& unit) {
-  if (!unit.empty()) return unit != "B";
+  if (!unit.empty()) return unit.back() != 'B';
   static const std::vector<RunKey> keys = run_keys();
   const auto key = std::find_if(keys.begin(), keys.end(), [&](const RunKey& k) { return k.key == path; });
   return key != keys.end() && !key->whole;

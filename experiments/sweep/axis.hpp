@@ -26,7 +26,7 @@ struct Axis {
 ///     4..2048x4       times 4
 ///
 /// Ends may carry one unit, the same: 1MiB..64MiB. Whole ends (and step) give whole numbers, but for log
-/// where the key takes fractions or the ends have a unit other than B; other values have 12 significant digits. A range gives no value twice. Faults (where = `flag`, key = `path`) are added to `faults`: ends
+/// where the key takes fractions or the ends have a unit, but for sizes; other values have 12 significant digits. A range gives no value twice. Faults (where = `flag`, key = `path`) are added to `faults`: ends
 /// that do not rise, a step of zero, a factor of 1 or below, two units.
 std::vector<std::string> parse_values(const std::string& text, const std::string& flag, const std::string& path,
                                       std::vector<Fault>& faults);

@@ -54,7 +54,7 @@ class Runs(unittest.TestCase):
                             "buckets.size": "4MiB", "schedule.step_epochs": [30, 60], "allreduce.algorithm": "ring"})
         self.assertEqual(run["simulation.slow_ranks"], [{"rank": 3, "factor": 1.25}])
         self.assertIs(run["allreduce.overlap"], False)
-        self.assertEqual(run["buckets.size"], "4194304B")
+        self.assertEqual(run["buckets.size"], "4MiB")
         self.assertEqual(ls.load(DGX, {"cluster.gpus": pd.Series([4]).iloc[0]})["cluster.gpus"], 4)
         with self.assertRaises(TypeError):
             ls.load(DGX, {"cluster.gpus": object()})

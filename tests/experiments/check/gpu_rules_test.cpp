@@ -101,6 +101,14 @@ TEST(LibraryRules, MessageCosts) {
               ElementsAre(StartsWith("protocols[1].ring_network: 100 ns between nodes is less than 600 ns")));
 }
 
+TEST(LibraryRules, NamesOfProtocols) {
+  auto l = read_library("nccl-2.27", kData);
+  l.protocols[2].name = "LL_128";
+  EXPECT_THAT(said("protocol_name", l), ElementsAre(StartsWith("protocols[2].name: \"LL_128\" is not \"ll128\"")));
+  l.protocols[2].name = "mine";
+  EXPECT_THAT(said("protocol_name", l), IsEmpty());
+}
+
 TEST(LibraryRules, FlagsTakeTheirShare) {
   auto l = read_library("nccl-2.27", kData);
   l.protocols[1].efficiency = 1;

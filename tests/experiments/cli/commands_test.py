@@ -261,6 +261,15 @@ class Others(CommandTest):
     def test_plan_counts_every_gradient(self):
         self.assertIn("161 gradients", self.call("plan", RUN).stdout)
 
+    def test_simulate_says_what_the_machine_would_not_do(self):
+        said = self.call("simulate", RUN, "--set", "training.global_batch=100000", "--set", "training.precision=bf16", "--no-interval", "--no-curve").stderr
+        self.assertIn("images per GPU and micro-step need at least", said)
+        self.assertIn("has no units for bf16", said)
+
+    def test_a_smaller_world_is_one_set_away(self):
+        many = SOURCE / "experiments/fujitsu_abci_2048/run.toml"  # it traces rank 2047
+        self.call("plan", many, "--set", "cluster.gpus=64", "--set", "training.global_batch=2560")
+
     def test_list(self):
         for what, expected in [("models", "resnet50"), ("clusters", "abci"), ("gpus", "v100-sxm2-16gb"), ("keys", "allreduce.in_flight = 1"), ("words", "halving_doubling")]:
             with self.subTest(what):

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "core/base/units_text.hpp"
 #include "experiments/sweep/axis.hpp"
 
 namespace lockstep {
@@ -61,7 +62,9 @@ TEST(Axis, GeometricRanges) {
   EXPECT_THAT(values("1:2:log4"), ElementsAre("1", "2"));
   // Not where the key takes fractions, and not with a unit: sqrt(2) lies between.
   EXPECT_THAT(values("1GBps:2GBps:log3"), ElementsAre("1GBps", "1.41421356237GBps", "2GBps"));
-  EXPECT_THAT(values("1B:4B:log4"), ElementsAre("1B", "2B", "3B", "4B"));
+  EXPECT_THAT(values("1us:2us:log3"), ElementsAre("1us", "1.41421356237us", "2us"));
+  EXPECT_EQ(parse_time("1.41421356237us"), Time::picoseconds(1414214));
+  EXPECT_THAT(values("1MiB:4MiB:log4"), ElementsAre("1MiB", "2MiB", "3MiB", "4MiB"));
   std::vector<Fault> faults;
   EXPECT_THAT(parse_axis("schedule.base_lr=1:2:log3", "--over", faults).values, ElementsAre("1", "1.41421356237", "2"));
   EXPECT_THAT(parse_axis("cluster.gpus=1:4:log4", "--over", faults).values, ElementsAre("1", "2", "3", "4"));
