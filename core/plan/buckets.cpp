@@ -61,6 +61,14 @@ Bytes BucketPlan::total() const {
   return sum;
 }
 
+std::string wrong_counts(const ModelGraph& graph, const BucketsSpec& spec) {
+  const auto sum = std::accumulate(spec.tensors.begin(), spec.tensors.end(), std::int64_t{0});
+  const auto tensors = static_cast<std::int64_t>(graph.tensors.size());
+  if (spec.policy != BucketPolicy::Fixed || sum == tensors) return "";
+  return "the counts sum to " + std::to_string(sum) + ", but " + graph.name + " has " + std::to_string(tensors) +
+         " gradient tensors";
+}
+
 BucketPlan plan_buckets(const ModelGraph& graph, const BucketsSpec& spec, Precision precision,
                         const std::vector<Time>& ready) {
   LOCKSTEP_EXPECTS(ready.empty() || ready.size() == graph.tensors.size());
@@ -91,12 +99,8 @@ BucketPlan plan_buckets(const ModelGraph& graph, const BucketsSpec& spec, Precis
       break;
     case BucketPolicy::Horovod: groups = fuse_by_cycle(graph, order, element_bytes, spec, ready); break;
     case BucketPolicy::Fixed: {
-      const auto sum = std::accumulate(spec.tensors.begin(), spec.tensors.end(), std::size_t{0});
-      if (sum != order.size()) {
-        throw ConfigError("run file", "buckets.tensors",
-                          "the counts sum to " + std::to_string(sum) + ", but " + graph.name + " has " +
-                              std::to_string(order.size()) + " gradient tensors");
-      }
+      if (std::string wrong = wrong_counts(graph, spec); !wrong.empty())
+        throw ConfigError("run file", "buckets.tensors", std::move(wrong));
       // Boundaries count every tensor; batch-norm gradients then leave for the last bucket.
       auto next = order.begin();
       for (int n : spec.tensors) {

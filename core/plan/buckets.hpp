@@ -37,6 +37,9 @@ struct BucketPlan {
 /// All tensors, bucket after bucket: laid out so, each bucket is one span.
 std::vector<TensorId> tensors_in_order(const BucketPlan& plan);
 
+/// What is wrong with the counts of policy Fixed for this graph; empty if nothing is, or for another policy.
+std::string wrong_counts(const ModelGraph& graph, const BucketsSpec& spec);
+
 /// PerTensor; One; Size: closes once it holds at least `size`; Fixed: tensor counts from the output end; Ddp: as PyTorch's
 /// reducer, first bucket closes once >= `first`, later ones once >= `size`; Horovod: what is ready within a cycle, fused up to
 /// `size` (never beyond it unless one tensor is larger): needs `ready`, the time at which each tensor's gradient is complete.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <set>
 
 #include "core/base/error.hpp"
 
@@ -130,6 +131,17 @@ std::vector<std::vector<int>> cables_among(const NodeSpec& node, int gpus) {
   return cables;
 }
 
+/// NICs of these GPUs that their PCIe links can keep busy: orders over PCIe take the same links, so more of them serve only to leave by other NICs.
+int doors(const NodeSpec& node, int gpus) {
+  if (node.nic.count == 0 || !(node.nic.rate.value.bytes_per_second() > 0)) return 1;
+  std::set<int> nics;
+  for (int gpu = 0; gpu < gpus; ++gpu) nics.insert(node.nic_of(gpu));
+  Bandwidth link = node.pcie.x16.value;
+  if (node.pcie.host_link.value.bytes_per_second() > 0) link = std::min(link, node.pcie.host_link.value);
+  const double kept_busy = link.bytes_per_second() / node.nic.rate.value.bytes_per_second();
+  return static_cast<int>(std::clamp(kept_busy, 1.0, static_cast<double>(nics.size())));
+}
+
 std::vector<int> pcie_order(const NodeSpec& node, int gpus) {
   std::vector<int> order;
   for (const auto& s : node.pcie.switches) {
@@ -174,8 +186,7 @@ std::vector<std::vector<int>> node_rings(const NodeSpec& node, int gpus, int at_
       for (const auto& cycle : CycleSearch(cables, limit / 2 + limit % 2).run()) both_ways(cycle);
     }
   }
-  // Over PCIe every order takes the same links: more of them serve only to leave and enter the node by other NICs.
-  const int orders = rings.empty() ? std::clamp(at_most, 1, gpus) : 0;
+  const int orders = rings.empty() ? std::clamp(std::min(at_most, doors(node, gpus)), 1, gpus) : 0;
   for (int i = 0; i < orders; ++i) {
     rings.push_back(pcie_order(node, gpus));
     std::rotate(rings.back().begin(), rings.back().begin() + i * gpus / orders, rings.back().end());

@@ -11,8 +11,8 @@ namespace lockstep {
 /// Hamiltonian cycles in the NVLinks among those GPUs such that no cable is used twice in one direction (each
 /// undirected cycle gives two rings, one per direction; two GPUs: one ring per cable). NVSwitch: `links_per_gpu` rings
 /// in local-rank order, rotated evenly. Without NVLink, or if no cycle exists (5 of the 8 GPUs of a hybrid cube mesh):
-/// rings in local-rank order grouped by PCIe switch, `at_most` of them rotated evenly, so that each leaves the node elsewhere; one if
-/// that is 0. `at_most` > 0 limits the count. Backtracking, exhaustive unless
+/// rings in local-rank order grouped by PCIe switch, rotated evenly so that each leaves the node elsewhere: as many as these GPUs have NICs that PCIe
+/// can keep busy, `at_most` at most, one if that is 0. `at_most` > 0 limits the count. Backtracking, exhaustive unless
 /// it passes a million moves (the nodes of data/clusters stay far below), then the best set so far. Deterministic.
 std::vector<std::vector<int>> node_rings(const NodeSpec& node, int gpus, int at_most = 0);
 

@@ -83,7 +83,7 @@ std::vector<std::vector<int>> spread_heads(std::vector<std::vector<int>> chains,
   return chains;
 }
 
-/// Rings over nodes: as many as give every NIC the same number, where the run does not say how many.
+/// Rings over nodes: as many as give every NIC of a whole node the same number, where the run does not say how many.
 CollectiveRequest over_all_nics(CollectiveRequest request, const NodeSpec& node, int asked) {
   const int nics = std::max(1, node.nic.count);
   if (asked > 0 || nics == 1) return request;

@@ -141,7 +141,7 @@ void check_network(Checker& c, const ClusterSpec& cluster) {
       c.expect(t.group >= 1, key + ".group", "ports per leaf switch; expected at least 1");
       c.expect(t.switches <= 1, key + ".switches", "{} switches; expected 1, for a NIC port is joined to one leaf",
                t.switches);
-      groups = t.group >= 1 ? net.leaves(cluster.nodes, cluster.node.nic.count) : 1;
+      groups = t.group >= 1 && net.nodes_per_rack >= 0 ? net.leaves(cluster.nodes, cluster.node.nic.count) : 1;
     } else {
       groups = t.group == 0 ? 1 : (groups + t.group - 1) / t.group;
     }
@@ -152,6 +152,10 @@ void check_network(Checker& c, const ClusterSpec& cluster) {
         "the topology is not connected: the top tier leaves {} separate groups; expected a last tier with group = 0",
         groups);
   }
+  c.expect(net.nodes_per_rack >= 0, "network.nodes_per_rack", "{} nodes; expected 0 (no racks) or more",
+           net.nodes_per_rack);
+  c.expect(net.leaves_per_rack >= 0, "network.leaves_per_rack",
+           "{} leaves; expected 0 (as many as the ports need) or more", net.leaves_per_rack);
   if (net.nodes_per_rack > 0 && !net.tiers.empty() && net.leaves_per_rack > 0) {
     c.expect(long{net.leaves_per_rack} * net.tiers[0].group >= long{net.nodes_per_rack} * cluster.node.nic.count,
              "network.nodes_per_rack", "{} nodes with {} NICs do not fit {} leaves of {} ports", net.nodes_per_rack,

@@ -258,7 +258,7 @@ struct RunSpec {
 
 /// Contradictions and ranges, with the dotted key of each in Fault::key; Fault::where is left for the edge to fill.
 /// Includes: batch not divisible by gpus * accumulation, non-positive or absurdly large counts (more than 1e8 steps),
-/// unknown words, a rate step inside the warm-up, ranks that do not exist.
+/// unknown words, a rate step inside the warm-up, slow ranks that do not exist.
 std::vector<Fault> validate(const RunSpec& run);
 
 /// `output.trace_ranks` of this world. Pure.

@@ -70,7 +70,7 @@ Doubts lacks_format(const Inputs& inputs) {
   const Precision precision = inputs.run.training.precision;
   if (computed_as(inputs.gpu, precision) == precision) return {};
   return {{"training.precision",
-           fmt::format("{} has no units for {}, which begin with compute capability 80; its times are those of fp32",
+           fmt::format("{} has no units for {}, which begin with compute capability 80; it is computed as fp32",
                        inputs.gpu.name, word_of(precision))}};
 }
 

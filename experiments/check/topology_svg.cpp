@@ -60,7 +60,7 @@ Row row_of(long count, double middle) {
 long switches_drawn_of(const ClusterSpec& cluster, std::size_t t, const std::vector<TierShape>& shapes) {
   const NetworkSpec& net = cluster.network;
   if (t > 0 || net.kind == NetworkKind::Star) return net.tiers[t].switches;
-  if (net.leaves_per_rack > 0) return net.leaves_per_rack;
+  if (net.nodes_per_rack > 0) return net.rack_leaves(cluster.node.nic.count);
   const long total = shapes[0].switches;
   return net.tiers.size() > 1 && net.tiers[1].group > 0 ? std::min<long>(net.tiers[1].group, total) : total;
 }
@@ -97,7 +97,8 @@ Row draw_network(Svg& svg, const ClusterSpec& cluster, double top, double middle
       lines.push_back(fmt::format("one ideal switch for {} nodes", thousands(cluster.nodes)));
     } else {
       std::string counts = fmt::format("{} in all", thousands(shapes[t].switches));
-      if (t == 0 && net.leaves_per_rack > 0) counts += fmt::format(", {} per rack", net.leaves_per_rack);
+      if (t == 0 && net.nodes_per_rack > 0)
+        counts += fmt::format(", {} per rack", net.rack_leaves(cluster.node.nic.count));
       if (t == 0) counts += fmt::format(", {} NIC ports each", tier.group);
       if (t > 0 && shapes[t].groups > 1) counts += fmt::format(", {} per group", tier.switches);
       lines.push_back(counts);

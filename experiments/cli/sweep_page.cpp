@@ -33,6 +33,7 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
 std::string description(const SweepRequest& request, const SweepPlan& plan, bool efficiency) {
   nlohmann::ordered_json j;
   j["lockstep"] = version();
+  j["sources"] = revision();
   j["run_file"] = request.run_file.string();
   j["set"] = request.sets;
   j["over"] = request.overs;

@@ -35,6 +35,7 @@ std::string description(const TrialsOptions& options, std::size_t jobs, std::siz
                         double wall_s) {
   nlohmann::ordered_json j;
   j["lockstep"] = version();
+  j["sources"] = revision();
   j["run_file"] = options.run.file;
   j["trials_file"] = options.trials;
   j["set"] = options.run.sets;

@@ -1,6 +1,7 @@
 #include "experiments/inputs/read_inputs.hpp"
 
 #include "core/base/error.hpp"
+#include "core/plan/buckets.hpp"
 #include "experiments/accuracy/run_accuracy.hpp"
 #include "experiments/config_io/read_run.hpp"
 #include "experiments/inputs/changed_gpu.hpp"
@@ -20,7 +21,12 @@ Inputs read_inputs(const std::filesystem::path& run_file, const std::vector<std:
   RunSpec& run = inputs.run;
   run = read_run_fields(reader);
   reader.add(validate(run));
-  if (!reader.explained("model")) reader.add(files.model_faults(run.model));
+  if (!reader.explained("model")) {
+    const NamedModel& model = files.model(run.model);
+    if (!model.graph) reader.add({{"run file", "model.name", model.wrong}});
+    if (std::string wrong = model.graph ? wrong_counts(*model.graph, run.buckets) : ""; !wrong.empty())
+      reader.add({{"run file", "buckets.tensors", std::move(wrong)}});
+  }
 
   // Files whose names could be read are read even if the run file is wrong elsewhere: all faults in one go.
   bool complete = true;

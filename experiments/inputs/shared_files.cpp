@@ -31,13 +31,12 @@ std::shared_ptr<const FittedModels> SharedFiles::accuracy() {
   return accuracy_.of("published", [&] { return std::make_shared<const FittedModels>(paths_.data); });
 }
 
-const std::vector<Fault>& SharedFiles::model_faults(const ModelSpec& model) {
-  return models_.of(fmt::format("{} {} {}", model.name, model.image_size, model.classes), [&]() -> std::vector<Fault> {
+const NamedModel& SharedFiles::model(const ModelSpec& model) {
+  return models_.of(fmt::format("{} {} {}", model.name, model.image_size, model.classes), [&]() -> NamedModel {
     try {
-      build_model(model.name, model.image_size, model.classes);
-      return {};
+      return {std::make_shared<const ModelGraph>(build_model(model.name, model.image_size, model.classes)), ""};
     } catch (const std::invalid_argument& e) {
-      return {{"run file", "model.name", e.what()}};
+      return {nullptr, e.what()};
     }
   });
 }

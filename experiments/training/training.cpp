@@ -46,6 +46,7 @@ std::string to_json(const TrainingReport& r) {
   const TrainingResult& t = r.result;
   nlohmann::ordered_json j;
   j["lockstep"] = version();
+  j["sources"] = revision();
   j["model"] = r.inputs.run.model.name;
   j["backend"] = r.info.backend;
   j["description"] = r.info.description;

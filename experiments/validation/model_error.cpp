@@ -181,7 +181,6 @@ ErrorBand drift_band(const DataPaths& paths) {
   return {-half, half, fmt::format("{} pairs of releases that follow each other, data/gpus", squares.size())};
 }
 
-/// The rows of tables of nccl_tables.csv: of "a100x8" those named "a100x8_...".
 /// Of the bare allreduces of 1 MiB or more in these tables.
 ErrorBand collective_band(const DataPaths& paths, const std::vector<ValidationRow>& rows,
                           const std::vector<std::string>& tables, const std::string& without, const char* key) {
@@ -190,13 +189,14 @@ ErrorBand collective_band(const DataPaths& paths, const std::vector<ValidationRo
   };
   std::vector<std::vector<double>> groups;
   std::size_t count = 0;
+  const std::string own = without.substr(0, without.rfind('_'));
   for (const std::string& table : tables) {
     std::vector<double> errors;
     bool found = false;
     for (const ValidationRow& row : rows) {
       if (row.id.substr(0, row.id.rfind('_')) != table) continue;
       found = true;
-      if (row.quantity != "allreduce_us" || row.id == without || std::none_of(row.set.begin(), row.set.end(), large))
+      if (row.quantity != "allreduce_us" || table == own || std::none_of(row.set.begin(), row.set.end(), large))
         continue;
       errors.push_back(std::log(row.published / validate_row(row, paths.data, {}, false).predicted));
     }

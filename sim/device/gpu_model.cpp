@@ -15,8 +15,9 @@ namespace lockstep::sim {
 namespace {
 
 /// The anchor whose precision is computed most alike, the first of the file among equals; -1 without anchors.
-int nearest_anchor(const GpuSpec& gpu, Precision precision) {
+int nearest_anchor(const GpuSpec& gpu, Precision nominal) {
   using P = Precision;
+  const P precision = computed_as(gpu, nominal);
   const std::array by_nearness = precision == P::Fp32   ? std::array{P::Fp32, P::Tf32, P::Fp16, P::Bf16}
                                  : precision == P::Tf32 ? std::array{P::Tf32, P::Fp32, P::Fp16, P::Bf16}
                                  : precision == P::Fp16 ? std::array{P::Fp16, P::Bf16, P::Tf32, P::Fp32}

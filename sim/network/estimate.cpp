@@ -81,8 +81,9 @@ Time nvls_time(const CollectivePlan& plan, const Phase& phase, const EstimateCon
     for (const TierSpec& tier : context.cluster.network.tiers) hop += tier.hop.value;
     if (stages(context)) hop += context.limited.staging_latency.value;
     hop += tcp_latency(context);
-    const Bandwidth nics = std::min(node.nic.rate.value * std::max(1, node.nic.count),
-                                    tcp_cap(context, static_cast<double>(nvls.channels) / trees) * parts);
+    Bandwidth nics = std::min(node.nic.rate.value * std::max(1, node.nic.count),
+                              tcp_cap(context, static_cast<double>(nvls.channels) / trees) * parts);
+    if (stages(context)) nics = std::min(nics, context.limited.staging_cap() * parts);
     const int levels = static_cast<int>(std::bit_width(static_cast<unsigned>(nodes))) - 1;
     latency += (hop + chunk / (nics / parts)) * (2 * levels);
     rate = std::min(rate, nodes == 2 ? nics : nics / 2);

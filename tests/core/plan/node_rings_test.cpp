@@ -209,9 +209,17 @@ TEST(NodeRings, WithoutNvlinkInPcieOrder) {
   node.gpus = 4;
   node.pcie.switches = {{0, 2}, {1, 3}};
   EXPECT_EQ(node_rings(node, 4), (std::vector<std::vector<int>>{{0, 2, 1, 3}}));
-  // Two of them leave the node by GPU 3 and by GPU 2, and enter it at 0 and at 1.
+  // PCIe of 25 GB/s keeps two NICs of 12 busy, one of them under the last GPU of each order: 3, and 2.
+  node.pcie.x16 = Sourced(Bandwidth::gigabytes_per_second(25));
+  node.nic.count = 2;
+  node.nic.nic_of_gpu = {0, 0, 1, 1};
+  node.nic.rate = Sourced(Bandwidth::gigabytes_per_second(12));
   EXPECT_EQ(node_rings(node, 4, 2), (std::vector<std::vector<int>>{{0, 2, 1, 3}, {1, 3, 0, 2}}));
-  EXPECT_EQ(node_rings(node, 4, 9).size(), 4u);
+  EXPECT_EQ(node_rings(node, 4).size(), 1u);
+  EXPECT_EQ(node_rings(node, 4, 9).size(), 2u);
+  EXPECT_EQ(node_rings(node, 2, 9).size(), 1u);  // two GPUs of one NIC
+  node.pcie.host_link = Sourced(Bandwidth::gigabytes_per_second(20));
+  EXPECT_EQ(node_rings(node, 4, 9).size(), 1u);
 }
 
 }  // namespace

@@ -55,6 +55,9 @@ TEST(GpuTimes, TheNearestAnchorStandsIn) {
   EXPECT_DOUBLE_EQ(GpuModel(gpu, Precision::Bf16, "").anchor_factor(),
                    GpuModel(gpu, Precision::Fp16, "").anchor_factor());
   EXPECT_FALSE(GpuModel(gpu, Precision::Fp32, "").anchored());
+  gpu.compute_capability = 70;  // BF16 is computed as fp32 there
+  EXPECT_DOUBLE_EQ(GpuModel(gpu, Precision::Bf16, "").anchor_factor(),
+                   GpuModel(gpu, Precision::Tf32, "").anchor_factor());
   gpu.anchors[0].model = "bert";
   EXPECT_THROW(GpuModel(gpu, Precision::Fp16, ""), ConfigError);
 }
