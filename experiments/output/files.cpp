@@ -4,14 +4,12 @@
 
 #include "core/base/error.hpp"
 #include "experiments/output/report.hpp"
-#include "lockstep_revision.hpp"
 
 namespace lockstep {
 
 namespace fs = std::filesystem;
 
 std::string version() { return LOCKSTEP_VERSION; }
-std::string revision() { return LOCKSTEP_REVISION; }
 
 void claim_directory(const fs::path& directory, bool force) {
   const auto refuse = [&](const std::string& why) { throw ConfigError(directory.string(), "output.directory", why); };

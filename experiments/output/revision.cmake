@@ -1,6 +1,7 @@
-# Writes a header with a digest of the sources that predictions come from; cmake -DSOURCE=... -DHEADER=... -P revision.cmake. The header changes
-# only when they do.
-file(GLOB_RECURSE sources LIST_DIRECTORIES false ${SOURCE}/core/*.?pp ${SOURCE}/sim/*.?pp ${SOURCE}/real/*.?pp ${SOURCE}/real/*.cu ${SOURCE}/real/*.cuh ${SOURCE}/experiments/*.?pp)
+# Writes a source that defines revision(): a digest of the sources that predictions come from. It changes only when they do.
+# cmake -DSOURCE=... -DOUT=... -P revision.cmake
+file(GLOB_RECURSE sources LIST_DIRECTORIES false "${SOURCE}/core/*.?pp" "${SOURCE}/sim/*.?pp" "${SOURCE}/real/*.?pp" "${SOURCE}/real/*.cu" "${SOURCE}/real/*.cuh"
+     "${SOURCE}/experiments/*.?pp")
 list(SORT sources)
 if(NOT sources)
   message(FATAL_ERROR "no sources below ${SOURCE}")
@@ -12,11 +13,11 @@ foreach(source IN LISTS sources)
 endforeach()
 string(SHA256 digest "${digests}")
 string(SUBSTRING ${digest} 0 12 digest)
-set(text "#define LOCKSTEP_REVISION \"${digest}\"\n")
+set(text "#include \"experiments/output/report.hpp\"\n\nstd::string lockstep::revision() { return \"${digest}\"; }\n")
 set(before "")
-if(EXISTS "${HEADER}")
-  file(READ "${HEADER}" before)
+if(EXISTS "${OUT}")
+  file(READ "${OUT}" before)
 endif()
 if(NOT before STREQUAL text)
-  file(WRITE "${HEADER}" "${text}")
+  file(WRITE "${OUT}" "${text}")
 endif()
