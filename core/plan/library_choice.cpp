@@ -80,10 +80,12 @@ struct Job {
   std::int64_t bytes;
 };
 
+const LibraryChannels& found(const Job& job, bool tree) { return tree ? job.view.tree : job.view.ring; }
+
 Bandwidth estimated_bus(const Job& job, bool tree, const std::string& protocol) {
   const TuningSpec& t = job.library.tuning;
   const int nodes = job.view.nodes;
-  const Bandwidth bus = std::min((tree ? job.view.tree : job.view.ring).bus, job.gpu.bus);
+  const Bandwidth bus = std::min(found(job, tree).bus, job.gpu.bus);
   // A version that states a limit over all channels reckons with that alone.
   const auto most = [](Bandwidth all, Bandwidth channel, int channels) {
     return all < Bandwidth::unlimited() ? all : channel * channels;
@@ -106,7 +108,7 @@ Bandwidth estimated_bus(const Job& job, bool tree, const std::string& protocol) 
 Time estimated_latency(const Job& job, bool tree, const ProtocolSpec& p) {
   const TuningSpec& t = job.library.tuning;
   const int n = job.view.ranks, k = job.view.nodes;
-  const bool nvlink = (tree ? job.view.tree : job.view.ring).nvlink;
+  const bool nvlink = found(job, tree).nvlink;
   const ProtocolCosts& costs = tree ? p.tree : p.ring;
   Time inside = nvlink ? costs.nvlink : costs.pcie;
   const Time across = costs.network;
@@ -132,10 +134,10 @@ LibraryEstimate by_estimate(const Job& job, bool tree, int protocol) {
   if (p.name == "ll128" && !job.gpu.ll128) {
     e.allowed = false;
     e.reason = "LL128 is off on this architecture";
-  } else if (p.name == "ll128" && !(((tree ? job.view.tree : job.view.ring).nvlink) && job.view.nics_beside_gpus)) {
+  } else if (p.name == "ll128" && !(found(job, tree).nvlink && job.view.nics_beside_gpus)) {
     e.allowed = false;
-    e.reason = ((tree ? job.view.tree : job.view.ring).nvlink) ? "LL128 needs GPU and NIC below one PCIe switch"
-                                                               : "LL128 needs NVLink inside the node";
+    e.reason = found(job, tree).nvlink ? "LL128 needs GPU and NIC below one PCIe switch"
+                                       : "LL128 needs NVLink inside the node";
   }
   e.latency = estimated_latency(job, tree, p);
   const Bandwidth bus = estimated_bus(job, tree, p.name);

@@ -61,7 +61,8 @@ Doubts unanchored(const Inputs& inputs) {
       std::any_of(anchors.begin(), anchors.end(), [&](const Anchor& a) { return a.precision == precision; });
   if (anchored || !inputs.gpu.profile.empty()) return {};
   return {{"training.precision",
-           fmt::format("{} has no single-GPU throughput in {}: its times are the bare model's, 25 % either way. "
+           fmt::format("{} has no single-GPU throughput in {}: its times are the bare model's, scaled as its anchor of "
+                       "the nearest precision if it has one, 25 % either way. "
                        "`lockstep calibrate` measures the machine it runs on",
                        inputs.gpu.name, word_of(precision))}};
 }

@@ -28,15 +28,6 @@ Bytes size_of(const std::string& text) {
   }
 }
 
-AllreduceAlgorithm algorithm_of(const std::string& word, const std::string& key, const std::string& flag) {
-  const auto taken = choices();
-  const auto choice = std::find_if(taken.begin(), taken.end(), [&](const Choice& c) { return c.key == key; });
-  std::vector<std::string> known;
-  for (const auto& [option, meaning] : choice->options) known.push_back(option);
-  if (std::find(known.begin(), known.end(), word) == known.end()) wrong(flag, unknown_word(word, known));
-  return *value_of<AllreduceAlgorithm>(word);
-}
-
 Time time_of(const std::string& text, const std::string& flag) {
   try {
     return parse_time(text);
@@ -100,6 +91,15 @@ AllreduceRow BareAllreduce::at(Bytes size) const {
     row.busbw = allreduce_busbw(plan.bytes(), world, t.time);
   }
   return row;
+}
+
+AllreduceAlgorithm algorithm_of(const std::string& word, const std::string& key, const std::string& where) {
+  const auto taken = choices();
+  const auto choice = std::find_if(taken.begin(), taken.end(), [&](const Choice& c) { return c.key == key; });
+  std::vector<std::string> known;
+  for (const auto& [option, meaning] : choice->options) known.push_back(option);
+  if (std::find(known.begin(), known.end(), word) == known.end()) wrong(where, unknown_word(word, known));
+  return *value_of<AllreduceAlgorithm>(word);
 }
 
 Inputs read_collective(const AllreduceRequest& request, const DataPaths& paths) {

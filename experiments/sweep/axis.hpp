@@ -25,9 +25,10 @@ struct Axis {
 ///     4..2048         doubling from 4, up to 2048 at most
 ///     4..2048x4       times 4
 ///
-/// Ends may carry one unit, the same: 1MiB..64MiB. Whole ends (and step) give whole numbers, but for log
-/// where the key takes fractions or the ends have a unit, but for sizes; other values have 12 significant digits. A range gives no value twice. Faults (where = `flag`, key = `path`) are added to `faults`: ends
-/// that do not rise, a step of zero, a factor of 1 or below, two units.
+/// Ends may carry one unit, the same: 1MiB..64MiB. Whole ends (and step) give whole numbers. So does log for sizes and for keys without a unit that
+/// hold whole numbers or are not of the run file itself; elsewhere, and between ends that are not whole, values have 12 significant digits. A range
+/// gives no value twice. Faults (where = `flag`, key = `path`) are added to `faults`: ends that do not rise, a step of zero, a factor of 1 or below,
+/// two units.
 std::vector<std::string> parse_values(const std::string& text, const std::string& flag, const std::string& path,
                                       std::vector<Fault>& faults);
 

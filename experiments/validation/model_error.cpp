@@ -189,15 +189,16 @@ ErrorBand collective_band(const DataPaths& paths, const std::vector<ValidationRo
   };
   std::vector<std::vector<double>> groups;
   std::size_t count = 0;
-  const std::string own = without.substr(0, without.rfind('_'));
+  // The only table of its kind is no evidence about itself but the best there is: then the row alone is left out.
+  const std::string own = tables.size() > 1 ? without.substr(0, without.rfind('_')) : "";
   for (const std::string& table : tables) {
     std::vector<double> errors;
     bool found = false;
     for (const ValidationRow& row : rows) {
       if (row.id.substr(0, row.id.rfind('_')) != table) continue;
       found = true;
-      if (row.quantity != "allreduce_us" || table == own || std::none_of(row.set.begin(), row.set.end(), large))
-        continue;
+      if (row.quantity != "allreduce_us" || table == own || row.id == without) continue;
+      if (std::none_of(row.set.begin(), row.set.end(), large)) continue;
       errors.push_back(std::log(row.published / validate_row(row, paths.data, {}, false).predicted));
     }
     if (!found)

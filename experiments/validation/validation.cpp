@@ -82,13 +82,8 @@ double collective_us(const ValidationRow& row, const std::vector<std::string>& s
   in.cluster = read_cluster(get("cluster", ""), paths);
   in.library = read_library(get("library", "plain"), paths);
   in.run.cluster.gpus = std::stoi(get("gpus", "1"));
-  const auto algorithm = [&](const std::string& key) {
-    const std::string word = get(key, "ring");
-    if (const auto known = value_of<AllreduceAlgorithm>(word)) return *known;
-    throw ConfigError(where, key, unknown_word(word, all_words<AllreduceAlgorithm>()));
-  };
-  in.run.allreduce.algorithm = algorithm("algorithm");
-  in.run.allreduce.across = algorithm("across");
+  in.run.allreduce.algorithm = algorithm_of(get("algorithm", "ring"), "allreduce.algorithm", where);
+  in.run.allreduce.across = algorithm_of(get("across", "ring"), "allreduce.across", where);
   in.run.allreduce.protocol = get("protocol", "auto");
   in.run.allreduce.among = split(get("among", ""), ',');
   if (std::vector<Fault> faults = among_faults(in.run.allreduce); !faults.empty()) {

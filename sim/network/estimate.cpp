@@ -121,11 +121,11 @@ Time closed_form(const CollectivePlan& plan, const EstimateContext& context, int
     const int channels = std::max<int>(1, static_cast<int>(phase.orders.size()));
     const Bandwidth channel = phase.orders.empty() ? Bandwidth::unlimited() : tree ? p.tree_cap : p.ring_cap;
     Bandwidth cap = std::min(channel * channels, p.total_cap);
-    if (medium.path == PathClass::Network && stages(context)) {
-      link.alpha += library.staging_latency.value;
-      cap = std::min(cap, library.staging_cap() * channels);
-    }
     if (medium.path == PathClass::Network) {
+      if (stages(context)) {
+        link.alpha += library.staging_latency.value;
+        cap = std::min(cap, library.staging_cap() * channels);
+      }
       link.alpha += tcp_latency(context);
       cap = std::min(cap, tcp_cap(context, tree ? phase.copies / 2.0 : phase.copies) * channels);
     }

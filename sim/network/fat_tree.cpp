@@ -42,8 +42,10 @@ FatTree::FatTree(const ClusterSpec& cluster, int nodes, Routing routing, std::ui
   if (!faults.empty()) throw ConfigError(std::move(faults));
 
   leaves_per_rack_ = cluster.network.rack_leaves(nics_);
-  if (leaves_per_rack_ * specs[0].group < std::int64_t{nodes_per_rack_} * nics_)
-    throw ConfigError(cluster.name, "network.leaves_per_rack", "a rack's ports need more leaves");
+  const std::int64_t needed = divide_up(std::int64_t{nodes_per_rack_} * nics_, specs[0].group);
+  if (leaves_per_rack_ < needed)
+    throw ConfigError(cluster.name, "network.leaves_per_rack",
+                      "a rack's ports need " + std::to_string(needed) + " leaves");
   const std::int64_t groups = cluster.network.leaves(nodes, nics_);
 
   for (std::size_t t = 0; t < specs.size(); ++t) {

@@ -100,6 +100,7 @@ TEST(Validation, ASetThatSaysNothingIsRefused) {
   };
   EXPECT_NE(said("gpudirct=yes").find("gpudirct=yes: expected key=value, with a key of cluster"), std::string::npos)
       << said("gpudirct=yes");
+  EXPECT_NE(said("across=nvls").find("\"nvls\" is not known"), std::string::npos) << said("across=nvls");
   EXPECT_NE(said("algorithm=rign").find("did you mean \"ring\""), std::string::npos) << said("algorithm=rign");
 }
 
