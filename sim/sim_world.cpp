@@ -14,7 +14,8 @@
 #include "sim/fold/exact.hpp"
 #include "sim/network/background.hpp"
 #include "sim/network/estimate.hpp"
-#include "sim/step_simulation.hpp"
+#include "sim/step/communication_lanes.hpp"
+#include "sim/step/step_simulation.hpp"
 
 namespace lockstep::sim {
 
@@ -157,7 +158,7 @@ struct SimWorld::Impl {
     const std::int64_t micro = std::max<std::int64_t>(1, (images + program.accumulation - 1) / program.accumulation);
     const auto layers = gpu.layer_times(*program.graph, micro);
     RankDurations d;
-    d.input = input_rate(settings.run.data, images, std::min(world, settings.cluster.node.gpus)).per_step;
+    d.input = input_time(settings.run.data, images, std::min(world, settings.cluster.node.gpus));
     for (const Op& op : program.ops) {
       Time t;
       switch (op.kind) {

@@ -15,7 +15,7 @@
 #include "core/spec/run_spec.hpp"
 #include "sim/device/gpu_model.hpp"
 #include "sim/device/noise.hpp"
-#include "sim/network/collective_engine.hpp"
+#include "sim/step/step_simulation.hpp"
 
 namespace lockstep::sim {
 
@@ -33,14 +33,6 @@ struct WorldSettings {
 /// Ranks to GPUs of the fabric: packed fills node after node; spread takes nodes at equal distances over the cluster; random takes
 /// a seeded choice of nodes. Ranks of a node stay together in all three. Throws ConfigError (key "cluster.placement").
 std::vector<int> place(const std::string& placement, int world_size, const ClusterSpec& cluster, std::uint64_t seed);
-
-/// A bucket's allreduce as rank 0 of the traced ranks saw it, for reports.
-struct BucketReport {
-  BucketId bucket;
-  Bytes bytes;
-  std::string algorithm, protocol;
-  Time ready, begin, end;  ///< relative to the start of the step, mean over ranks (ready, begin) and the latest (end)
-};
 
 /// Executes step programs by discrete events. A noise-free program is simulated once and repeated; with noise
 /// `simulation.sampled_steps` steps are simulated, each rank starting when its previous step ended, and the rest drawn from them (seeded).

@@ -80,7 +80,6 @@ std::vector<LayerTime> GpuModel::raw_layer_times(const ModelGraph& fused, std::i
   for (const Layer& layer : fused.layers) {
     const LayerCost cost = layer_cost(fused, layer, batch, bytes);
     LayerTime t;
-    t.kernels = cost.forward.kernels + cost.backward_data.kernels + cost.backward_weight.kernels;
     if (layer.kind == LayerKind::Conv) {
       const auto pass = [&](ConvPass p, const PassCost& c) {
         return c.kernels == 0 ? Time::zero() : raw_kernel(convolutions_.time(layer, p, batch, c), c.kernels);

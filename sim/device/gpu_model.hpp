@@ -14,8 +14,7 @@ namespace lockstep::sim {
 
 struct LayerTime {
   Time forward;
-  Time backward;    ///< data and weight gradient
-  int kernels = 0;  ///< launches, both directions
+  Time backward;  ///< data and weight gradient
 };
 
 /// Times of one GPU for one (framework, precision). A model that was profiled on the device takes the measured times as they are (profile.hpp);

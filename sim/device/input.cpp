@@ -1,26 +1,20 @@
 #include "sim/device/input.hpp"
 
+#include <algorithm>
+
 #include "core/base/error.hpp"
 
 namespace lockstep::sim {
 
-InputRate input_rate(const DataSpec& data, std::int64_t images, int gpus) {
+Time input_time(const DataSpec& data, std::int64_t images, int gpus) {
   LOCKSTEP_EXPECTS(images >= 0 && gpus >= 1);
-  const double per_node = static_cast<double>(images) * gpus;  // images that the node's ranks need for one step
-  InputRate result;
-  if (data.storage_rate.bytes_per_second() > 0) {
-    result.per_step =
+  const double per_node = static_cast<double>(images) * gpus;
+  Time reading, decoding;
+  if (data.storage_rate.bytes_per_second() > 0)
+    reading =
         Time::seconds(per_node * static_cast<double>(data.image_bytes.count()) / data.storage_rate.bytes_per_second());
-    result.bottleneck = "storage";
-  }
-  if (data.decode_rate > 0) {
-    const Time decoding = Time::seconds(per_node / data.decode_rate);
-    if (decoding > result.per_step) {
-      result.per_step = decoding;
-      result.bottleneck = "decoding";
-    }
-  }
-  return result;
+  if (data.decode_rate > 0) decoding = Time::seconds(per_node / data.decode_rate);
+  return std::max(reading, decoding);
 }
 
 }  // namespace lockstep::sim

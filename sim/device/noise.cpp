@@ -109,20 +109,4 @@ double Noise::expected_slowest() const {
   return low + sum * h / 3;
 }
 
-double expected_max_normal(int n) {
-  LOCKSTEP_EXPECTS(n >= 1);
-  // E[max] = integral of x d(Phi(x)^n) = integral of [1 - Phi^n] over x > 0 minus integral of Phi^n over x < 0; Simpson's rule on [-9, 9].
-  const auto cdf = [](double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); };
-  constexpr int kIntervals = 4000;
-  constexpr double kReach = 9;
-  const auto integrand = [&](double x) { return x >= 0 ? -std::expm1(n * std::log(cdf(x))) : -std::pow(cdf(x), n); };
-  const auto simpson = [&](double a, double b) {
-    const double h = (b - a) / kIntervals;
-    double sum = integrand(a) + integrand(b);
-    for (int i = 1; i < kIntervals; ++i) sum += integrand(a + i * h) * (i % 2 ? 4 : 2);
-    return sum * h / 3;
-  };
-  return simpson(0, kReach) + simpson(-kReach, -1e-12);
-}
-
 }  // namespace lockstep::sim

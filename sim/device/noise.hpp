@@ -30,7 +30,4 @@ class Noise {
   double step_jitter_;
 };
 
-/// Expected maximum of n independent standard normals (Blom's approximation refined by numerical integration; n = 2048: 3.44).
-double expected_max_normal(int n);
-
 }  // namespace lockstep::sim

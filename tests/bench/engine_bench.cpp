@@ -16,7 +16,7 @@
 #include "experiments/inputs/read_inputs.hpp"
 #include "sim/network/collective_engine.hpp"
 #include "sim/sim_world.hpp"
-#include "sim/step_simulation.hpp"
+#include "sim/step/step_simulation.hpp"
 #include "tests/bench/engine_works.hpp"
 
 namespace lockstep::bench {

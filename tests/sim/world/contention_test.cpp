@@ -1,5 +1,5 @@
 // What collectives take from the computation beside them.
-#include "sim/contention.hpp"
+#include "sim/step/contention.hpp"
 
 #include <gtest/gtest.h>
 

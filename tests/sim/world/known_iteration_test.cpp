@@ -11,7 +11,7 @@
 #include "core/plan/alpha_beta.hpp"
 #include "core/plan/collective.hpp"
 #include "core/plan/step_program.hpp"
-#include "sim/step_simulation.hpp"
+#include "sim/step/step_simulation.hpp"
 #include "tests/bench/engine_works.hpp"
 
 namespace lockstep::sim {

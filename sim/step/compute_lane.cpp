@@ -1,4 +1,4 @@
-#include "sim/compute_lane.hpp"
+#include "sim/step/compute_lane.hpp"
 
 #include <algorithm>
 #include <cmath>

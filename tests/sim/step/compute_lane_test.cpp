@@ -1,5 +1,5 @@
 // A lane whose speed changes, by hand and by properties.
-#include "sim/compute_lane.hpp"
+#include "sim/step/compute_lane.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "sim/contention.hpp"
+#include "sim/step/contention.hpp"
 
 #include <algorithm>
 

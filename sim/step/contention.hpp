@@ -4,7 +4,7 @@
 #include "core/plan/collective.hpp"
 #include "core/spec/gpu_spec.hpp"
 #include "core/spec/library_spec.hpp"
-#include "sim/compute_lane.hpp"
+#include "sim/step/compute_lane.hpp"
 
 namespace lockstep::sim {
 
