@@ -28,6 +28,7 @@ void no_reduction(Inputs& i) { i.library.reduce.value = Bandwidth::bytes_per_sec
 void no_staging(Inputs& i) {
   i.library.host_memory = false;
   i.run.allreduce.gpudirect = true;
+  i.cluster.node.pcie.host_copy.value = Bandwidth::bytes_per_second(0);
 }
 
 void no_tcp(Inputs& i) { i.cluster.node.nic.transport = NicTransport::Rdma; }
@@ -55,6 +56,14 @@ constexpr EffectSwitch kSwitches[] = {
 };
 
 }  // namespace
+
+bool copies_through_host(const Inputs& inputs) {
+  const NodeSpec& node = inputs.cluster.node;
+  const int gpus = inputs.run.cluster.gpus;
+  const bool several_nodes = gpus > node.gpus || (gpus > 1 && inputs.run.cluster.placement != "packed");
+  if (several_nodes && (inputs.library.host_memory || !inputs.run.allreduce.gpudirect)) return true;
+  return node.meets_in_host(0, std::min(gpus, node.gpus));
+}
 
 std::span<const EffectSwitch> effect_switches() { return kSwitches; }
 

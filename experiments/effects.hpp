@@ -18,6 +18,9 @@ struct EffectSwitch {
 /// In the order of the ladder.
 std::span<const EffectSwitch> effect_switches();
 
+/// Whether messages of this run are copied through host memory: between nodes, or between GPUs of one that meet in a host bridge.
+bool copies_through_host(const Inputs& inputs);
+
 /// The inputs as a world without the effects that are switched off would have them. Applying it twice changes nothing more.
 Inputs without_switched_off(Inputs inputs);
 

@@ -19,7 +19,7 @@ bool has(const Inputs& in, const std::string& key) {
   if (key == "small_batch") return in.gpu.multiprocessors.value > 0;
   if (key == "input") return in.run.data.decode_rate > 0 || in.run.data.storage_rate > Bandwidth::bytes_per_second(0);
   if (key == "reduction") return several && in.library.reduce.value > Bandwidth::bytes_per_second(0);
-  if (key == "staging") return several && (in.library.host_memory || !in.run.allreduce.gpudirect);
+  if (key == "staging") return copies_through_host(in);
   if (key == "tcp") {
     const NicSpec& nic = in.cluster.node.nic;
     const bool costs =

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/spec/releases.hpp"
+#include "experiments/effects.hpp"
 
 namespace lockstep {
 
@@ -95,7 +96,7 @@ void slow_collectives(Inputs& in, double factor) {
   NodeSpec& node = in.cluster.node;
   for (Bandwidth* b :
        {&node.nvlink.per_link.value, &node.pcie.x16.value, &node.pcie.host_link.value, &node.nic.rate.value,
-        &node.nic.connection.value, &in.library.reduce.value, &in.library.staging.value})
+        &node.nic.connection.value, &node.pcie.host_copy.value, &in.library.reduce.value})
     rate(*b);
   for (Time* t : {&node.nvlink.latency.value, &node.pcie.latency.value, &node.nic.latency.value,
                   &in.library.launch.value, &in.library.staging_latency.value, &in.library.tcp_latency.value})
@@ -177,9 +178,9 @@ std::vector<Uncertain> banded_parameters(const Inputs& in) {
   if (in.run.effects.small_batch)
     c(
         "gpu_file.tail_waves", [](Inputs & i) -> auto& { return i.gpu.tail_waves; });
-  if (in.library.host_memory || !in.run.allreduce.gpudirect) {
+  if (copies_through_host(in)) {
     c(
-        "library_file.staging", [](Inputs & i) -> auto& { return i.library.staging; });
+        "cluster_file.node.pcie.host_copy", [](Inputs & i) -> auto& { return i.cluster.node.pcie.host_copy; });
     c(
         "library_file.staging_latency", [](Inputs & i) -> auto& { return i.library.staging_latency; });
   }

@@ -114,13 +114,14 @@ struct SimWorld::Impl {
         gpu_of_rank(place(settings.run.cluster.placement, world, settings.cluster, settings.run.training.seed)),
         planned(planned_cluster(settings.cluster, gpu_of_rank, settings.run.simulation)),
         fabric(settings.cluster, nodes_needed(gpu_of_rank, settings.cluster.node.gpus),
-               routing_of(settings.run.simulation), settings.run.training.seed, changes_of(settings.run.simulation)),
+               routing_of(settings.run.simulation), settings.run.training.seed, changes_of(settings.run.simulation),
+               staging_of(settings.library, settings.run.allreduce)),
         gpu(settings.gpu, settings.run.training.precision, settings.run.cluster.framework,
             settings.run.effects.small_batch),
         noise(settings.run.training.seed, world, spread(), jitter(), settings.run.simulation.slow_ranks),
         engine{limited_to(settings.library, settings.gpu.compute_capability,
                           static_cast<int>(nodes_used(gpu_of_rank, settings.cluster.node.gpus).size())),
-               gpu_of_rank, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
+               gpu_of_rank, settings.cluster.node.gpus},
         simulation(fabric, engine, world),
         context_(estimate_context(planned, settings.library, std::min(world, settings.cluster.node.gpus), settings.run,
                                   settings.gpu.compute_capability)),
@@ -158,7 +159,7 @@ struct SimWorld::Impl {
     const std::int64_t micro = std::max<std::int64_t>(1, (images + program.accumulation - 1) / program.accumulation);
     const auto layers = gpu.layer_times(*program.graph, micro);
     RankDurations d;
-    d.input = input_time(settings.run.data, images, std::min(world, settings.cluster.node.gpus));
+    d.input = input_time(settings.run.data, images, std::min(world, settings.cluster.node.gpus)).longer();
     for (const Op& op : program.ops) {
       Time t;
       switch (op.kind) {
@@ -343,9 +344,11 @@ void SimWorld::prepare(const RunPlan& plan) {
     const Bytes size(plan.graph->parameters() * 4);
     const auto& node = i.settings.cluster.node;
     const bool inside = i.world <= node.gpus;
-    const Bandwidth rate = inside && node.nvlink.present ? node.nvlink.per_link.value
-                           : node.nic.count > 0          ? node.nic.rate.value
-                                                         : node.pcie.x16.value;
+    Bandwidth rate = !inside               ? node.nic.rate.value
+                     : node.nvlink.present ? node.nvlink.per_link.value
+                                           : node.pcie.x16.value;
+    if (inside && node.pcie.host_copy.value.bytes_per_second() > 0 && node.meets_in_host(0, i.world))
+      rate = std::min(rate, node.pcie.host_copy.value);
     const ProtocolSpec& p = i.engine.library.protocols.front();
     i.clock += size / rate + (inside ? p.tree.nvlink : p.tree.network) * std::ceil(std::log2(i.world));
   }
@@ -456,8 +459,8 @@ std::vector<Time> SimWorld::ready_times(const ModelGraph& fused, std::int64_t im
 Time SimWorld::cost(const CollectivePlan& plan) const {
   auto& i = *impl_;
   const int protocol = choose_protocol(plan, i.context(), i.settings.run.allreduce.protocol);
-  if (plan.protocol >= 0 || i.world > kMostTried) return estimate(plan, i.context(), protocol);
-  return bare_collective_time(i.fabric, i.engine, plan, protocol);
+  return tried_by_events(plan) ? bare_collective_time(i.fabric, i.engine, plan, protocol)
+                               : estimate(plan, i.context(), protocol);
 }
 
 std::vector<BucketReport> SimWorld::bucket_report() const { return impl_->simulation.buckets(); }
@@ -470,7 +473,8 @@ CollectiveTime simulate_collective(const WorldSettings& settings, const Collecti
   const auto gpus =
       place(settings.run.cluster.placement, plan.grid.size(), settings.cluster, settings.run.training.seed);
   Fabric fabric(settings.cluster, nodes_needed(gpus, settings.cluster.node.gpus), routing_of(settings.run.simulation),
-                settings.run.training.seed, changes_of(settings.run.simulation));
+                settings.run.training.seed, changes_of(settings.run.simulation),
+                staging_of(settings.library, settings.run.allreduce));
   const ClusterSpec planned = planned_cluster(settings.cluster, gpus, settings.run.simulation);
   // A plan for one protocol keeps it, so that the job's view is not needed.
   const EstimateContext context{planned,
@@ -478,7 +482,7 @@ CollectiveTime simulate_collective(const WorldSettings& settings, const Collecti
                                 limited_to(settings.library, settings.gpu.compute_capability,
                                            static_cast<int>(nodes_used(gpus, settings.cluster.node.gpus).size())),
                                 std::min(plan.grid.size(), settings.cluster.node.gpus),
-                                settings.run.allreduce.gpudirect,
+                                staging_of(settings.library, settings.run.allreduce),
                                 {}};
   const int protocol = choose_protocol(plan, context, settings.run.allreduce.protocol);
   std::vector<Time> entries;
@@ -486,9 +490,8 @@ CollectiveTime simulate_collective(const WorldSettings& settings, const Collecti
   for (int r = 0; r < plan.grid.size(); ++r) entries.push_back(stagger * (r % settings.cluster.node.gpus));
   CollectiveTime t;
   t.protocol = settings.library.protocols[static_cast<std::size_t>(protocol)].name;
-  t.time = bare_collective_time(fabric,
-                                {context.limited, gpus, settings.run.allreduce.gpudirect, settings.cluster.node.gpus},
-                                plan, protocol, entries, nullptr, &t.messages) +
+  t.time = bare_collective_time(fabric, {context.limited, gpus, settings.cluster.node.gpus}, plan, protocol, entries,
+                                nullptr, &t.messages) +
            settings.library.launch.value;
   return t;
 }

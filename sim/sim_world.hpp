@@ -57,8 +57,8 @@ class SimWorld final : public World {
   const NodeSpec& planning_node() const;
   /// Gradient-ready times after the start of backward, per tensor: input of the Horovod-like bucket policy.
   std::vector<Time> ready_times(const ModelGraph& fused, std::int64_t images_per_rank) const;
-  /// Cost of a collective with the protocol that `run` asks for: the planner's table. Up to kMostTried ranks it is simulated (milliseconds), beyond that
-  /// estimated (sim/network/estimate.hpp); plans of algorithm "library" always are.
+  /// Cost of a collective with the protocol that `run` asks for: the planner's table. Simulated where tried_by_events(), else
+  /// estimated (sim/network/estimate.hpp).
   Time cost(const CollectivePlan& plan) const;
   std::vector<BucketReport> bucket_report() const;  ///< of the last simulated step
   /// Which ranks were simulated for the last step: "none: every rank is simulated", "exact: 4 of 2,048 ranks are simulated", ...
@@ -72,8 +72,11 @@ class SimWorld final : public World {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Worlds up to this size try the candidates of algorithm "auto" in the simulator: the closed form does not see what GPUs of a node share.
-constexpr int kMostTried = 32;
+/// Whether candidates of algorithm "auto" are tried in the simulator, which takes milliseconds up to some 32 ranks: the closed form does not see what
+/// GPUs of a node share. A plan for one protocol (algorithm "library") is what the library believes, so it never is.
+inline bool tried_by_events(const CollectivePlan& candidate) {
+  return candidate.protocol < 0 && candidate.grid.size() <= 32;
+}
 
 /// Time of a bare collective on the cluster, launch included: a row of nccl-tests. Local rank i enters i x `stagger` after local rank 0: one process
 /// that drives all GPUs of a node launches on one after the other.

@@ -59,6 +59,7 @@ void check_nvlink(Checker& c, const NodeSpec& node) {
 
 void check_pcie(Checker& c, const NodeSpec& node) {
   const PcieSpec& p = node.pcie;
+  if (p.host_copy.value != Bandwidth::bytes_per_second(0)) c.rate(p.host_copy, "node.pcie.host_copy");
   if (p.switches.empty()) return;
   c.rate(p.x16, "node.pcie.x16");
   if (countable(node)) {
@@ -180,6 +181,25 @@ bool NodeSpec::nics_beside(int used) const {
     if (std::find(beside.begin(), beside.end(), rank) == beside.end()) return false;
   }
   return true;
+}
+
+bool NodeSpec::meets_in_host(int first, int end) const {
+  if (nvlink.present && nvlink.through_switch) return false;
+  const auto together = [&](int a, int b) {
+    return std::any_of(nvlink.pairs.begin(), nvlink.pairs.end(), [&](const NvlinkPair& p) {
+      return nvlink.present && ((p.a == a && p.b == b) || (p.a == b && p.b == a));
+    });
+  };
+  const auto below = [&](int rank) {
+    const auto holds = [&](const std::vector<int>& s) { return std::find(s.begin(), s.end(), rank) != s.end(); };
+    return std::find_if(pcie.switches.begin(), pcie.switches.end(), holds);
+  };
+  for (int a = first; a < end; ++a) {
+    for (int b = a + 1; b < end; ++b) {
+      if (!pcie.switches.empty() && below(a) != below(b) && !together(a, b)) return true;
+    }
+  }
+  return false;
 }
 
 std::int64_t NetworkSpec::rack_leaves(int nics) const {

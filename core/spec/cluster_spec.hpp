@@ -30,6 +30,9 @@ struct PcieSpec {
   Sourced<Bandwidth> x16;                  ///< achieved, per direction
   Sourced<Time> latency;                   ///< per crossing of a switch or host bridge
   Sourced<Bandwidth> host_link;            ///< between sockets (QPI / UPI), per direction
+  /// What a GPU writes to host memory and reads from it at once, each: copies on the way to another GPU or to an adapter, also where no switches are
+  /// listed. Zero: as fast as the bus.
+  Sourced<Bandwidth> host_copy;
 };
 
 /// How messages leave the node.
@@ -61,6 +64,8 @@ struct NodeSpec {
   int nic_of(int rank) const;  ///< which NIC this local rank uses; the node has one
   /// Each of the first `used` GPUs stands below the PCIe switch of its NIC.
   bool nics_beside(int used) const;
+  /// Some two of the local ranks [first, end) have neither NVLink nor a PCIe switch in common: their messages go through a host bridge.
+  bool meets_in_host(int first, int end) const;
 };
 
 /// One tier of switches. Tier 0 connects to NICs, tier i to tier i - 1. Cables between two switches are separate links.

@@ -73,16 +73,7 @@ struct LibrarySpec {
   Sourced<double>
       memory_per_byte;       ///< bytes that a GPU's memory reads and writes for each byte that the GPU sends; 0 = none
   bool host_memory = false;  ///< messages start and end in host memory (Gloo over Ethernet)
-  Sourced<Bandwidth> staging;     ///< GPU <-> host copy per node when staged; zero = not limiting beyond the links
-  Sourced<Time> staging_latency;  ///< added to a message that is staged through the host
-
-  /// Whether a message between nodes is staged: the library works in host memory, or the way between GPU and adapter `crosses_host`, a host
-  /// bridge, without GPUDirect.
-  bool stages(bool crosses_host, bool gpudirect) const { return host_memory || (crosses_host && !gpudirect); }
-  /// Most of a staged message.
-  Bandwidth staging_cap() const {
-    return staging.value.bytes_per_second() > 0 ? staging.value : Bandwidth::unlimited();
-  }
+  Sourced<Time> staging_latency;  ///< added to a message between nodes that is copied through host memory
 
   Sourced<Time> tcp_latency;  ///< added to a message between nodes over TCP; zero where the protocols' costs are of TCP
   bool many_connections = false;  ///< opens NicSpec::connections per channel, not one

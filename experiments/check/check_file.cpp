@@ -33,7 +33,7 @@ const std::vector<KindRow>& kinds() {
         "tail_waves", "kernel_gap", "anchor", "profile"}},
       {FileKind::Library,
        "library",
-       {"protocols", "launch", "negotiate", "reduce", "staging", "host_memory", "channels"}},
+       {"protocols", "launch", "negotiate", "reduce", "staging_latency", "host_memory", "channels"}},
   };
   return rows;
 }

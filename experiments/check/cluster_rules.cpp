@@ -85,6 +85,22 @@ Doubts pcie_rate(const ClusterSubject& s) {
                                     to_text(top(pcie.x16)), to_text(slot.x16), slot.generation, s.gpu.name)}};
 }
 
+Doubts host_copy(const ClusterSubject& s) {
+  const NodeSpec& node = s.cluster.node;
+  const PcieSpec& pcie = node.pcie;
+  if (!(top(pcie.host_copy).bytes_per_second() > 0)) {
+    if (!node.meets_in_host(0, node.gpus)) return {};
+    return {
+        {"node.pcie.host_copy",
+         fmt::format("missing, so copies between GPUs through host memory are as fast as x16, {}; measured, both ways "
+                     "at once: 0.4 to 0.7 of it",
+                     to_text(pcie.x16.value))}};
+  }
+  if (pcie.switches.empty() || top(pcie.host_copy) <= top(pcie.x16)) return {};
+  return {{"node.pcie.host_copy", fmt::format("{} is above the {} of node.pcie.x16, by which the copies go",
+                                              to_text(top(pcie.host_copy)), to_text(top(pcie.x16)))}};
+}
+
 Doubts nic_slot(const ClusterSubject& s) {
   const NodeSpec& node = s.cluster.node;
   if (node.pcie.switches.empty() || node.nic.count == 0 || node.nic.rate.value <= node.pcie.x16.value) return {};
@@ -211,6 +227,7 @@ constexpr Rule<ClusterSubject> kRules[] = {
     {"nvlink_memory", "NVLinks of a GPU together no faster than its memory", nvlink_memory},
     {"switch_adds", "NVSwitches that add with GPUs of capability 90 and later only", switch_adds},
     {"pcie_rate", "PCIe no faster than its generation's x16 slot", pcie_rate},
+    {"host_copy", "copies through host memory no faster than PCIe", host_copy},
     {"nic_slot", "a NIC no faster than the PCIe slot that it sits in", nic_slot},
     {"nic_connection", "the rate of a connection with TCP only, and no faster than the NIC", nic_connection},
     {"nic_count", "every NIC used by a GPU", nic_count},

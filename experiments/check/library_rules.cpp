@@ -89,20 +89,12 @@ Doubts protocol_name(const LibrarySpec& library) {
   return out;
 }
 
-Doubts staging(const LibrarySpec& library) {
-  if (!library.host_memory || library.staging.value.bytes_per_second() > 0) return {};
-  return {
-      {"host_memory",
-       "messages start in host memory, but staging has no rate: copies out of the GPU would be as fast as its link"}};
-}
-
 constexpr Rule<LibrarySpec> kRules[] = {
     {"message_cost", "messages of at most 1 ms", message_cost},
     {"path_order", "messages between nodes no cheaper than over NVLink", path_order},
     {"flags", "LL at 1/2 and LL128 at 15/16 of the wire, at most", flags},
     {"library_launch", "a launch of at most 10 ms, a negotiation of at most 100 ms", launch},
     {"protocol_name", "NCCL's protocols by their names here", protocol_name},
-    {"staging", "a staging rate where messages start in host memory", staging},
 };
 
 }  // namespace

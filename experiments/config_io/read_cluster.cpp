@@ -38,6 +38,7 @@ void read_node(ConfigTable t, NodeSpec& node) {
   pcie.read("x16", node.pcie.x16);
   pcie.read("latency", node.pcie.latency);
   pcie.read("host_link", node.pcie.host_link);
+  pcie.read("host_copy", node.pcie.host_copy);
   ConfigTable nic = t.table("nic");
   nic.read("count", node.nic.count);
   nic.read("rate", node.nic.rate);

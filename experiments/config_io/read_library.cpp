@@ -192,7 +192,6 @@ LibrarySpec read_library(const std::string& name, const DataPaths& paths, const 
   if (!(library.memory_per_byte.low >= 0))
     root.fault("memory_per_byte", "is negative; expected bytes of memory traffic per byte sent");
   root.read("host_memory", library.host_memory);
-  root.read("staging", library.staging);
   root.read("staging_latency", library.staging_latency);
   root.read("tcp_latency", library.tcp_latency);
   root.read("many_connections", library.many_connections);

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/units_text.hpp"
@@ -7,6 +8,7 @@
 #include "core/run/metrics.hpp"
 #include "experiments/accuracy/accuracy_models.hpp"
 #include "experiments/output/report.hpp"
+#include "sim/device/input.hpp"
 
 namespace lockstep {
 
@@ -21,6 +23,17 @@ std::string thousands(double v) {
   std::string digits = fmt::format("{:.0f}", v);
   for (int i = static_cast<int>(digits.size()) - 3; i > 0; i -= 3) digits.insert(static_cast<std::size_t>(i), ",");
   return digits;
+}
+
+/// What of the input pipeline the step waits for.
+std::string input_limit(const SimulationReport& r) {
+  const RunSpec& run = r.inputs.run;
+  const int node_gpus = std::min(run.cluster.gpus, r.inputs.cluster.node.gpus);
+  const sim::InputTime t = sim::input_time(run.data, run.training.global_batch / run.cluster.gpus, node_gpus);
+  const bool decodes = t.decoding > t.reading;
+  return fmt::format("  the input limits the step: a node takes {:.2f} ms to {} (data.{})\n", t.longer().milliseconds(),
+                     decodes ? "decode its images" : "read its images from storage",
+                     decodes ? "decode_rate" : "storage_rate");
 }
 
 /// The published value of a quantity in the same unit as the prediction, or "".
@@ -113,6 +126,7 @@ std::string to_text(const SimulationReport& r) {
   part("waiting for the slowest", step.parts.straggler);
   part("optimizer", step.parts.update);
   part("input", step.parts.input);
+  if (step.parts.input > Time::zero()) out += input_limit(r);
 
   if (!r.ladder.empty()) {
     out += "\nwhat makes the step as long as it is: one effect more on every line\n";

@@ -66,13 +66,12 @@ BareAllreduce::BareAllreduce(Inputs inputs, int element_bytes, Time stagger)
 
 AllreduceRow BareAllreduce::at(Bytes size) const {
   const auto& allreduce = inputs_.run.allreduce;
-  const int world = inputs_.run.cluster.gpus;
   AllreduceRow row;
   row.elements = size.count() / element_bytes_;
   const CollectivePlan plan = plan_allreduce(
       inputs_.run, inputs_.cluster.node, estimate_.node_gpus, row.elements, element_bytes_,
       [&](const CollectivePlan& p) {
-        if (p.protocol < 0 && world <= sim::kMostTried) return sim::simulate_collective(settings_, p).time;
+        if (sim::tried_by_events(p)) return sim::simulate_collective(settings_, p).time;
         return sim::estimate(p, estimate_, sim::choose_protocol(p, estimate_, allreduce.protocol));
       },
       &inputs_.library);
@@ -88,7 +87,7 @@ AllreduceRow BareAllreduce::at(Bytes size) const {
   row.algbw = row.busbw = Bandwidth::bytes_per_second(0);
   if (t.time > Time::zero()) {
     row.algbw = plan.bytes() / t.time;
-    row.busbw = allreduce_busbw(plan.bytes(), world, t.time);
+    row.busbw = allreduce_busbw(plan.bytes(), plan.grid.size(), t.time);
   }
   return row;
 }

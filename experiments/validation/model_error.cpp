@@ -183,7 +183,8 @@ ErrorBand drift_band(const DataPaths& paths) {
 
 /// Of the bare allreduces of 1 MiB or more in these tables.
 ErrorBand collective_band(const DataPaths& paths, const std::vector<ValidationRow>& rows,
-                          const std::vector<std::string>& tables, const std::string& without, const char* key) {
+                          const std::vector<std::string>& tables, const std::string& without, const char* key,
+                          const std::string& where) {
   const auto large = [](const std::string& set) {
     return set.rfind("bytes=", 0) == 0 && std::stoll(set.substr(6)) >= kLarge;
   };
@@ -207,8 +208,6 @@ ErrorBand collective_band(const DataPaths& paths, const std::vector<ValidationRo
     count += errors.size();
     if (!errors.empty()) groups.push_back(std::move(errors));
   }
-  std::string where = key;
-  std::replace(where.begin(), where.end(), '_', ' ');
   return band_of_groups(groups,
                         fmt::format("{} bare allreduces {} in {} tables (nccl-tests)", count, where, groups.size()));
 }
@@ -266,11 +265,14 @@ ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const 
   const std::vector<ValidationRow> rows = read_validation(paths.data);
   const NodeSpec& node = inputs.cluster.node;
   if (cluster.gpus > node.gpus || cluster.placement != "packed") {
-    out.collective = collective_band(paths, rows, stated.between_nodes, without, "between_nodes");
+    out.collective = collective_band(paths, rows, stated.between_nodes, without, "between_nodes", "between nodes");
   } else if (!node.nvlink.present && !node.pcie.switches.empty()) {
-    out.collective = collective_band(paths, rows, stated.without_nvlink, without, "without_nvlink");
+    std::vector<std::string> tables = stated.without_nvlink;
+    tables.insert(tables.end(), stated.inside_a_node.begin(), stated.inside_a_node.end());
+    out.collective =
+        collective_band(paths, rows, tables, without, "without_nvlink", "inside a node, with and without NVLink,");
   } else {
-    out.collective = collective_band(paths, rows, stated.inside_a_node, without, "inside_a_node");
+    out.collective = collective_band(paths, rows, stated.inside_a_node, without, "inside_a_node", "inside a node");
   }
   return out;
 }

@@ -1,20 +1,18 @@
 #include "sim/device/input.hpp"
 
-#include <algorithm>
-
 #include "core/base/error.hpp"
 
 namespace lockstep::sim {
 
-Time input_time(const DataSpec& data, std::int64_t images, int gpus) {
+InputTime input_time(const DataSpec& data, std::int64_t images, int gpus) {
   LOCKSTEP_EXPECTS(images >= 0 && gpus >= 1);
   const double per_node = static_cast<double>(images) * gpus;
-  Time reading, decoding;
+  InputTime t;
   if (data.storage_rate.bytes_per_second() > 0)
-    reading =
+    t.reading =
         Time::seconds(per_node * static_cast<double>(data.image_bytes.count()) / data.storage_rate.bytes_per_second());
-  if (data.decode_rate > 0) decoding = Time::seconds(per_node / data.decode_rate);
-  return std::max(reading, decoding);
+  if (data.decode_rate > 0) t.decoding = Time::seconds(per_node / data.decode_rate);
+  return t;
 }
 
 }  // namespace lockstep::sim

@@ -183,7 +183,7 @@ std::shared_ptr<const Fold> exact_fold(Fabric& fabric, const EngineSettings& set
     const Route& route = fabric.route(settings.gpu_of_rank[at(e.from)], settings.gpu_of_rank[at(e.to)]);
     e.links = route.links;
     e.label = hash({e.label, static_cast<std::uint64_t>(route.latency.picoseconds()),
-                    static_cast<std::uint64_t>(route.path_class), route.crosses_host});
+                    static_cast<std::uint64_t>(route.path_class), route.staged});
   }
 
   std::size_t rank_classes = distinct(c.ranks), link_classes = distinct(c.links);

@@ -82,7 +82,7 @@ Messages messages_of(Fabric& fabric, const EngineSettings& settings, const Colle
       if (!s.sends) continue;
       const int peer = groups.peer(r, step.send_to);
       const Route& route = fabric.route(settings.gpu_of_rank[at(r)], settings.gpu_of_rank[at(peer)]);
-      const MessageCost cost = message_cost(settings.library, protocol, phase, route, settings.gpudirect);
+      const MessageCost cost = message_cost(settings.library, protocol, phase, route);
       s.cap = cost.cap.bytes_per_second();
       for (const std::int32_t l : route.links)
         s.cap = std::min(s.cap, fabric.links()[at(l)].capacity.bytes_per_second());

@@ -136,7 +136,7 @@ class PhaseSimulation {
     const int node = from / settings_.gpus_per_node;
     const bool inside = node == to / settings_.gpus_per_node;
     const Route route = fabric_.route(from, to);
-    const MessageCost cost = message_cost(settings_.library, protocol_, phase_, route, settings_.gpudirect);
+    const MessageCost cost = message_cost(settings_.library, protocol_, phase_, route);
     lane.latency = cost.latency;
     lane.cap = cost.cap;
     lane.efficiency = cost.efficiency;

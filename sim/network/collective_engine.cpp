@@ -370,10 +370,9 @@ CollectiveEngine::Way CollectiveEngine::way_between(const PhaseState& p, const S
   if (role != SwitchRole::None && route.path_class == PathClass::Nvlink) in_switch(role, way);
   way.first_lane = p.seats[receiver].first_lane;
   const bool nvls = p.spec->algorithm == PhaseAlgorithm::Nvls;
-  const MessageCost cost =
-      nvls ? nvls_cost(settings_.library, *p.spec, c.plan->grid.size(), role, route,
-                       fabric_.links()[static_cast<std::size_t>(route.links.back())].capacity, settings_.gpudirect)
-           : message_cost(settings_.library, protocol, *p.spec, route, settings_.gpudirect);
+  const MessageCost cost = nvls ? nvls_cost(settings_.library, *p.spec, c.plan->grid.size(), role, route,
+                                            fabric_.links()[static_cast<std::size_t>(route.links.back())].capacity)
+                                : message_cost(settings_.library, protocol, *p.spec, route);
   way.latency = cost.latency;
   way.cap = cost.cap;
   way.efficiency = cost.efficiency;

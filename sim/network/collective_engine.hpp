@@ -19,7 +19,6 @@ namespace lockstep::sim {
 struct EngineSettings {
   LibrarySpec library;
   std::vector<int> gpu_of_rank;  ///< placement: GPU index in the fabric of every rank
-  bool gpudirect = false;        ///< no staging through the host although the route crosses it
   int gpus_per_node = 1;         ///< of the cluster
 };
 
@@ -32,7 +31,7 @@ struct PhaseRecord {
 };
 
 /// A message costs  route latency + protocol's share per message + staging latency  on top of  bytes / (efficiency * rate), where the
-/// rate is the flow's max-min share, capped by the protocol and the staging copy; over NVLink the efficiency includes what the library's kernels
+/// rate is the flow's max-min share, capped by the protocol and by connections over TCP; over NVLink the efficiency includes what the library's kernels
 /// reach of a copy's rate. A rank's limit over all channels is dealt evenly among them. A reducing receive then costs bytes / reduce rate, unless a switch added.
 /// Where switches add and copy (SwitchRole) a message crosses only its sender's way into the switch or its receiver's way out of it.
 /// Each phase begins `base` (of the protocol) after the rank reaches it. Every message must meet its receive: verified at the end.

@@ -17,7 +17,21 @@ struct Medium {
   Time wire;
 };
 
-/// What the slowest hop between members of a phase's group looks like, and the share of one member.
+/// Most of a GPU's copies through host memory.
+Bandwidth host_copy(const NodeSpec& node) {
+  const Bandwidth rate = node.pcie.host_copy.value;
+  return rate.bytes_per_second() > 0 ? rate : Bandwidth::unlimited();
+}
+
+/// What PCIe gives a GPU for messages to the next one of the node, where groups of `size` consecutive local ranks exchange them.
+Bandwidth over_pcie(const NodeSpec& node, int used, int size) {
+  for (int first = 0; first < used; first += size) {
+    if (node.meets_in_host(first, std::min(used, first + size))) return std::min(node.pcie.x16.value, host_copy(node));
+  }
+  return node.pcie.x16.value;
+}
+
+/// What the hop between members of a phase's group that lie furthest apart looks like, and the share of one member.
 Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateContext& context) {
   const NodeSpec& node = context.cluster.node;
   const int world = plan.grid.size();
@@ -28,7 +42,8 @@ Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateC
                                                     : std::max<int>(1, static_cast<int>(phase.orders.size()));
       return {PathClass::Nvlink, node.nvlink.per_link.value * cables, node.nvlink.latency.value};
     }
-    return {PathClass::Pcie, node.pcie.x16.value, node.pcie.latency.value};
+    const int size = phase.group == Group::Row ? plan.grid.x : context.node_gpus;
+    return {PathClass::Pcie, over_pcie(node, context.node_gpus, size), node.pcie.latency.value};
   }
   const Bandwidth nics = node.nic.rate.value * std::max(1, node.nic.count);
   Time wire = node.nic.latency.value * 2;
@@ -46,8 +61,7 @@ Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateC
 /// Messages between nodes are copied through host memory.
 bool stages(const EstimateContext& context) {
   const NodeSpec& node = context.cluster.node;
-  const bool crosses_host = !node.pcie.switches.empty() && !node.nics_beside(context.node_gpus);
-  return context.limited.stages(crosses_host, context.gpudirect);
+  return context.staging.holds(!node.pcie.switches.empty() && !node.nics_beside(context.node_gpus));
 }
 
 /// Most of a lane that stands for `channels` channels of the library, where its messages go between nodes by TCP; else unlimited.
@@ -83,7 +97,7 @@ Time nvls_time(const CollectivePlan& plan, const Phase& phase, const EstimateCon
     hop += tcp_latency(context);
     Bandwidth nics = std::min(node.nic.rate.value * std::max(1, node.nic.count),
                               tcp_cap(context, static_cast<double>(nvls.channels) / trees) * parts);
-    if (stages(context)) nics = std::min(nics, context.limited.staging_cap() * parts);
+    if (stages(context)) nics = std::min(nics, host_copy(node) * phase.node);
     const int levels = static_cast<int>(std::bit_width(static_cast<unsigned>(nodes))) - 1;
     latency += (hop + chunk / (nics / parts)) * (2 * levels);
     rate = std::min(rate, nodes == 2 ? nics : nics / 2);
@@ -97,7 +111,8 @@ EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& 
                                  const RunSpec& run, int capability) {
   const int ranks = run.cluster.gpus, nodes = (ranks + node_gpus - 1) / node_gpus;
   const AllreduceSpec& allreduce = run.allreduce;
-  EstimateContext context{cluster, library, limited_to(library, capability, nodes), node_gpus, allreduce.gpudirect, {}};
+  EstimateContext context{
+      cluster, library, limited_to(library, capability, nodes), node_gpus, staging_of(library, allreduce), {}};
   if (library.tuning.rule == TuningRule::None) return context;
   context.view = library_view(cluster.node, library, node_gpus, ranks, capability, allreduce.channels);
   context.view.protocol = allreduce.protocol;
@@ -107,6 +122,7 @@ EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& 
 
 Time closed_form(const CollectivePlan& plan, const EstimateContext& context, int protocol) {
   const LibrarySpec& library = context.limited;
+  const NodeSpec& node = context.cluster.node;
   const ProtocolSpec& p = library.protocols[static_cast<std::size_t>(protocol)];
   Time total;
   for (const Phase& phase : plan.phases) {
@@ -124,8 +140,13 @@ Time closed_form(const CollectivePlan& plan, const EstimateContext& context, int
     if (medium.path == PathClass::Network) {
       if (stages(context)) {
         link.alpha += library.staging_latency.value;
-        cap = std::min(cap, library.staging_cap() * channels);
+        // Rings over NVLink are dealt to GPUs by which they leave a node; without it all of them take every GPU's copies.
+        const bool doors = node.nvlink.present && phase.group == Group::World && !tree;
+        const int busiest = (channels + context.node_gpus - 1) / context.node_gpus;
+        cap = std::min(cap, host_copy(node) * (doors ? static_cast<double>(channels) / busiest : 1));
       }
+      if (phase.group == Group::World && !node.nvlink.present && !node.pcie.switches.empty())
+        cap = std::min(cap, over_pcie(node, context.node_gpus, context.node_gpus));
       link.alpha += tcp_latency(context);
       cap = std::min(cap, tcp_cap(context, tree ? phase.copies / 2.0 : phase.copies) * channels);
     }

@@ -9,6 +9,7 @@
 #include "core/spec/cluster_spec.hpp"
 #include "core/spec/library_spec.hpp"
 #include "core/spec/run_spec.hpp"
+#include "sim/network/staging.hpp"
 
 namespace lockstep::sim {
 
@@ -18,7 +19,7 @@ struct EstimateContext {
   const LibrarySpec& library;  ///< as its file has it: by this it chooses itself
   LibrarySpec limited;         ///< the same for events and for estimates of them (limited_to)
   int node_gpus = 1;           ///< GPUs per node in use
-  bool gpudirect = false;
+  Staging staging;
   LibraryView view = {};  ///< of the job; used only for plans laid out for a protocol
 };
 

@@ -83,6 +83,7 @@ struct Fabric::Impl {
   Bandwidth connection = Bandwidth::unlimited();
   int connections = 1;
   bool tcp = false;
+  Staging staging;
   NetworkKind kind = NetworkKind::None;
   std::optional<FatTree> tree;
   std::vector<Link> links;
@@ -94,6 +95,14 @@ struct Fabric::Impl {
   void append(const Leg& leg, int of_node) {
     const auto first = static_cast<std::int32_t>(static_cast<std::size_t>(of_node) * node.links.size());
     for (std::int32_t link : leg.links) row.push_back(first + link);
+  }
+
+  /// Appends the link of a GPU's copies, `of_gpu` being into_host or out_of_host, if the route is staged. False if it has failed.
+  bool append_copy(const Route& route, const std::vector<std::int32_t>& of_gpu, int gpu) {
+    if (!route.staged || of_gpu.empty()) return true;
+    row.push_back(gpu / gpus * static_cast<std::int32_t>(node.links.size()) +
+                  of_gpu[static_cast<std::size_t>(gpu % gpus)]);
+    return dead.empty() || !dead[static_cast<std::size_t>(row.back())];
   }
 
   const NodeWiring& wiring(int of_node) const {
@@ -123,22 +132,26 @@ struct Fabric::Impl {
     if (from_node == to_node) {
       const Leg& leg = wiring(from_node).between[from_local * static_cast<std::size_t>(gpus) + to_local];
       whole = leg.exists;
-      append(leg, from_node);
       route.path_class = leg.path_class;
-      route.crosses_host = leg.crosses_host;
+      route.staged = leg.crosses_host;
+      whole = append_copy(route, node.into_host, from) && whole;
+      append(leg, from_node);
+      whole = append_copy(route, node.out_of_host, to) && whole;
     } else {
       const Leg& out = wiring(from_node).out[from_local];
       const Leg& in = wiring(to_node).in[to_local];
       whole = out.exists && in.exists;
+      route.staged = staging.holds(out.crosses_host || in.crosses_host);
+      whole = append_copy(route, node.into_host, from) && whole;
       append(out, from_node);
       if (whole) route.switches = between_switches(from, to, row);
       whole = whole && route.switches > 0;
       append(in, to_node);
+      whole = append_copy(route, node.out_of_host, to) && whole;
       route.path_class = PathClass::Network;
       route.tcp = tcp;
       route.connection = connection;
       route.connections = connections;
-      route.crosses_host = out.crosses_host || in.crosses_host;
     }
     if (!whole)
       throw ConfigError(cluster, "simulation.failed_links",
@@ -149,7 +162,8 @@ struct Fabric::Impl {
   }
 };
 
-Fabric::Fabric(const ClusterSpec& cluster, int nodes, Routing routing, std::uint64_t seed, const LinkChanges& changes)
+Fabric::Fabric(const ClusterSpec& cluster, int nodes, Routing routing, std::uint64_t seed, const LinkChanges& changes,
+               Staging staging)
     : impl_(std::make_unique<Impl>()) {
   Impl& f = *impl_;
   f.cluster = cluster.name;
@@ -157,6 +171,7 @@ Fabric::Fabric(const ClusterSpec& cluster, int nodes, Routing routing, std::uint
   f.nodes = nodes;
   f.kind = cluster.network.kind;
   const NicSpec& nic = cluster.node.nic;
+  f.staging = staging;
   f.tcp = nic.transport == NicTransport::Tcp;
   f.connections = nic.connections;
   if (f.tcp && nic.connection.value > Bandwidth::bytes_per_second(0)) f.connection = nic.connection.value;

@@ -11,6 +11,7 @@
 #include "core/spec/library_spec.hpp"
 #include "sim/network/link_names.hpp"
 #include "sim/network/network.hpp"
+#include "sim/network/staging.hpp"
 
 namespace lockstep::sim {
 
@@ -19,8 +20,8 @@ struct Route {
   std::span<const std::int32_t> links;
   Time latency;  ///< sum over the links and switches crossed
   PathClass path_class = PathClass::Local;
-  bool crosses_host =
-      false;         ///< crosses a host bridge: GPU and NIC (on either end) or both GPUs are not below one PCIe switch
+  /// Copied through host memory: inside a node where it crosses a host bridge, between nodes as Staging says.
+  bool staged = false;
   int switches = 0;  ///< network switches crossed
   bool tcp = false;  ///< between nodes by TCP
   /// Most that one connection carries, and how many of them a library that knows the adapter opens.
@@ -34,7 +35,8 @@ enum class Routing { Static, Ecmp };
 /// Inside a node: NVLink pair if there is one; NVSwitch; a pair without NVLink goes over PCIe (switch, host bridge,
 /// socket link). Between nodes: GPU, PCIe switch, host bridge (unless the NIC is under the same switch), NIC of the
 /// local rank, up and down the tiers, NIC of the receiver's local rank, PCIe, GPU. A node without a PCIe section goes
-/// from GPU to NIC directly.
+/// from GPU to NIC directly. What is staged takes the sender's copy into host memory and the receiver's out of it besides
+/// (node.pcie.host_copy), which all such messages of a GPU share.
 ///
 /// Latency lies on the link that enters what is crossed: pcie.latency on each link into a PCIe switch or host bridge,
 /// nic.latency on each NIC's two links, a tier's hop on each cable into one of its switches, nvlink.latency on a pair's
@@ -56,9 +58,10 @@ enum class Routing { Static, Ecmp };
 /// are not built here change nothing.
 class Fabric {
  public:
-  /// 1 <= nodes <= cluster.nodes. Throws ConfigError if two GPUs have no route between them or a link that is needed
+  /// `staging` by default: no GPUDirect. 1 <= nodes <= cluster.nodes. Throws ConfigError if two GPUs have no route between them or a link that is needed
   /// has no rate; `where` is the cluster's name. NICs and switches are built only if nodes > 1.
-  Fabric(const ClusterSpec& cluster, int nodes, Routing routing, std::uint64_t seed, const LinkChanges& changes = {});
+  Fabric(const ClusterSpec& cluster, int nodes, Routing routing, std::uint64_t seed, const LinkChanges& changes = {},
+         Staging staging = {});
   ~Fabric();
   Fabric(Fabric&&) noexcept;
 

@@ -23,6 +23,7 @@ struct LinkChanges {
 /// lays them out (not by rank):
 ///   node3.nic0         a NIC's cable to its switch       node3.gpu0-gpu2    the NVLinks of a pair
 ///   node3.gpu0-pcie0   a GPU's PCIe lanes                node3.gpu0-nvswitch
+///   node3.gpu0-host    a GPU's copies into host memory (up) and out of it (down); what needs them fails with them
 ///   leaf2-fbb1.4       cable 4 between two switches
 std::string cable_name(const Link& link);
 

@@ -11,7 +11,7 @@ namespace lockstep::sim {
 
 struct MessageCost {
   Time latency;           ///< from the end of its flow to its arrival: the route's, the protocol's share, staging
-  Bandwidth cap;          ///< of its flow: the protocol's and that of the staging copy
+  Bandwidth cap;          ///< of its flow: the protocol's, that of connections over TCP
   double efficiency = 1;  ///< payload / bytes that its links are busy with
   Bandwidth copy_out = Bandwidth::unlimited();  ///< of its payload at the receiver, where a switch copies it
 };
@@ -22,11 +22,9 @@ inline Time base_of(const LibrarySpec& library, const ProtocolSpec& protocol, co
   return (phase.algorithm == PhaseAlgorithm::Tree ? protocol.tree : protocol.ring).base;
 }
 
-/// Of a message between nodes.
-inline void add_staging(MessageCost& cost, const LibrarySpec& library, const Route& route, bool gpudirect) {
-  if (route.path_class != PathClass::Network || !library.stages(route.crosses_host, gpudirect)) return;
-  cost.latency += library.staging_latency.value;
-  cost.cap = std::min(cost.cap, library.staging_cap());
+/// Inside a node the protocol's cost per message is of copies through host memory.
+inline void add_staging(MessageCost& cost, const LibrarySpec& library, const Route& route) {
+  if (route.path_class == PathClass::Network && route.staged) cost.latency += library.staging_latency.value;
 }
 
 /// Most of a message over TCP whose lane stands for `channels` channels of the library, each with connections of its own.
@@ -44,14 +42,14 @@ inline void add_tcp(MessageCost& cost, const LibrarySpec& library, const Route& 
 /// nodes. The kernel copies a chunk in, adds and copies it through the switch, and copies it out; its warps are dealt so that the three keep pace
 /// (NVIDIA/nccl, src/device/all_reduce.h). Giving and taking are two of them, the third is the time that the switch needs for a chunk.
 inline MessageCost nvls_cost(const LibrarySpec& library, const Phase& phase, int members, SwitchRole role,
-                             const Route& route, Bandwidth capacity, bool gpudirect) {
+                             const Route& route, Bandwidth capacity) {
   const NvlsSpec& nvls = library.nvls;
   const int nodes = members / phase.node;
   const double trees = nodes > 1 ? 2 : 1;
   MessageCost cost{route.latency, Bandwidth::unlimited(), 1};
   if (route.path_class == PathClass::Network) {
     cost.latency += nvls.network;
-    add_staging(cost, library, route, gpudirect);
+    add_staging(cost, library, route);
     add_tcp(cost, library, route, nvls.channels / trees);  // each head has connections of its own
     return cost;
   }
@@ -65,7 +63,7 @@ inline MessageCost nvls_cost(const LibrarySpec& library, const Phase& phase, int
 
 /// A message of `phase`, not of NVLS; libraries count those of trees apart.
 inline MessageCost message_cost(const LibrarySpec& library, const ProtocolSpec& protocol, const Phase& phase,
-                                const Route& route, bool gpudirect) {
+                                const Route& route) {
   const bool tree = phase.algorithm == PhaseAlgorithm::Tree;
   // A rank works on all channels at once; on one of a tree, on two trees, up and down each. Without orders one lane stands for all channels.
   const double flows = tree ? 4 : 1;
@@ -80,7 +78,7 @@ inline MessageCost message_cost(const LibrarySpec& library, const ProtocolSpec& 
     cost.efficiency *= reached;
     cost.cap = cost.cap / reached;
   }
-  add_staging(cost, library, route, gpudirect);
+  add_staging(cost, library, route);
   add_tcp(cost, library, route, tree ? phase.copies / 2.0 : phase.copies);  // a channel is on one of the two trees
   return cost;
 }

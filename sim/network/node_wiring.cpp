@@ -22,6 +22,7 @@ class Builder {
     if (node_.nvlink.present) add_nvlink();
     if (!pcie_.switches.empty()) add_pcie();
     if (with_nics) add_nics(port_rate, first_hop);
+    if (pcie_.host_copy.value.bytes_per_second() > 0) add_copies();
     if (!faults_.empty()) throw ConfigError(std::move(faults_));
     for (int from = 0; from < node_.gpus; ++from) {
       for (int to = 0; to < node_.gpus; ++to) wiring_.between.push_back(between(from, to));
@@ -149,6 +150,15 @@ class Builder {
       }
       add(nic_name(n), "net", rate, nic_.latency.value + first_hop, "node.nic.rate");
       add("net", nic_name(n), rate, nic_.latency.value, "node.nic.rate");
+    }
+  }
+
+  void add_copies() {
+    for (int gpu = 0; gpu < node_.gpus; ++gpu) {
+      add(gpu_name(gpu), "host", pcie_.host_copy.value, Time::zero(), "node.pcie.host_copy");
+      add("host", gpu_name(gpu), pcie_.host_copy.value, Time::zero(), "node.pcie.host_copy");
+      wiring_.into_host.push_back(index_.at({gpu_name(gpu), "host"}));
+      wiring_.out_of_host.push_back(index_.at({"host", gpu_name(gpu)}));
     }
   }
 

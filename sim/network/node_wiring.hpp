@@ -19,10 +19,11 @@ struct Leg {
 };
 
 struct NodeWiring {
-  std::vector<Link> links;      ///< names such as "gpu0>pcie0"; both directions of a cable are two links
-  std::vector<Leg> between;     ///< [from * gpus + to]
-  std::vector<Leg> out, in;     ///< per GPU: to its NIC's port, from it; empty without NICs
-  std::vector<int> nic_of_gpu;  ///< the NIC that `out` and `in` use
+  std::vector<Link> links;   ///< names such as "gpu0>pcie0"; both directions of a cable are two links
+  std::vector<Leg> between;  ///< [from * gpus + to]
+  std::vector<Leg> out, in;  ///< per GPU: to its NIC's port, from it; empty without NICs
+  std::vector<std::int32_t> into_host, out_of_host;  ///< per GPU: link of its copies; empty = as fast as the bus
+  std::vector<int> nic_of_gpu;                       ///< the NIC that `out` and `in` use
 };
 
 /// `with_nics`: also NICs and the way to them; their port runs at most at `port_rate` and takes `first_hop` to enter

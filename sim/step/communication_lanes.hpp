@@ -11,15 +11,6 @@
 
 namespace lockstep::sim {
 
-/// Kinds of the events of a step's queue.
-enum StepEvent : std::uint32_t {
-  kFlow,        ///< of the network
-  kEngine,      ///< of the collective engine, two kinds
-  kFull = 4,    ///< a bucket's gradients are complete on a rank
-  kQueued = 5,  ///< the bucket is packed and may take its turn
-  kKnown = 6    ///< a collective of known length is over
-};
-
 /// The next time that the library looks for complete buckets: multiples of `cycle` since a step's start; at once if it is zero.
 Time next_tick(Time since_start, Time cycle);
 
@@ -43,6 +34,9 @@ struct BucketTimes {
 /// (`in_flight` at once), and then moves message by message. A rank's compute lane runs slower while its collectives are under way.
 class CommunicationLanes {
  public:
+  /// Kinds of the events of a step's queue: of the network, and the two of the collective engine. The lanes' own are larger.
+  static constexpr std::uint32_t kFlow = 0, kEngine = 1;
+
   /// All references must outlive the lanes; queue, network and engine are without work.
   CommunicationLanes(EventQueue& queue, Network& network, CollectiveEngine& engine, const LibrarySpec& library,
                      const StepInput& input, ComputeLanes& compute);
@@ -53,6 +47,10 @@ class CommunicationLanes {
   const BucketTimes& times(int rank, int bucket) const { return times_[cell(input_.stands_for(rank), bucket)]; }
 
  private:
+  static constexpr std::uint32_t kFull = 4;    // a bucket's gradients are complete on a rank
+  static constexpr std::uint32_t kQueued = 5;  // it is packed and may take its turn
+  static constexpr std::uint32_t kKnown = 6;   // a collective of known length is over
+
   std::size_t cell(int rank, int bucket) const {
     return static_cast<std::size_t>(rank) * static_cast<std::size_t>(buckets_) + static_cast<std::size_t>(bucket);
   }
@@ -69,8 +67,8 @@ class CommunicationLanes {
 
   /// A rank's lane.
   struct Lane {
-    KernelLoad load;            ///< of its collectives under way
-    int awaited = 0;            ///< place in full_order of the bucket that is filled next, if collectives slow computation down
+    KernelLoad load;  ///< of its collectives under way
+    int awaited = 0;  ///< place in full_order of the bucket that is filled next, if collectives slow computation down
     std::uint32_t version = 0;  ///< changes of speed so far; older expectations are void
     Time free;                  ///< since when nothing is under way
     int busy = 0, next = 0;     ///< collectives under way; the bucket whose turn is next

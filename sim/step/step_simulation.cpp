@@ -66,8 +66,8 @@ struct Updates {
 /// A step whose events are over.
 class FinishedStep {
  public:
-  FinishedStep(const StepInput& input, const ComputeLanes& compute, const CommunicationLanes& buckets)
-      : input_(input), program_(*input.program), compute_(compute), buckets_(buckets) {
+  FinishedStep(const StepInput& input, const ComputeLanes& compute, const CommunicationLanes& lanes)
+      : input_(input), program_(*input.program), compute_(compute), lanes_(lanes) {
     for (const Op& op : program_.ops) {
       if (op.kind == OpKind::Update) updates_.push_back(&op);
     }
@@ -117,7 +117,7 @@ class FinishedStep {
         add(op, when(rank, position), when(rank, position + length));
         position += length;
       } else if (op.kind == OpKind::Allreduce && compute_.world() > 1) {
-        const BucketTimes& times = buckets_.times(rank, op.bucket.value);
+        const BucketTimes& times = lanes_.times(rank, op.bucket.value);
         // Unpacking runs on a stream of its own, beside the next collective.
         const Time unpack = input_.collectives[op.bucket.index()].pack;
         add(op, times.begin, times.done - unpack, program_.buckets.buckets[op.bucket.index()].bytes());
@@ -143,7 +143,7 @@ class FinishedStep {
     for (OpId need : update.needs) {
       const Op& op = program_.ops[need.index()];
       if (op.kind == OpKind::Allreduce && compute_.world() > 1)
-        ready = std::max(ready, buckets_.times(rank, op.bucket.value).done);
+        ready = std::max(ready, lanes_.times(rank, op.bucket.value).done);
     }
     return ready;
   }
@@ -151,7 +151,7 @@ class FinishedStep {
   const StepInput& input_;
   const StepProgram& program_;
   const ComputeLanes& compute_;
-  const CommunicationLanes& buckets_;
+  const CommunicationLanes& lanes_;
   std::vector<const Op*> updates_;
   std::vector<Time> backward_end_;
   Time last_backward_;
@@ -164,14 +164,13 @@ BucketReport bucket_report(const CollectiveChoice& choice, int bucket, const Com
   row.bytes = choice.plan->bytes();
   row.algorithm = to_text(choice.plan->algorithm);
   row.protocol = library.protocols[static_cast<std::size_t>(choice.protocol)].name;
-  const Time latest_start = *std::max_element(compute.start.begin(), compute.start.end());
   double ready = 0, begin = 0;
   for (int r = 0; r < compute.world(); ++r) {
     const BucketTimes& times = lanes.times(r, bucket);
     const Time start = compute.start[static_cast<std::size_t>(r)];
     ready += (times.full - start).seconds();
     begin += (times.begin - start).seconds();
-    row.end = std::max(row.end, times.done - latest_start);
+    row.end = std::max(row.end, times.done - start);
   }
   row.ready = Time::seconds(ready / compute.world());
   row.begin = Time::seconds(begin / compute.world());
@@ -191,7 +190,10 @@ struct StepSimulation::Impl {
   std::vector<BucketReport> report;
 
   Impl(Fabric& fabric, const EngineSettings& s, int n)
-      : settings(s), world(n), network(queue, fabric.links(), kFlow), engine(queue, network, fabric, s, kEngine) {}
+      : settings(s),
+        world(n),
+        network(queue, fabric.links(), CommunicationLanes::kFlow),
+        engine(queue, network, fabric, s, CommunicationLanes::kEngine) {}
 
   StepOutcome run(const StepInput& input);
   void record_phases(const StepInput& input, Time origin, std::vector<TimelineEvent>& records);

@@ -22,8 +22,7 @@ struct BucketReport {
   BucketId bucket;
   Bytes bytes;
   std::string algorithm, protocol;
-  Time ready, begin;  ///< since the rank's own start, mean over ranks
-  Time end;           ///< the latest, since the start of the last rank
+  Time ready, begin, end;  ///< since a rank's own start of the step: mean over ranks (ready, begin), longest (end)
 };
 
 /// Compute lanes are piecewise linear (compute_lane.hpp): while a collective is under way on a rank, its forward and backward operations take longer by

@@ -49,7 +49,6 @@ sim::EngineSettings settings(int ranks, int gpus_per_node) {
   s.library.name = "plain";
   s.library.protocols.emplace_back();
   for (int r = 0; r < ranks; ++r) s.gpu_of_rank.push_back(r);
-  s.gpudirect = true;
   s.gpus_per_node = gpus_per_node;
   return s;
 }
@@ -67,7 +66,7 @@ CollectiveRequest request(AllreduceAlgorithm algorithm, int gpus_per_node, std::
 Outcome allreduce(const ClusterSpec& cluster, AllreduceAlgorithm algorithm) {
   Outcome o;
   measure(o, [&] {
-    sim::Fabric fabric(cluster, cluster.nodes, sim::Routing::Static, 1);
+    sim::Fabric fabric(cluster, cluster.nodes, sim::Routing::Static, 1, {}, {.gpudirect = true});
     const CollectivePlan plan = plan_collective(request(algorithm, cluster.node.gpus));
     const auto s = settings(kRanks, cluster.node.gpus);
     o.simulated_ps = sim::bare_collective_time(fabric, s, plan, 0, {}, nullptr, &o.messages).picoseconds();
@@ -80,7 +79,7 @@ Outcome iteration() {
   const Iteration it = resnet50_iteration();
   measure(o, [&] {
     const ClusterSpec cluster = flat_cluster(kRanks);
-    sim::Fabric fabric(cluster, kRanks, sim::Routing::Static, 1);
+    sim::Fabric fabric(cluster, kRanks, sim::Routing::Static, 1, {}, {.gpudirect = true});
     std::vector<CollectivePlan> plans;
     for (const Bucket& b : it.buckets.buckets)
       plans.push_back(plan_collective(request(AllreduceAlgorithm::Ring, 1, b.elements)));

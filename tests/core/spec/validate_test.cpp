@@ -242,6 +242,35 @@ TEST(ClusterSpec, TwoSocketsNeedARateBetweenThem) {
   EXPECT_THAT(validate(c), IsEmpty());
 }
 
+TEST(ClusterSpec, CopiesThroughHostMemory) {
+  ClusterSpec c = two_nodes();
+  for (const double rate : {-1e9, std::numeric_limits<double>::infinity()}) {
+    c.node.pcie.host_copy = Sourced(Bandwidth::bytes_per_second(rate));  // also without a PCIe section
+    EXPECT_THAT(texts(validate(c)), Contains(StartsWith("node.pcie.host_copy: a rate of"))) << rate;
+  }
+  c.node.pcie.host_copy = Sourced(Bandwidth::gigabytes_per_second(7));
+  EXPECT_THAT(validate(c), IsEmpty());
+}
+
+TEST(NodeSpec, MeetsInHost) {
+  NodeSpec node;
+  node.gpus = 4;
+  EXPECT_FALSE(node.meets_in_host(0, 4));  // no PCIe section
+  node.pcie.switches = {{0, 1}, {2, 3}};
+  EXPECT_TRUE(node.meets_in_host(0, 4));
+  EXPECT_TRUE(node.meets_in_host(1, 3));
+  EXPECT_FALSE(node.meets_in_host(0, 2));
+  EXPECT_FALSE(node.meets_in_host(2, 4));
+  node.nvlink.present = true;
+  node.nvlink.pairs = {{0, 2, 1}, {3, 0, 1}, {1, 2, 1}};
+  EXPECT_TRUE(node.meets_in_host(0, 4));  // 1 and 3
+  node.nvlink.pairs.push_back({1, 3, 1});
+  EXPECT_FALSE(node.meets_in_host(0, 4));
+  node.nvlink.pairs.clear();
+  node.nvlink.through_switch = true;
+  EXPECT_FALSE(node.meets_in_host(0, 4));
+}
+
 // Ports of a rack: both products are beyond 32 bits.
 TEST(ClusterSpec, RacksOfManyPortsDoNotOverflow) {
   ClusterSpec c = two_nodes();

@@ -75,6 +75,22 @@ TEST(ClusterRules, PcieRate) {
   EXPECT_THAT(said("pcie_rate", s), IsEmpty());
 }
 
+TEST(ClusterRules, CopiesThroughHostMemory) {
+  auto s = cluster_of("dgx1-v100");
+  EXPECT_THAT(said("host_copy", s), IsEmpty());
+  s.cluster.node.pcie.host_copy = Sourced<Bandwidth>(gb(13));
+  EXPECT_THAT(said("host_copy", s), ElementsAre(StartsWith("node.pcie.host_copy: 13.0 GB/s is above the 12.0 GB/s")));
+  s.cluster.node.pcie.host_copy = {};
+  EXPECT_THAT(said("host_copy", s), ElementsAre(StartsWith("node.pcie.host_copy: missing")));  // GPU 0 to 5, say
+  auto all = cluster_of("dgx-a100");
+  all.cluster.node.pcie.host_copy = {};
+  EXPECT_THAT(said("host_copy", all), IsEmpty());
+  all.cluster.node.nvlink.present = false;
+  EXPECT_THAT(said("host_copy", all), ElementsAre(StartsWith("node.pcie.host_copy: missing")));
+  all.cluster.node.pcie.switches = {{0, 1, 2, 3, 4, 5, 6, 7}};
+  EXPECT_THAT(said("host_copy", all), IsEmpty());
+}
+
 TEST(ClusterRules, NicFasterThanItsSlot) {
   auto s = cluster_of("dgx1-v100");
   s.cluster.node.nic.rate = Sourced<Bandwidth>(gb(25));

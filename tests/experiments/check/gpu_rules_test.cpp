@@ -123,12 +123,5 @@ TEST(LibraryRules, Launch) {
   EXPECT_THAT(said("library_launch", l), ElementsAre(StartsWith("launch: 20.0 ms"), StartsWith("negotiate: 1.00 s")));
 }
 
-TEST(LibraryRules, StagingRate) {
-  auto l = read_library("gloo-tcp", kData);
-  EXPECT_THAT(said("staging", l), IsEmpty());
-  l.staging = {};
-  EXPECT_THAT(said("staging", l), ElementsAre(StartsWith("host_memory: ")));
-}
-
 }  // namespace
 }  // namespace lockstep::check

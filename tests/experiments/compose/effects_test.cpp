@@ -21,7 +21,7 @@ Inputs everything() {
                           {kSource / "data"});
   in.library.reduce = Sourced(Bandwidth::gigabytes_per_second(50));
   in.library.launch = Sourced(Time::microseconds(200));
-  in.library.staging = Sourced(Bandwidth::gigabytes_per_second(4));
+  in.cluster.node.pcie.host_copy = Sourced(Bandwidth::gigabytes_per_second(4));
   in.library.tcp_latency = Sourced(Time::microseconds(20));
   in.cluster.node.nic.transport = NicTransport::Tcp;
   for (TierSpec& tier : in.cluster.network.tiers) tier.hop = Sourced(Time::microseconds(20));

@@ -48,6 +48,10 @@ TEST(Explain, ShowsOnlyEffectsOfTheRun) {
   EXPECT_TRUE(has(abci({"simulation.slow_ranks=[{rank=3, factor=1.2}]"}), "slow GPUs"));
   EXPECT_TRUE(has(abci({"allreduce.overlap=false"}), "communication after the backward pass"));
   EXPECT_TRUE(has(abci({"allreduce.gpudirect=false"}), "copies through host memory"));
+  EXPECT_FALSE(has(abci({"allreduce.gpudirect=true"}), "copies through host memory"));
+  EXPECT_TRUE(
+      has(abci({"cluster.file=a100x4-pcie", "cluster.gpus=4", "training.global_batch=160", "cluster.framework=\"\""}),
+          "copies through host memory"));
   EXPECT_TRUE(has(abci({}), "communication kernels beside the backward pass"));
   EXPECT_FALSE(has(abci({"effects.contention=false"}), "communication kernels beside the backward pass"));
 }

@@ -38,6 +38,11 @@ const std::vector<WhatIf>& what_ifs() {
   static const std::vector<WhatIf> all = {
       {"more GPUs at the same batch each", {}, {"cluster.gpus=128", "training.global_batch=1024"}, Moves::Longer},
       {"more nodes in the cluster", {}, {"cluster_file.nodes=2000"}, Moves::Stays},
+      {"slower copies through host memory",
+       {"allreduce.gpudirect=false"},
+       {"cluster_file.node.pcie.host_copy=2GBps"},
+       Moves::Longer},
+      {"the same with GPUDirect", {}, {"cluster_file.node.pcie.host_copy=2GBps"}, Moves::Stays},
       {"larger batch", {}, {"training.global_batch=1024"}, Moves::Longer},
       {"single precision", {}, {"training.precision=fp32"}, Moves::Longer},
       {"one bucket", {"allreduce.overlap=true"}, {"buckets.policy=one"}, Moves::Longer},
@@ -114,6 +119,18 @@ TEST(WhatIf, BroadcastInsteadOfEqualSeedsTakesTimeBeforeTheFirstStep) {
     return predict_run(abci({std::string("training.initialization=") + how, "training.epochs=0.01"}), {}).run.elapsed;
   };
   EXPECT_GT(whole("broadcast"), whole("same_seed"));
+}
+
+// With jitter ranks enter a step long before the last one; a bucket's times count from where each begins.
+TEST(WhatIf, BucketTimesAreWithinTheStep) {
+  const StepPrediction p =
+      predict_step(abci({"simulation.noise=true", "simulation.step_jitter=0.2", "simulation.sampled_steps=4"}));
+  ASSERT_FALSE(p.buckets.empty());
+  for (const sim::BucketReport& b : p.buckets) {
+    EXPECT_GT(b.ready, Time::zero());
+    EXPECT_LE(b.ready, b.begin);
+    EXPECT_LT(b.begin, b.end);
+  }
 }
 
 TEST(WhatIf, TheEffectiveRunFileReproducesTheResult) {

@@ -109,9 +109,10 @@ TEST(ModelErrorEvidence, ANodeWithoutNvlinkTakesItsOwnTables) {
   EXPECT_NE(with.collective.source.find("allreduces inside a node in"), std::string::npos);
   const ModelError without = read_model_error(
       kData, ladder({"cluster.file=generic-ethernet-25", "cluster.gpus=4", "training.global_batch=256"}));
-  EXPECT_NE(without.collective.source.find("without nvlink"), std::string::npos);
-  EXPECT_GT(without.collective.high,
-            with.collective.high);  // copies through the host take a third longer than predicted
+  EXPECT_NE(without.collective.source.find("with and without NVLink, in 9 tables"), std::string::npos)
+      << without.collective.source;
+  // One of the two takes up to 46 % longer than predicted.
+  EXPECT_GT(without.collective.high, with.collective.high);
 }
 
 TEST(ModelErrorEvidenceSlow, RunsOverNodesTakeTheListedTables) {

@@ -54,15 +54,15 @@ TEST(NoiseMoments, NoFactorBelowHalf) {
 TEST(InputRates, OnlyWhatIsGivenLimits) {
   DataSpec data;
   data.image_bytes = Bytes(110000);
-  EXPECT_EQ(input_time(data, 256, 8), Time::zero());
+  EXPECT_EQ(input_time(data, 256, 8).longer(), Time::zero());
   // 8 GPUs x 256 images x 110 kB = 225.28 MB at 2 GB/s: 112.64 ms.
   data.storage_rate = Bandwidth::gigabytes_per_second(2);
-  EXPECT_EQ(input_time(data, 256, 8), Time::microseconds(112640));
+  EXPECT_EQ(input_time(data, 256, 8).longer(), Time::microseconds(112640));
   // 2048 images at 12,800 images/s of one node: 160 ms. One GPU alone needs an eighth.
   data.decode_rate = 12800;
-  EXPECT_EQ(input_time(data, 256, 8), Time::milliseconds(160));
-  EXPECT_EQ(input_time(data, 256, 1), Time::milliseconds(20));
-  EXPECT_EQ(input_time(data, 0, 8), Time::zero());
+  EXPECT_EQ(input_time(data, 256, 8).longer(), Time::milliseconds(160));
+  EXPECT_EQ(input_time(data, 256, 1).longer(), Time::milliseconds(20));
+  EXPECT_EQ(input_time(data, 0, 8).longer(), Time::zero());
 }
 
 }  // namespace

@@ -94,14 +94,14 @@ TEST(Noise, SlowRankAndSilence) {
 
 TEST(Input, SlowerOfStorageAndDecoding) {
   DataSpec data;
-  EXPECT_EQ(input_time(data, 40, 4), Time::zero());
+  EXPECT_EQ(input_time(data, 40, 4).longer(), Time::zero());
   // 4 GPUs x 40 images at 2,000 images/s per node: 80 ms. Storage: 160 x 100 kB at 1 GB/s: 16 ms.
   data.decode_rate = 2000;
   data.storage_rate = Bandwidth::gigabytes_per_second(1);
   data.image_bytes = Bytes(100000);
-  EXPECT_EQ(input_time(data, 40, 4), Time::milliseconds(80));
+  EXPECT_EQ(input_time(data, 40, 4).longer(), Time::milliseconds(80));
   data.decode_rate = 20000;
-  EXPECT_EQ(input_time(data, 40, 4), Time::milliseconds(16));
+  EXPECT_EQ(input_time(data, 40, 4).longer(), Time::milliseconds(16));
 }
 
 TEST(Noise, ExpectedSlowestRank) {

@@ -15,6 +15,7 @@ namespace {
 struct Case {
   ClusterSpec cluster;
   EngineSettings settings;
+  Staging staging;
   std::vector<std::shared_ptr<const CollectivePlan>> plans;
   std::vector<Time> entries;  // by rank, into every collective
   int world = 1;
@@ -35,6 +36,7 @@ ClusterSpec cluster(int nodes, bool all_pairs, bool tree) {
   c.node.pcie.x16 = Sourced(Bandwidth::gigabytes_per_second(11));
   c.node.pcie.latency = Sourced(Time::nanoseconds(150));
   c.node.pcie.host_link = Sourced(Bandwidth::gigabytes_per_second(9));
+  c.node.pcie.host_copy = Sourced(Bandwidth::gigabytes_per_second(7));
   c.node.nic.count = 2;
   c.node.nic.cpu = {0, 1};
   c.node.nic.nic_of_gpu = {0, 0, 1, 1};
@@ -72,7 +74,6 @@ LibrarySpec library(bool reduces) {
   p.ring_cap = Bandwidth::gigabytes_per_second(21.3);
   l.protocols.push_back(p);
   l.reduce = Sourced(Bandwidth::gigabytes_per_second(reduces ? 40 : 0));
-  l.staging = Sourced(Bandwidth::gigabytes_per_second(10));
   l.staging_latency = Sourced(Time::microseconds(2));
   return l;
 }
@@ -87,7 +88,7 @@ Case random_case(Rng& rng) {
   c.cluster = cluster(nodes, below(2) == 0, below(2) == 0);
   c.world = even ? 4 * nodes : std::max(2, 1 + below(4 * nodes));
   c.settings.library = library(below(2) == 0);
-  c.settings.gpudirect = below(2) == 0;
+  c.staging.gpudirect = below(2) == 0;
   c.settings.gpus_per_node = 4;
   for (int r = 0; r < c.world; ++r) c.settings.gpu_of_rank.push_back(r);
   if (!even && c.world % 4 == 0) {  // nodes the other way round
@@ -168,7 +169,7 @@ TEST(ExactFold, RandomCasesEndAtTheSamePicosecond) {
   for (std::uint64_t seed = 0; seed < kCases; ++seed) {
     Rng rng(seed, "exact fold");
     const Case c = random_case(rng);
-    Fabric fabric(c.cluster, c.cluster.nodes, rng.below(4) == 0 ? Routing::Ecmp : Routing::Static, 1);
+    Fabric fabric(c.cluster, c.cluster.nodes, rng.below(4) == 0 ? Routing::Ecmp : Routing::Static, 1, {}, c.staging);
     const auto fold = fold_of(c, fabric);
     if (!fold) continue;
     ++folded;

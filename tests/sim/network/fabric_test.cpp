@@ -115,7 +115,7 @@ TEST(Fabric, FlatPlatformIsNicUpNicDown) {
   EXPECT_EQ(route.latency, ns(1000));  // 2 links of 0.5 us
   EXPECT_EQ(route.switches, 1);
   EXPECT_EQ(route.path_class, PathClass::Network);
-  EXPECT_FALSE(route.crosses_host);
+  EXPECT_FALSE(route.staged);
   EXPECT_EQ(fabric.links().size(), 8U);
   EXPECT_EQ(fabric.links()[0].capacity, gb(12.5));
 }
@@ -166,12 +166,12 @@ TEST(Fabric, WithoutNvlinkGpusMeetOverPcie) {
   EXPECT_EQ(names(fabric, same), (std::vector<std::string>{"node0/gpu0>pcie0", "node0/pcie0>gpu1"}));
   EXPECT_EQ(same.latency, ns(100));
   EXPECT_EQ(same.path_class, PathClass::Pcie);
-  EXPECT_FALSE(same.crosses_host);
+  EXPECT_FALSE(same.staged);
   const Route other = fabric.route(0, 3);
   EXPECT_EQ(names(fabric, other), (std::vector<std::string>{"node0/gpu0>pcie0", "node0/pcie0>cpu0", "node0/cpu0>cpu1",
                                                             "node0/cpu1>pcie1", "node0/pcie1>gpu3"}));
   EXPECT_EQ(other.latency, ns(400));
-  EXPECT_TRUE(other.crosses_host);
+  EXPECT_TRUE(other.staged);
   EXPECT_EQ(fabric.links()[static_cast<std::size_t>(other.links[2])].capacity, gb(20));
   c.node.pcie.cpu_of_switch = {0, 0};
   Fabric shared(c, 1, Routing::Static, 1);
@@ -199,8 +199,39 @@ TEST(Fabric, AbciWayToTheNextNodeLeavesAndEntersThroughTheCpu) {
             (std::vector<std::string>{"node0/gpu0>pcie0", "node0/pcie0>cpu0", "node0/cpu0>nic0", "node0/nic0>net",
                                       "node1/net>nic0", "node1/nic0>cpu0", "node1/cpu0>pcie0", "node1/pcie0>gpu1"}));
   EXPECT_EQ(route.latency, ns(1490));
-  EXPECT_TRUE(route.crosses_host);
+  EXPECT_TRUE(route.staged);
   EXPECT_EQ(route.switches, 1);
+}
+
+TEST(Fabric, CopiesThroughHostMemoryAreLinksOfTheGpu) {
+  ClusterSpec c = abci();
+  c.node.pcie.host_copy = Sourced<Bandwidth>(gb(7));
+  Fabric staged(c, 2, Routing::Static, 1);
+  const std::vector<std::string> way = names(staged, staged.route(0, 5));
+  EXPECT_EQ(way.front(), "node0/gpu0>host");
+  EXPECT_EQ(way.back(), "node1/host>gpu1");
+  EXPECT_EQ(way.size(), 10u);                               // the eight of the way itself, and the copies
+  EXPECT_EQ(staged.route(0, 5).latency, ns(1490));          // the library says what staging adds
+  EXPECT_EQ(names(staged, staged.route(0, 1)).size(), 1u);  // over NVLink
+  Fabric direct(c, 2, Routing::Static, 1, {}, {.gpudirect = true});
+  EXPECT_FALSE(direct.route(0, 5).staged);
+  EXPECT_EQ(names(direct, direct.route(0, 5)).size(), 8u);
+
+  c.node.nvlink.present = false;
+  Fabric inside(c, 1, Routing::Static, 1, {}, {.gpudirect = true});  // adapters have no part in it
+  EXPECT_EQ(names(inside, inside.route(0, 1)).size(), 2u);           // below one switch
+  const std::vector<std::string> across = names(inside, inside.route(3, 0));
+  EXPECT_EQ(across.front(), "node0/gpu3>host");
+  EXPECT_EQ(across.back(), "node0/host>gpu0");
+
+  c.node.nic.under_switch = {0, 1};
+  Fabric beside(c, 2, Routing::Static, 1, {}, {.always = true});  // a library of the host copies even below one switch
+  EXPECT_TRUE(beside.route(0, 4).staged);
+  EXPECT_EQ(names(beside, beside.route(0, 4)).front(), "node0/gpu0>host");
+
+  Fabric broken(c, 1, Routing::Static, 1, {{}, {"node0.gpu0-host"}});
+  EXPECT_THROW(broken.route(0, 3), ConfigError);
+  EXPECT_TRUE(broken.works(0));
 }
 
 TEST(Fabric, NicBelowTheGpusSwitchAvoidsTheHost) {
@@ -210,10 +241,10 @@ TEST(Fabric, NicBelowTheGpusSwitchAvoidsTheHost) {
   const Route route = fabric.route(0, 4);
   EXPECT_EQ(names(fabric, route), (std::vector<std::string>{"node0/gpu0>pcie0", "node0/pcie0>nic0", "node0/nic0>net",
                                                             "node1/net>nic0", "node1/nic0>pcie0", "node1/pcie0>gpu0"}));
-  EXPECT_FALSE(route.crosses_host);
+  EXPECT_FALSE(route.staged);
   c.node.nic.nic_of_gpu = {1, 1, 0, 0};  // across the sockets
   Fabric crossed(c, 2, Routing::Static, 1);
-  EXPECT_TRUE(crossed.route(0, 4).crosses_host);
+  EXPECT_TRUE(crossed.route(0, 4).staged);
   EXPECT_EQ(crossed.route(0, 4).links.size(), 12U);  // gpu, switch, cpu, cpu, switch, nic, net: 6 each way
 }
 

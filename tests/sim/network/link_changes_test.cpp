@@ -163,7 +163,7 @@ TEST(FailedLinks, AnotherNicOfTheNode) {
   const Names out = names(f, 0, 2), in = names(f, 2, 0);
   EXPECT_EQ(std::count(out.begin(), out.end(), "node0/nic1>net"), 1);
   EXPECT_EQ(std::count(in.begin(), in.end(), "node0/net>nic1"), 1);
-  EXPECT_TRUE(f.route(0, 2).crosses_host);                                    // the other NIC is under the other switch
+  EXPECT_TRUE(f.route(0, 2).staged);                                          // the other NIC is under the other switch
   Fabric one_way(small(), 4, Routing::Static, 1, {{}, {"node0.nic0.down"}});  // a NIC that only sends is no use
   EXPECT_EQ(names(one_way, 0, 2), out);
 }

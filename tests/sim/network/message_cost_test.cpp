@@ -28,7 +28,7 @@ MessageCost cost_of(PhaseAlgorithm algorithm, int copies, const LibrarySpec& l, 
   Phase phase;
   phase.algorithm = algorithm;
   phase.copies = copies;
-  return message_cost(l, l.protocols[0], phase, route, true);
+  return message_cost(l, l.protocols[0], phase, route);
 }
 
 double gigabytes(Bandwidth b) { return b.bytes_per_second() / 1e9; }
@@ -54,8 +54,7 @@ TEST(MessageCost, HeadsOfNvlsToo) {
   phase.algorithm = PhaseAlgorithm::Nvls;
   phase.node = 8;
   // Two nodes: two trees, 8 channels on each, 4 connections per channel.
-  const MessageCost cost =
-      nvls_cost(l, phase, 16, SwitchRole::None, tcp_route(), Bandwidth::gigabytes_per_second(450), true);
+  const MessageCost cost = nvls_cost(l, phase, 16, SwitchRole::None, tcp_route(), Bandwidth::gigabytes_per_second(450));
   EXPECT_EQ(gigabytes(cost.cap), 32);
   EXPECT_EQ(cost.latency, l.nvls.network + Time::microseconds(20));
 }
