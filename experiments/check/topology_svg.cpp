@@ -211,13 +211,13 @@ double draw_node(Svg& svg, const NodeSpec& node, const NodeColumns& c, double to
     label(svg, cpu_y + half,
           {counted(static_cast<long>(c.cpu.size()), "socket", "sockets"),
            fmt::format("{} between them", to_text(node.pcie.host_link.value))});
-  const Bandwidth copy = node.pcie.host_copy.value;
-  const std::string copies = copy > Bandwidth::bytes_per_second(0) ? ", host copies " + to_text(copy) : "";
-  if (pcie)
-    label(svg, switch_y + half,
-          {"PCIe",
-           fmt::format("x16: {}, {} per crossing", to_text(node.pcie.x16.value), to_text(node.pcie.latency.value)) +
-               copies});
+  if (pcie) {
+    std::vector<std::string> lines = {"PCIe", fmt::format("x16: {}, {} per crossing", to_text(node.pcie.x16.value),
+                                                          to_text(node.pcie.latency.value))};
+    if (node.pcie.host_copy.value > Bandwidth::bytes_per_second(0))
+      lines.push_back(fmt::format("copies through the host: {} a GPU", to_text(node.pcie.host_copy.value)));
+    label(svg, switch_y + half, lines);
+  }
   label(svg, gpu_y + half, {counted(node.gpus, "GPU", "GPUs"), node.gpu});
   return draw_nvlink(svg, node, c, gpu_y + kBoxHeight);
 }

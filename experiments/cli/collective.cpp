@@ -17,18 +17,20 @@ struct Options {
 };
 
 int collective(const Context& context, const Options& options) {
+  leave_when_interrupted();
   const BareAllreduce allreduce = bare_allreduce(options.request, {context.data});
   const LibrarySpec& library = allreduce.inputs().library;
   const auto sizes = sizes_of(options.request.sizes);
   const auto print = [&](const std::string& text) {
     if (!options.json) std::fputs(text.c_str(), stdout);
+    std::fflush(stdout);
   };
   if (!context.quiet) print(own_channels_note(allreduce.inputs()));
   print(table_header(allreduce.inputs(), options.request.element_bytes));
   std::vector<AllreduceRow> rows;
   const Progress progress = progress_line(context);
   for (std::size_t i = 0; i < sizes.size(); ++i) {
-    if (!progress(static_cast<double>(i) / static_cast<double>(sizes.size()), to_text(sizes[i]))) return kInterrupted;
+    progress(static_cast<double>(i) / static_cast<double>(sizes.size()), to_text(sizes[i]));
     rows.push_back(allreduce.at(sizes[i]));
     print(to_text(rows.back(), library, options.others));
   }

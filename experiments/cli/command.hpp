@@ -35,6 +35,8 @@ Progress progress_line(const Context& context);
 /// True once the user has pressed Ctrl-C (or SIGTERM came); the first one asks politely, the second one kills.
 bool interrupted();
 void catch_interrupts();
+/// For commands that have nothing to save: Ctrl-C ends the program at once, in the middle of a simulation too. Flush what has been printed.
+void leave_when_interrupted();
 
 /// Each adds its sub-command to `app`; `run` is called after parsing and returns the exit code.
 using Run = std::function<int()>;

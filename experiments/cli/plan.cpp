@@ -14,8 +14,8 @@ struct Options {
 };
 
 int plan(const Context& context, const Options& options) {
+  leave_when_interrupted();
   const CostedPlan found = plan_and_cost(load(context, options.run), options.simulate, progress_line(context));
-  if (interrupted()) return kInterrupted;
   std::fputs((options.json ? to_json(found) : to_text(found)).c_str(), stdout);
   return kDone;
 }

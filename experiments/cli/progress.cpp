@@ -22,6 +22,13 @@ void on_signal(int signal) {
   }
   g_interrupted = 1;
 }
+
+void leave(int) {
+  constexpr char kClearLine[] = "\r\033[K";
+  [[maybe_unused]] const auto written =
+      isatty(STDERR_FILENO) ? write(STDERR_FILENO, kClearLine, sizeof kClearLine - 1) : 0;
+  _exit(kInterrupted);
+}
 }  // namespace
 
 bool interrupted() { return g_interrupted != 0; }
@@ -29,6 +36,11 @@ bool interrupted() { return g_interrupted != 0; }
 void catch_interrupts() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
+}
+
+void leave_when_interrupted() {
+  std::signal(SIGINT, leave);
+  std::signal(SIGTERM, leave);
 }
 
 Progress progress_line(const Context& context) {

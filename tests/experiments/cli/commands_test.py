@@ -266,6 +266,13 @@ class Others(CommandTest):
         self.assertIn("images per GPU and micro-step need at least", said)
         self.assertIn("has no units for bf16", said)
 
+    def test_simulate_names_what_limits_its_input(self):
+        base = ["simulate", RUN, "--no-interval", "--quiet", "--set", "output.directory=", "--set", "output.curve=[]"]
+        self.assertNotIn("limits the step", self.call(*base).stdout)
+        for key, word in [("data.decode_rate=100", "decode its images (data.decode_rate)"),
+                          ("data.storage_rate=10MBps", "read its images from storage (data.storage_rate)")]:
+            self.assertIn(word, self.call(*base, "--set", key).stdout)
+
     def test_a_smaller_world_is_one_set_away(self):
         many = SOURCE / "experiments/fujitsu_abci_2048/run.toml"  # it traces rank 2047
         self.call("plan", many, "--set", "cluster.gpus=64", "--set", "training.global_batch=2560")
@@ -298,6 +305,19 @@ class Interrupt(CommandTest):
         self.assertEqual(running.returncode, 130, out + err)
         self.assertGreaterEqual(results.read_text().count("\n"), 3, "a header and two points at least")
         self.assertIn("--resume", out + err)
+
+    def test_ctrl_c_ends_a_long_collective_and_keeps_its_rows(self):
+        words = [PROGRAM, "collective", "abci", "--gpus", "2048", "--algorithm", "ring", "--channels", "1", "--quiet",
+                 "--sizes", "4KiB," + ",".join(["1GiB"] * 100)]
+        environment = {**os.environ, "LOCKSTEP_DATA": str(SOURCE / "data")}
+        running = subprocess.Popen(words, cwd=self.here, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True)
+        lines = [running.stdout.readline() for _ in range(3)]
+        self.assertEqual(lines[2].split()[0], "4096", lines)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+        self.assertEqual(running.returncode, 130, out + err)
+        self.assertEqual(err, "")
 
 
 if __name__ == "__main__":
