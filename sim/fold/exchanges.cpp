@@ -1,6 +1,7 @@
 #include "sim/fold/exchanges.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <span>
 #include <unordered_map>
@@ -105,10 +106,10 @@ std::vector<std::uint64_t> colours_of(const Messages& m, const std::vector<char>
     for (std::int64_t i = m.first[r]; i < m.first[r + 1]; ++i) {
       const Exchanges::Step& s = m.steps[at(i)];
       d.add(static_cast<std::uint64_t>(s.sends | s.receives << 1));
-      d.add(static_cast<std::uint64_t>(s.sent * kResolution + 0.5));
+      d.add(static_cast<std::uint64_t>(std::llround(s.sent * kResolution)));
       d.add(static_cast<std::uint64_t>(s.cap));
       if (s.sends) d.add(static_cast<std::uint64_t>(s.arrives - m.first[at(m.to[at(i)])]));
-      d.add(static_cast<std::uint64_t>(s.latency * 1e12 + 0.5));
+      d.add(static_cast<std::uint64_t>(std::llround(s.latency * 1e12)));
       for (const std::int32_t l : m.routes[at(i)]) {
         if (!never_bind[at(l)]) d.add(static_cast<std::uint64_t>(l));
       }
@@ -218,7 +219,8 @@ class ExchangeSimulation {
   void enters(std::size_t sender, double when) { senders_[sender].time = std::max(senders_[sender].time, when); }
 
   double run() {
-    for (double now = 0; now != kNever; now = next_moment(now)) {
+    double now = 0;
+    while (now != kNever) {
       for (std::size_t s = 0; s < senders_.size(); ++s) {
         if (!senders_[s].sending || senders_[s].left <= now) advance(s, now);
       }
@@ -227,6 +229,7 @@ class ExchangeSimulation {
         waiting_.pop_back();
         advance(at(s), now);
       }
+      now = next_moment(now);
     }
     for (std::size_t s = 0; s < senders_.size(); ++s) LOCKSTEP_EXPECTS(senders_[s].step == e_.first[s + 1]);
     return end_;
