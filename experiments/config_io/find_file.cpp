@@ -26,11 +26,13 @@ fs::path find_file(const std::string& name, const DataPaths& paths, const std::s
   const bool is_path = name.find('/') != std::string::npos || fs::path(name).extension() == ".toml";
   fs::path path = is_path ? fs::path(name) : paths.data / folder / (name + ".toml");
   std::error_code code;
-  if (!name.empty() && fs::exists(path, code)) return path;
+  const bool directory = fs::is_directory(path, code);
+  if (!name.empty() && !directory && fs::exists(path, code)) return path;
 
   const std::vector<std::string> known = stems(paths, folder);
   const std::string near = is_path ? "" : nearest(name, known);
   std::string message = name.empty() ? fmt::format("no {} is named", kind)
+                        : directory  ? fmt::format("\"{}\" is a directory", path.string())
                         : is_path    ? fmt::format("no such file \"{}\"", name)
                                      : fmt::format("there is no {} \"{}\"{}", kind, name,
                                                 near.empty() ? "" : fmt::format(" (did you mean \"{}\"?)", near));

@@ -268,6 +268,12 @@ TEST(BadNames, AStemThatIsNotThereNamesTheNearest) {
               ElementsAre("cluster file: no cluster is named; expected a path or one of abci, flat"));
   EXPECT_THAT(scratch.faults([&] { read_cluster("sub/x.toml", paths); }),
               ElementsAre("sub/x.toml: no such file \"sub/x.toml\"; expected a path or one of abci, flat"));
+  const std::string folder = std::filesystem::temp_directory_path().string();
+  EXPECT_THAT(scratch.faults([&] {
+    read_cluster(folder, paths, {"run.toml:31:1", "cluster.file"});
+  }),
+              ElementsAre("run.toml:31:1: cluster.file: \"" + folder +
+                          "\" is a directory; expected a path or one of abci, flat"));
   EXPECT_THAT(scratch.faults([&] { read_library("plane", paths); }),
               ElementsAre("plane: there is no library \"plane\"; expected a path, and libraries holds none"));
 }
