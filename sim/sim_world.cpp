@@ -344,11 +344,9 @@ void SimWorld::prepare(const RunPlan& plan) {
     const Bytes size(plan.graph->parameters() * 4);
     const auto& node = i.settings.cluster.node;
     const bool inside = i.world <= node.gpus;
-    Bandwidth rate = !inside               ? node.nic.rate.value
-                     : node.nvlink.present ? node.nvlink.per_link.value
-                                           : node.pcie.x16.value;
-    if (inside && node.pcie.host_copy.value.bytes_per_second() > 0 && node.meets_in_host(0, i.world))
-      rate = std::min(rate, node.pcie.host_copy.value);
+    const Bandwidth rate = !inside               ? node.nic.rate.value
+                           : node.nvlink.present ? node.nvlink.per_link.value
+                                                 : over_pcie(node, i.world, i.world);
     const ProtocolSpec& p = i.engine.library.protocols.front();
     i.clock += size / rate + (inside ? p.tree.nvlink : p.tree.network) * std::ceil(std::log2(i.world));
   }

@@ -131,7 +131,8 @@ std::vector<std::vector<int>> cables_among(const NodeSpec& node, int gpus) {
   return cables;
 }
 
-/// NICs of these GPUs that their PCIe links can keep busy, as a library reckons that knows the bus and not what copies through host memory reach: orders over PCIe take the same links, so more of them serve only to leave by other NICs.
+/// NICs of these GPUs that their PCIe links can keep busy, as a library reckons that knows the bus and not what copies through host memory reach. Orders over
+/// PCIe take the same links, so more of them serve only to leave by other NICs.
 int doors(const NodeSpec& node, int gpus) {
   if (node.nic.count == 0 || !(node.nic.rate.value.bytes_per_second() > 0)) return 1;
   std::set<int> nics;

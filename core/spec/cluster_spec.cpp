@@ -184,11 +184,11 @@ bool NodeSpec::nics_beside(int used) const {
 }
 
 bool NodeSpec::meets_in_host(int first, int end) const {
-  if (nvlink.present && nvlink.through_switch) return false;
+  if (pcie.switches.empty() || (nvlink.present && nvlink.through_switch)) return false;
   const auto together = [&](int a, int b) {
-    return std::any_of(nvlink.pairs.begin(), nvlink.pairs.end(), [&](const NvlinkPair& p) {
-      return nvlink.present && ((p.a == a && p.b == b) || (p.a == b && p.b == a));
-    });
+    return nvlink.present && std::any_of(nvlink.pairs.begin(), nvlink.pairs.end(), [&](const NvlinkPair& p) {
+             return (p.a == a && p.b == b) || (p.a == b && p.b == a);
+           });
   };
   const auto below = [&](int rank) {
     const auto holds = [&](const std::vector<int>& s) { return std::find(s.begin(), s.end(), rank) != s.end(); };
@@ -196,7 +196,7 @@ bool NodeSpec::meets_in_host(int first, int end) const {
   };
   for (int a = first; a < end; ++a) {
     for (int b = a + 1; b < end; ++b) {
-      if (!pcie.switches.empty() && below(a) != below(b) && !together(a, b)) return true;
+      if (below(a) != below(b) && !together(a, b)) return true;
     }
   }
   return false;

@@ -29,7 +29,8 @@ ErrorBand band_of_groups(const std::vector<std::vector<double>>& groups, std::st
 ///   drift       per square root of a year between the run's release and the anchor's: root mean of d^2 / years over releases of one product that
 ///               follow each other on one GPU at one precision
 ///   collective  rows "allreduce_us" of 1 MiB or more, bare allreduces as nccl-tests measures them: of the tables that data/model_error.toml lists for
-///               a node, with those of nodes without NVLink for such a node, and for a run over several nodes, each a group. `without`: a row whose table, or if there is no other the row, is left out, for its own interval
+///               a node, with those of nodes without NVLink for such a node, and for a run over several nodes, each a group. `without`: a row
+///               whose table, or if there is no other the row, is left out, for its own interval
 ///   run_to_run, unanchored   as data/model_error.toml states them
 /// Only what this run needs is worked out. Throws ConfigError for faults of those files. Cost: some tens of milliseconds.
 ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const std::string& without = "");

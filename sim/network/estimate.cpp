@@ -23,14 +23,6 @@ Bandwidth host_copy(const NodeSpec& node) {
   return rate.bytes_per_second() > 0 ? rate : Bandwidth::unlimited();
 }
 
-/// What PCIe gives a GPU for messages to the next one of the node, where groups of `size` consecutive local ranks exchange them.
-Bandwidth over_pcie(const NodeSpec& node, int used, int size) {
-  for (int first = 0; first < used; first += size) {
-    if (node.meets_in_host(first, std::min(used, first + size))) return std::min(node.pcie.x16.value, host_copy(node));
-  }
-  return node.pcie.x16.value;
-}
-
 /// What the hop between members of a phase's group that lie furthest apart looks like, and the share of one member.
 Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateContext& context) {
   const NodeSpec& node = context.cluster.node;
@@ -106,6 +98,13 @@ Time nvls_time(const CollectivePlan& plan, const Phase& phase, const EstimateCon
 }
 
 }  // namespace
+
+Bandwidth over_pcie(const NodeSpec& node, int used, int size) {
+  for (int first = 0; first < used; first += size) {
+    if (node.meets_in_host(first, std::min(used, first + size))) return std::min(node.pcie.x16.value, host_copy(node));
+  }
+  return node.pcie.x16.value;
+}
 
 EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& library, int node_gpus,
                                  const RunSpec& run, int capability) {

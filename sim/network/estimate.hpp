@@ -23,6 +23,10 @@ struct EstimateContext {
   LibraryView view = {};  ///< of the job; used only for plans laid out for a protocol
 };
 
+/// What PCIe, and where they meet in a host bridge its copies through host memory, give a GPU for messages to the next one of its node, where groups of
+/// `size` consecutive ranks of the first `used` exchange them.
+Bandwidth over_pcie(const NodeSpec& node, int used, int size);
+
 /// The context of a run with `node_gpus` GPUs per node, of `capability`. Searches rings if the library has a rule: keep it.
 EstimateContext estimate_context(const ClusterSpec& cluster, const LibrarySpec& library, int node_gpus,
                                  const RunSpec& run, int capability);

@@ -58,8 +58,8 @@ enum class Routing { Static, Ecmp };
 /// are not built here change nothing.
 class Fabric {
  public:
-  /// `staging` by default: no GPUDirect. 1 <= nodes <= cluster.nodes. Throws ConfigError if two GPUs have no route between them or a link that is needed
-  /// has no rate; `where` is the cluster's name. NICs and switches are built only if nodes > 1.
+  /// 1 <= nodes <= cluster.nodes. `staging` by default: no GPUDirect. Throws ConfigError if two GPUs have no route between
+  /// them or a link that is needed has no rate; `where` is the cluster's name. NICs and switches are built only if nodes > 1.
   Fabric(const ClusterSpec& cluster, int nodes, Routing routing, std::uint64_t seed, const LinkChanges& changes = {},
          Staging staging = {});
   ~Fabric();

@@ -1,4 +1,4 @@
-// What a library's GPUs, and a machine's copies through host memory, allow whole ranks: in events, in estimates, switched off, and scaled by the model's error of collectives.
+// What a library's GPUs allow whole ranks: in events, in estimates, switched off, and scaled by the model's error of collectives.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,53 +10,13 @@
 #include "experiments/effects.hpp"
 #include "experiments/interval.hpp"
 #include "sim/network/estimate.hpp"
+#include "tests/experiments/compose/bare_job.hpp"
 
 namespace lockstep {
 namespace {
 
 using A = AllreduceAlgorithm;
-
-const DataPaths kData{std::string(LOCKSTEP_SOURCE_DIR) + "/data"};
-
-/// A bare allreduce over `gpus` GPUs of a cluster.
-struct Job {
-  Job(const std::string& cluster, const std::string& library, int gpus, A algorithm = A::Ring,
-      const std::string& protocol = "auto") {
-    in.cluster = read_cluster(cluster, kData);
-    in.library = read_library(library, kData);
-    in.gpu = read_gpu(in.cluster.node.gpu, kData);
-    in.run.cluster.gpus = gpus;
-    in.run.allreduce.algorithm = algorithm;
-    in.run.allreduce.protocol = protocol;
-  }
-  sim::EstimateContext context() const {
-    return sim::estimate_context(in.cluster, in.library, gpus_per_node_used(in.run, in.cluster.node), in.run,
-                                 in.gpu.compute_capability);
-  }
-  CollectivePlan plan(Bytes size) const {
-    const sim::EstimateContext c = context();
-    return plan_allreduce(
-        in.run, in.cluster.node, gpus_per_node_used(in.run, in.cluster.node), size.count() / 4, 4,
-        [&](const CollectivePlan& p) {
-          return sim::estimate(p, c, sim::choose_protocol(p, c, in.run.allreduce.protocol));
-        },
-        &in.library);
-  }
-  sim::CollectiveTime time(Bytes size) const {
-    return sim::simulate_collective({in.run, in.cluster, in.gpu, in.library, {}}, plan(size));
-  }
-  std::string chosen(Bytes size) const {
-    const int p = sim::choose_protocol(plan(size), context(), in.run.allreduce.protocol);
-    return in.library.protocols[static_cast<std::size_t>(p)].name;
-  }
-  int number_of(const std::string& protocol) const {
-    for (std::size_t p = 0; p < in.library.protocols.size(); ++p) {
-      if (in.library.protocols[p].name == protocol) return static_cast<int>(p);
-    }
-    throw std::out_of_range(protocol);
-  }
-  Inputs in;
-};
+using Job = BareJob;
 
 Job without_limits(Job job) {
   job.in.library.limits = false;
@@ -65,7 +25,7 @@ Job without_limits(Job job) {
 
 // nccl-2.8 on Ampere: 235 GB/s of payload over all channels; LL sends 8 bytes for 4 of payload.
 TEST(LibraryLimits, HoldOnlyWhileTheyAreOn) {
-  const LibrarySpec file = read_library("nccl-2.8", kData);
+  const LibrarySpec file = read_library("nccl-2.8", kShipped);
   LibrarySpec off = file;
   off.limits = false;
   const LibrarySpec with = limited_to(file, 80, 1), without = limited_to(off, 80, 1);
@@ -81,7 +41,7 @@ TEST(LibraryLimits, HoldOnlyWhileTheyAreOn) {
 
 // nccl-2.27 on Volta, payload per channel: LL128 20 GB/s, trees of simple messages 18.5 on two nodes and 10 on more. LL128 carries 120 of 128 bytes.
 TEST(LibraryLimits, AChannelHasAMost) {
-  const LibrarySpec file = read_library("nccl-2.27", kData);
+  const LibrarySpec file = read_library("nccl-2.27", kShipped);
   const auto at = [&](int nodes, const char* name) {
     const LibrarySpec l = limited_to(file, 70, nodes);
     return *std::find_if(l.protocols.begin(), l.protocols.end(), [&](const auto& p) { return p.name == name; });
@@ -252,51 +212,6 @@ TEST(LibraryLimits, TheProtocolEffectSwitchesThemOff) {
   const NvlinkSpec& cables = bare.in.cluster.node.nvlink;
   EXPECT_NEAR(busbw(bare), cables.per_link.value.bytes_per_second() * cables.links_per_gpu / 1e9, 0.01 * busbw(bare));
   EXPECT_GT(busbw(bare), 235);
-}
-
-double payload_rate(const Job& job, Bytes size) {  // GB/s of one rank's messages, rings and torus alike
-  const double n = job.in.run.cluster.gpus;
-  return 2 * (n - 1) / n * double(size.count()) / job.time(size).time.seconds() / 1e9;
-}
-
-// Every GPU of a node without NVLink sends and receives a copy at once: 7.3 GB/s each way. 1 % for the latencies.
-TEST(HostCopies, LimitRingsInANodeWithoutNvlink) {
-  Job job("a100x4-pcie", "nccl-2.27", 4, A::Ring, "simple");
-  const Bytes size(1 << 30);
-  EXPECT_NEAR(payload_rate(job, size), 7.3, 0.073);
-  EXPECT_NEAR(sim::estimate(job.plan(size), job.context(), job.number_of("simple")) / job.time(size).time, 1, 0.02);
-  job.in.cluster.node.pcie.switches = {{0, 1, 2, 3}};  // below one switch nothing is copied: 10.3 of x16
-  job.in.cluster.node.pcie.cpu_of_switch = {0};
-  EXPECT_NEAR(payload_rate(job, size), 10.3, 0.2);
-}
-
-// ABCI without GPUDirect: six rings leave a node by four GPUs, so two of them share the 7.3 GB/s of one: 6 x 3.65 GB/s. With it the two NICs of 12 GB/s limit.
-TEST(HostCopies, AreOfTheGpusByWhichRingsLeave) {
-  Job job("abci", "nccl-2.4", 8, A::Ring, "simple");
-  const Bytes size(1 << 30);
-  EXPECT_NEAR(payload_rate(job, size), 6 * 3.65, 0.1);
-  EXPECT_NEAR(sim::estimate(job.plan(size), job.context(), job.number_of("simple")) / job.time(size).time, 1, 0.05);
-  job.in.run.allreduce.gpudirect = true;
-  EXPECT_NEAR(payload_rate(job, size), 24, 0.1);
-}
-
-// A torus of nodes: the columns of a node's four GPUs go through its two NICs, 6 GB/s each, less than the copies reach.
-TEST(HostCopies, AreNoMatterWhereTheNicIsSharedByMore) {
-  Job job("abci", "nccl-2.4", 16, A::Hierarchical, "simple");
-  const Bytes size(1 << 30);
-  const Time staged = job.time(size).time;
-  job.in.run.allreduce.gpudirect = true;
-  EXPECT_NEAR(staged / job.time(size).time, 1, 0.01);
-}
-
-// Flat rings over nodes without NVLink copy inside every node, whatever the adapters do; the estimate knows it.
-TEST(HostCopies, InsideNodesCountInRingsOverThem) {
-  Job job("generic-ethernet-100", "nccl-2.8", 16, A::Ring, "simple");
-  job.in.cluster.node.nic.transport = NicTransport::Rdma;
-  job.in.run.allreduce.gpudirect = true;
-  const Bytes size(1 << 28);
-  EXPECT_NEAR(payload_rate(job, size), 7.3, 0.2);
-  EXPECT_NEAR(sim::estimate(job.plan(size), job.context(), job.number_of("simple")) / job.time(size).time, 1, 0.1);
 }
 
 // LL on eight V100 moves no more than 39 GB/s and no more than a quarter of what the library takes NVLink for: 6 rings x 21 GB/s x 0.25 =
