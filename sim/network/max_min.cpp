@@ -35,10 +35,6 @@ void MaxMin::cross(std::int32_t flow, std::int32_t count) {
   rows_.back().open += count;
 }
 
-void MaxMin::narrow(std::int32_t link, double capacity) {
-  rows_[at(link)].left = std::min(rows_[at(link)].left, capacity);
-}
-
 void MaxMin::index_links() {
   std::int32_t offset = 0;
   for (Flow& flow : flows_) {

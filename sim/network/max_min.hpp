@@ -25,8 +25,6 @@ class MaxMin {
   /// `flow` crosses the link added last; each flow at most once. It stands for `count` >= 1 flows of its rate there: the link's
   /// shares are capacity left / sum of counts.
   void cross(std::int32_t flow, std::int32_t count = 1);
-  /// Lowers a link's capacity to `capacity` if that is less.
-  void narrow(std::int32_t link, double capacity);
   void solve();
   /// After solve(). Flows of one bottleneck get exactly equal rates.
   double rate(std::int32_t flow) const { return flows_[static_cast<std::size_t>(flow)].rate; }

@@ -463,16 +463,18 @@ void Network::solve_large_region() {
   }
   solver_.clear();
   for (std::int32_t slot : region_) flows_[at(slot)].local = solver_.add_flow(flows_[at(slot)].static_cap);
-  for (std::int32_t l : border_) sets_[at(states_[at(l)].set)].row = kNone;
+  for (std::int32_t l : border_) sets_[at(states_[at(l)].set)].narrowest = kNone;
+  for (std::int32_t l : border_) {
+    const LinkState& link = states_[at(l)];
+    if (link.inside != link.flows) continue;
+    std::int32_t& narrowest = sets_[at(link.set)].narrowest;
+    if (narrowest == kNone || link.capacity < states_[at(narrowest)].capacity) narrowest = l;
+  }
   for (std::int32_t l : border_) {
     LinkState& link = states_[at(l)];
     if (link.inside == link.flows) {
-      std::int32_t& row = sets_[at(link.set)].row;
-      if (row != kNone) {
-        solver_.narrow(row, link.capacity);
-        continue;
-      }
-      row = solver_.add_link(link.capacity);
+      if (l != sets_[at(link.set)].narrowest) continue;
+      solver_.add_link(link.capacity);
     } else {
       closed_ = false;
       link.local = solver_.add_link(std::max(0.0, link.capacity - held_outside(link)));

@@ -163,13 +163,13 @@ class Network {
   };
   /// Links of the border that are crossed by the same flows of the region: the narrowest stands for all of them.
   struct LinkSet {
-    std::int32_t without = kNone;   ///< the set of links that all these flows but `flow` cross
-    std::int32_t flow = kNone;      ///< by place in the region
-    std::int32_t count = 1;         ///< of `flow` on each of its links
-    std::int32_t sibling = kNone;   ///< the next set of those that `flow` crosses with another count
-    std::int32_t split_by = kNone;  ///< the last flow that crossed some of its links
-    std::int32_t crossed = kNone;   ///< the first set that those have moved to
-    std::int32_t row = kNone;       ///< in the problem being solved
+    std::int32_t without = kNone;    ///< the set of links that all these flows but `flow` cross
+    std::int32_t flow = kNone;       ///< by place in the region
+    std::int32_t count = 1;          ///< of `flow` on each of its links
+    std::int32_t sibling = kNone;    ///< the next set of those that `flow` crosses with another count
+    std::int32_t split_by = kNone;   ///< the last flow that crossed some of its links
+    std::int32_t crossed = kNone;    ///< the first set that those have moved to
+    std::int32_t narrowest = kNone;  ///< of those with no flows outside, the first of the narrowest ones
   };
 
   std::int32_t new_slot();

@@ -4,6 +4,7 @@
 // looking through all links costs less than a heap and lists of who crosses what.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -26,18 +27,18 @@ class SmallMaxMin {
     caps_[static_cast<std::size_t>(flows_)] = cap;
     return flows_++;
   }
-  /// A link that the flows of `who` (not 0) cross. A link of the same flows as an earlier one may become one row with it: the
-  /// narrower counts.
+  /// A link that the flows of `who` (not 0) cross. Links of the same flows may become one row: the first of the narrowest ones
+  /// keeps its place in the order, which tells links of equal shares apart and so decides the last bit of some rates.
   void add_link(double capacity, std::uint64_t who) {
     // Links of the same flows often follow each other; other rows are found by a hash that may be out of date.
     if (!rows_.empty() && rows_.back().merges == who) {
-      narrow(rows_.back(), capacity);
+      rows_.back().left = std::min(rows_.back().left, capacity);
       return;
     }
     std::uint8_t& row = row_of_[(who * 0x9e3779b97f4a7c15U) >> 58];  // Fibonacci hashing
     if (row < rows_.size() && rows_[row].merges == who) {
-      narrow(rows_[row], capacity);
-      return;
+      if (rows_[row].left <= capacity) return;
+      rows_[row].who = rows_[row].merges = 0;  // never binds
     }
     row = static_cast<std::uint8_t>(rows_.size());  // if cut off, it is some other row's
     rows_.push_back({capacity, who, who});
@@ -58,9 +59,6 @@ class SmallMaxMin {
     std::uint64_t who;     ///< flows without a rate
     std::uint64_t merges;  ///< flows of the links that may join this row; 0: none may
   };
-  static void narrow(Row& row, double capacity) {
-    if (capacity < row.left) row.left = capacity;
-  }
   void sort_caps();
   std::size_t least_bound() const;
   void fix(std::uint64_t who, double rate);

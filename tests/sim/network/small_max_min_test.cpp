@@ -75,6 +75,15 @@ TEST(SmallMaxMin, OfLinksOfTheSameFlowsTheNarrowestCounts) {
   EXPECT_EQ(small(p, solver).rates, (std::vector<double>{2, 2}));
 }
 
+// Links 1 and 2 both give 1/3. Link 1 stands first and binds all three flows. Were link 2, which has the flows of link 0, to take its
+// place, link 1 would have (1 - 1/3) / 2 left for the others: one bit more than 1/3.
+TEST(SmallMaxMin, OfEqualSharesTheFirstBinds) {
+  SmallMaxMin solver;
+  const Problem p{{kNoCap, kNoCap, kNoCap}, {{2.0 / 3, 0b001}, {1, 0b111}, {1.0 / 3, 0b001}}, {false, false, false}};
+  EXPECT_EQ(small(p, solver).rates, std::vector<double>(3, 1.0 / 3));
+  EXPECT_NE((1 - 1.0 / 3) / 2, 1.0 / 3);
+}
+
 // The last flow has the highest bit: 64 flows on one link of 128.
 TEST(SmallMaxMin, SixtyFourFlows) {
   SmallMaxMin solver;
