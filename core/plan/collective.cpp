@@ -32,33 +32,59 @@ std::string op_text(CollectiveOp op) {
   return "?";
 }
 
-/// Where channels enter and leave a node, summed over groups of 1, 2, 4, ... neighbouring GPUs and of every size that divides the node: the sum of
-/// squares is least when every group that could share a NIC has an even load.
+/// Where channels enter and leave a node. The less the better, in this order.
+struct DoorCost {
+  int nics = 0;  ///< loads of the NICs, squared and summed, in and out
+  int groups =
+      0;  ///< the same of groups of 1, 2, 4, ... neighbouring GPUs and of every size that divides the node, which may share something else
+  /// Channels that leave by another NIC than they came in by: their next hop changes rails, which a library avoids as long as that costs no rate
+  /// (NCCL_CROSS_NIC; rings of NCCL 2.0 to 2.4 take one card on all nodes).
+  int across = 0;
+  auto operator<=>(const DoorCost&) const = default;
+};
+
 class DoorLoad {
  public:
-  explicit DoorLoad(int gpus) : in_(static_cast<std::size_t>(gpus)), out_(static_cast<std::size_t>(gpus)) {}
+  /// `nic_of`: by GPU; empty: unknown.
+  DoorLoad(std::size_t gpus, const std::vector<int>& nic_of) : in_(gpus), out_(gpus), nic_of_(nic_of) {}
   void add(int in, int out, int change) {
     in_[static_cast<std::size_t>(in)] += change;
     out_[static_cast<std::size_t>(out)] += change;
+    if (!nic_of_.empty() && nic(in) != nic(out)) across_ += change;
   }
-  int unevenness() const {
-    int sum = 0;
-    for (std::size_t group = 1; group < in_.size(); ++group) {
-      if (!std::has_single_bit(group) && in_.size() % group != 0) continue;
-      for (std::size_t first = 0; first < in_.size(); first += group) {
-        int in = 0, out = 0;
-        for (std::size_t g = first; g < std::min(first + group, in_.size()); ++g) {
-          in += in_[g];
-          out += out_[g];
-        }
-        sum += in * in + out * out;
+  DoorCost cost() const {
+    DoorCost cost{0, 0, across_};
+    for (const std::vector<int>* load : {&in_, &out_}) {
+      if (!nic_of_.empty()) cost.nics += squares_by_nic(*load);
+      for (std::size_t size = 1; size < load->size(); ++size) {
+        if (std::has_single_bit(size) || load->size() % size == 0) cost.groups += squares(*load, size);
       }
+    }
+    return cost;
+  }
+  int across() const { return across_; }
+
+ private:
+  int nic(int gpu) const { return nic_of_[static_cast<std::size_t>(gpu)]; }
+  int squares_by_nic(const std::vector<int>& load) const {
+    std::vector<int> sums(static_cast<std::size_t>(*std::max_element(nic_of_.begin(), nic_of_.end())) + 1);
+    for (std::size_t g = 0; g < load.size(); ++g) sums[static_cast<std::size_t>(nic_of_[g])] += load[g];
+    return squares(sums, 1);
+  }
+  static int squares(const std::vector<int>& load, std::size_t group) {
+    int sum = 0;
+    for (std::size_t first = 0; first < load.size(); first += group) {
+      const auto begin = load.begin() + static_cast<std::ptrdiff_t>(first);
+      const int together =
+          std::accumulate(begin, begin + static_cast<std::ptrdiff_t>(std::min(group, load.size() - first)), 0);
+      sum += together * together;
     }
     return sum;
   }
 
- private:
   std::vector<int> in_, out_;
+  const std::vector<int>& nic_of_;
+  int across_ = 0;
 };
 
 /// Turns two rings at once where no single turn helps any more; true if that made the load more even.
@@ -67,7 +93,7 @@ bool turn_a_pair(std::vector<std::vector<int>>& rings, DoorLoad& load) {
     std::rotate(ring.begin(), ring.begin() + static_cast<std::ptrdiff_t>(by), ring.end());
     return ring;
   };
-  const int now = load.unevenness();
+  const DoorCost now = load.cost();
   for (std::size_t a = 0; a < rings.size(); ++a) {
     for (std::size_t b = a + 1; b < rings.size(); ++b) {
       for (const std::size_t r : {a, b}) load.add(rings[r].front(), rings[r].back(), -1);
@@ -77,7 +103,7 @@ bool turn_a_pair(std::vector<std::vector<int>>& rings, DoorLoad& load) {
         for (std::size_t j = 0; j < rings[b].size(); ++j) {
           const auto second = turned(rings[b], j);
           load.add(second.front(), second.back(), +1);
-          if (load.unevenness() < now) {
+          if (load.cost() < now) {
             rings[a] = first;
             rings[b] = second;
             return true;
@@ -94,19 +120,20 @@ bool turn_a_pair(std::vector<std::vector<int>>& rings, DoorLoad& load) {
 
 /// Opens each ring at one hop (rotates it to begin behind that hop): greedily, then improved one ring at a time until
 /// nothing helps, then two at a time.
-std::vector<std::vector<int>> opened(std::vector<std::vector<int>> rings) {
-  DoorLoad load(static_cast<int>(rings.front().size()));
+std::vector<std::vector<int>> opened(std::vector<std::vector<int>> rings, const std::vector<int>& nic_of) {
+  DoorLoad load(rings.front().size(), nic_of);
   constexpr int kSweeps = 8;  // settles in two or three
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
     bool changed = false;
     for (auto& ring : rings) {
       if (sweep > 0) load.add(ring.front(), ring.back(), -1);
       std::size_t best = 0;
-      int least = std::numeric_limits<int>::max();
+      std::pair least{std::numeric_limits<int>::max(), DoorCost{}};
       for (std::size_t i = 0; i < ring.size(); ++i) {
         const int in = ring[i], out = ring[(i + ring.size() - 1) % ring.size()];
         load.add(in, out, +1);
-        const int now = load.unevenness();
+        // Begins with the rails, from where later sweeps find both.
+        const std::pair now{sweep == 0 ? load.across() : 0, load.cost()};
         load.add(in, out, -1);
         if (now < least) {
           least = now;
@@ -145,10 +172,10 @@ Ways ways_of(const CollectiveRequest& r, int local) {
 }
 
 /// Channels that walk every node's GPUs in that node's ring order, node after node.
-std::vector<std::vector<int>> orders_over_nodes(const Ways& inside, int world) {
+std::vector<std::vector<int>> orders_over_nodes(const Ways& inside, int world, const std::vector<int>& nic_of) {
   const int per_node = static_cast<int>(inside.full.front().size());
   if (world <= per_node) return inside.full;
-  const auto full = opened(inside.full), last = inside.last.empty() ? full : opened(inside.last);
+  const auto full = opened(inside.full, nic_of), last = inside.last.empty() ? full : opened(inside.last, nic_of);
   std::vector<std::vector<int>> orders;
   for (std::size_t c = 0; c < full.size(); ++c) {
     std::vector<int> order;
@@ -271,7 +298,7 @@ CollectivePlan plan_collective(const CollectiveRequest& r) {
     phase.copies = r.copies;
     if (!inside(local).empty()) {
       const Ways ways = ways_of(r, local);
-      if (r.algorithm == A::Ring) phase.orders = orders_over_nodes(ways, world);
+      if (r.algorithm == A::Ring) phase.orders = orders_over_nodes(ways, world, r.nic_of);
       if (r.algorithm == A::Tree && r.node_trees) {
         phase.orders = ways.full;
         phase.last_orders = ways.last;

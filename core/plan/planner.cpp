@@ -173,6 +173,7 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
   request.elements = elements;
   request.element_bytes = element_bytes;
   request.chunk = std::max<std::int64_t>(1, run.allreduce.chunk.count() / element_bytes);
+  for (int local = 0; node.nic.count > 1 && local < node_gpus; ++local) request.nic_of.push_back(node.nic_of(local));
   if (run.allreduce.algorithm == A::Library) {
     if (!library || library->tuning.rule == TuningRule::None)
       throw ConfigError(library ? library->name : "", "allreduce.algorithm",

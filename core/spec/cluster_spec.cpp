@@ -6,35 +6,27 @@
 #include <cmath>
 #include <set>
 
-#include "core/base/error.hpp"
+#include "core/spec/checker.hpp"
 
 namespace lockstep {
 
 namespace {
-
-class Checker {
- public:
-  template <class... Args>
-  void expect(bool good, const std::string& key, fmt::format_string<Args...> message, Args&&... args) {
-    if (!good) faults.push_back({"cluster file", key, fmt::format(message, std::forward<Args>(args)...)});
-  }
-  void rate(const Sourced<Bandwidth>& r, const std::string& key) {
-    const double rate = r.value.bytes_per_second();
-    expect(rate > 0 && std::isfinite(rate), key, "a rate of {} bytes per second; expected more, such as \"12GBps\"",
-           rate);
-  }
-  std::vector<Fault> faults;
-};
 
 constexpr int kMostGpusPerNode = 64;
 
 /// What names single GPUs cannot be judged by a count that is itself at fault.
 bool countable(const NodeSpec& node) { return node.gpus >= 1 && node.gpus <= kMostGpusPerNode; }
 
+void check_rate(Checker& c, const Sourced<Bandwidth>& sourced, const std::string& key) {
+  const double rate = sourced.value.bytes_per_second();
+  c.expect(rate > 0 && std::isfinite(rate), key, "a rate of {} bytes per second; expected more, such as \"12GBps\"",
+           rate);
+}
+
 void check_nvlink(Checker& c, const NodeSpec& node) {
   const NvlinkSpec& n = node.nvlink;
   if (!n.present) return;
-  c.rate(n.per_link, "node.nvlink.per_link");
+  check_rate(c, n.per_link, "node.nvlink.per_link");
   c.expect(!n.switch_adds || n.through_switch, "node.nvlink.switch_adds",
            "there is no switch to add anything; expected through_switch = true beside it");
   if (n.through_switch) {
@@ -59,9 +51,9 @@ void check_nvlink(Checker& c, const NodeSpec& node) {
 
 void check_pcie(Checker& c, const NodeSpec& node) {
   const PcieSpec& p = node.pcie;
-  if (p.host_copy.value != Bandwidth::bytes_per_second(0)) c.rate(p.host_copy, "node.pcie.host_copy");
+  if (p.host_copy.value != Bandwidth::bytes_per_second(0)) check_rate(c, p.host_copy, "node.pcie.host_copy");
   if (p.switches.empty()) return;
-  c.rate(p.x16, "node.pcie.x16");
+  check_rate(c, p.x16, "node.pcie.x16");
   if (countable(node)) {
     std::multiset<int> gpus;
     for (const auto& s : p.switches) gpus.insert(s.begin(), s.end());
@@ -82,7 +74,7 @@ void check_pcie(Checker& c, const NodeSpec& node) {
              "missing or 0, and cpu_of_switch names {} sockets; expected the rate between them, such as \"10GBps\"",
              cpus.size());
   else if (cpus.size() > 1)
-    c.rate(p.host_link, "node.pcie.host_link");
+    check_rate(c, p.host_link, "node.pcie.host_link");
 }
 
 void check_nics(Checker& c, const ClusterSpec& cluster) {
@@ -95,7 +87,7 @@ void check_nics(Checker& c, const ClusterSpec& cluster) {
     return;
   }
   const auto count = static_cast<std::size_t>(n.count);
-  c.rate(n.rate, "node.nic.rate");
+  check_rate(c, n.rate, "node.nic.rate");
   c.expect(n.connections >= 1 && n.connections <= 256, "node.nic.connections", "{} connections; expected 1 to 256",
            n.connections);
   c.expect(static_cast<int>(n.nic_of_gpu.size()) == node.gpus, "node.nic.nic_of_gpu", "{} entries for {} GPUs",
@@ -136,7 +128,7 @@ void check_network(Checker& c, const ClusterSpec& cluster) {
              t.switches);
     c.expect(t.cables >= 1 && t.cables <= 10'000, key + ".cables", "{} cables; expected 1 to 10000", t.cables);
     c.expect(t.group >= 0, key + ".group", "{}; expected 0 (all) or more", t.group);
-    if (net.kind == NetworkKind::FatTree || i > 0) c.rate(t.rate, key + ".rate");
+    if (net.kind == NetworkKind::FatTree || i > 0) check_rate(c, t.rate, key + ".rate");
     if (net.kind != NetworkKind::FatTree) continue;
     if (i == 0) {
       c.expect(t.group >= 1, key + ".group", "ports per leaf switch; expected at least 1");
@@ -214,7 +206,7 @@ std::int64_t NetworkSpec::leaves(std::int64_t nodes, int nics) const {
 }
 
 std::vector<Fault> validate(const ClusterSpec& cluster) {
-  Checker c;
+  Checker c("cluster file");
   c.expect(cluster.nodes >= 1 && cluster.nodes <= 1'000'000, "cluster.nodes", "{} nodes; expected 1 to 1000000",
            cluster.nodes);
   c.expect(countable(cluster.node), "node.gpus", "{} GPUs per node; expected 1 to {}", cluster.node.gpus,

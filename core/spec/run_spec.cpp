@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/spec/checker.hpp"
+
 namespace lockstep {
 
 namespace {
@@ -15,29 +17,10 @@ constexpr std::int64_t kMostImages = 1'000'000'000'000;
 constexpr std::int64_t kMostSteps = 100'000'000;
 constexpr int kMostGpus = 1'000'000;
 
-/// Collects faults of one file part by part.
-class Checker {
- public:
-  template <class... Args>
-  void expect(bool good, const std::string& key, fmt::format_string<Args...> message, Args&&... args) {
-    if (!good) faults.push_back({"run file", key, fmt::format(message, std::forward<Args>(args)...)});
-  }
-  void word(const std::string& value, const std::string& key, std::initializer_list<const char*> known) {
-    std::vector<std::string> words(known.begin(), known.end());
-    if (std::find(words.begin(), words.end(), value) != words.end()) return;
-    std::string list;
-    for (const auto& w : words) list += (list.empty() ? "" : ", ") + w;
-    const std::string near = nearest(value, words);
-    expect(false, key, "\"{}\" is not known{}; expected one of {}", value,
-           near.empty() ? "" : fmt::format(" (did you mean \"{}\"?)", near), list);
-  }
-  std::vector<Fault> faults;
-};
-
 }  // namespace
 
 std::vector<Fault> among_faults(const AllreduceSpec& allreduce) {
-  Checker c;
+  Checker c("run file");
   const std::vector<std::string>& among = allreduce.among;
   for (auto it = among.begin(); it != among.end(); ++it) {
     c.word(*it, "allreduce.among", {"ring", "tree", "nvls"});
@@ -260,7 +243,7 @@ void check_real(Checker& c, const RunSpec& run) {
 }  // namespace
 
 std::vector<Fault> validate(const RunSpec& run) {
-  Checker c;
+  Checker c("run file");
   check_model(c, run);
   check_training(c, run);
   const int gpus = run.cluster.gpus;

@@ -45,6 +45,33 @@ TEST(Collective, RingOnIdealLinksTakesItsClosedForm) {
   EXPECT_TRUE(row.estimates.empty());
 }
 
+// MN-1: 16 nodes below a pair of switches, one for each of a node's two adapters, and four cables up for 16 down. A ring that changed from one adapter to
+// the other at every node would cross them 16 times: 4 x 6 / 16 = 1.5 GB/s. It stays on its rail, so what limits it is the host link, 6 GB/s.
+TEST(Collective, ARingOverThinRailsStaysOnItsRail) {
+  AllreduceRequest r;
+  r.cluster = "mn-1";
+  r.library = "plain";
+  r.algorithm = "ring";
+  r.gpudirect = true;
+  r.gpus = 128;
+  const double busbw = bare_allreduce(r, kData).at(Bytes(100'000'000)).busbw.gigabytes_per_second();
+  EXPECT_GT(busbw, 5.5);
+  EXPECT_LT(busbw, 6);
+}
+
+// Summit, 16 GPUs: the last node's four use both of its adapters, GPUs 0 to 2 one and GPU 3 the other. Two rings of 11 GB/s each, one through each adapter.
+TEST(Collective, RingsThroughAShortLastNodeUseBothItsAdapters) {
+  AllreduceRequest r;
+  r.cluster = "summit";
+  r.library = "plain";
+  r.algorithm = "ring";
+  r.gpudirect = true;
+  r.gpus = 16;
+  const double busbw = bare_allreduce(r, kData).at(Bytes(500'000'000)).busbw.gigabytes_per_second();
+  EXPECT_GT(busbw, 21);
+  EXPECT_LT(busbw, 22);
+}
+
 TEST(Collective, ElementsAreWhole) {
   AllreduceRequest request = flat_ring(4);
   request.element_bytes = 8;

@@ -34,6 +34,8 @@ void expect_curve(const std::string& experiment) {
 TEST(Expected, DgxLadders) { expect_curve("dgx_ladders"); }
 TEST(Expected, LarsAlexnet) { expect_curve("lars_alexnet_dgx1"); }
 TEST(ExpectedSlow, GoyalOneHour) { expect_curve("goyal_one_hour"); }
+TEST(ExpectedSlow, AkibaFifteenMinutes) { expect_curve("akiba_mn1_1024"); }
+TEST(ExpectedSlow, JiaTencent) { expect_curve("jia_tencent_2048"); }
 TEST(ExpectedSlow, Fujitsu) { expect_curve("fujitsu_abci_2048"); }
 
 }  // namespace

@@ -48,7 +48,8 @@ TEST(GpuSeries, V100SinglePrecisionIsFrozen) {
 
 TEST(GpuSeries, BareModelAgainstEveryAnchor) {
   // Anchor factor: how much slower the published run is than the bare model. Above 1.5 or below 0.8 the bare model would be wrong, not rough.
-  for (const char* gpu : {"v100-sxm2-16gb", "v100-sxm2-32gb", "v100-sxm3-32gb", "p100-sxm2-16gb"}) {
+  for (const char* gpu : {"v100-sxm2-16gb", "v100-sxm2-32gb", "v100-sxm3-32gb", "v100-pcie-16gb", "p100-sxm2-16gb",
+                          "p100-pcie-16gb", "p40"}) {
     const GpuSpec spec = read_gpu(gpu, kPaths);
     for (const Anchor& a : spec.anchors) {
       const GpuModel model(spec, a.precision, a.framework);
@@ -169,8 +170,9 @@ TEST(GpuSeries, OneNumberOfLostWavesForAllGpus) {
 
 TEST(GpuSeries, EveryGpuFileHasTheSameLostWaves) {
   const double value = read_gpu("v100-sxm2-16gb", kPaths).tail_waves.value;
-  for (const char* gpu : {"a100-sxm4-40gb", "a100-sxm4-80gb", "h100-sxm5-80gb", "h200-sxm-141gb", "k80",
-                          "p100-sxm2-16gb", "p40", "v100-pcie-16gb", "v100-sxm2-32gb", "v100-sxm3-32gb", "template"}) {
+  for (const char* gpu :
+       {"a100-sxm4-40gb", "a100-sxm4-80gb", "h100-sxm5-80gb", "h200-sxm-141gb", "k80", "p100-pcie-16gb",
+        "p100-sxm2-16gb", "p40", "v100-pcie-16gb", "v100-sxm2-32gb", "v100-sxm3-32gb", "template"}) {
     EXPECT_EQ(read_gpu(gpu, kPaths).tail_waves.value, value) << gpu;
     EXPECT_GT(read_gpu(gpu, kPaths).multiprocessors.value, 0) << gpu;
   }
