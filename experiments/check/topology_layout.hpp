@@ -9,7 +9,7 @@
 namespace lockstep::check {
 
 constexpr double kGutter = 320;  ///< left column, for labels
-constexpr double kPitch = 92;    ///< from GPU to GPU
+constexpr double kPitch = 92;    ///< from GPU to GPU, at least
 constexpr double kGpuWidth = 72;
 constexpr double kNicWidth = 60;
 constexpr double kCpuWidth = 84;
@@ -20,7 +20,7 @@ struct Span {
 };
 
 /// All x in pixels. GPUs stand in the order of sockets and PCIe switches; a socket over the middle of its switches; a NIC above its switch, beside
-/// the socket if that is in the way, or over its socket.
+/// the socket if that is in the way, or over its socket. No two NICs overlap.
 struct NodeColumns {
   std::vector<double> gpu, nic;
   std::vector<Span> pcie_switch;

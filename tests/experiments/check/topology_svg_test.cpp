@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <algorithm>
 #include <regex>
 
 #include "core/base/error.hpp"
@@ -108,6 +109,23 @@ TEST(TopologySvg, NicsNeverHideASocket) {
       for (const auto& [cpu, x] : columns.cpu) EXPECT_GT(std::abs(nic - x), kCpuWidth / 2) << name;
     }
   }
+}
+
+void expect_nics_apart(const NodeSpec& node, const std::string& what) {
+  std::vector<double> nics = node_columns(node, 300).nic;
+  std::sort(nics.begin(), nics.end());
+  for (std::size_t n = 1; n < nics.size(); ++n) EXPECT_GE(nics[n] - nics[n - 1], kNicWidth) << what << ", NIC " << n;
+}
+
+TEST(TopologySvg, NicsDoNotOverlap) {
+  for (const auto& name : stems(kData, "clusters")) expect_nics_apart(read_cluster(name, kData).node, name);
+  NodeSpec node = read_cluster("dgx-a100", kData).node;  // four PCIe switches of two GPUs
+  node.nic.count = 16;
+  node.nic.under_switch = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
+  expect_nics_apart(node, "four under a switch");
+  node.nic.cpu.assign(16, 1);
+  node.nic.under_switch.clear();
+  expect_nics_apart(node, "sixteen on a socket");
 }
 
 ClusterSpec any_fat_tree() {
