@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -180,7 +181,7 @@ std::string Node::shown() const {
   switch (kind) {
     case Kind::Boolean: return boolean ? "true" : "false";
     case Kind::Integer: return std::to_string(integer);
-    case Kind::Real: return fmt::format("{}", real);
+    case Kind::Real: return fmt::format("{}{}", real, real == std::floor(real) && std::abs(real) < 1e15 ? ".0" : "");
     case Kind::Text: return "\"" + text + "\"";
     case Kind::Array: return "a list";
     case Kind::Table: return "a table";

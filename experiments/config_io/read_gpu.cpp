@@ -127,6 +127,9 @@ GpuSpec read_gpu(const std::string& name, const DataPaths& paths, const AskedBy&
   ConfigTable root = reader.root();
   root.read("title", gpu.title);
   root.read("compute_capability", gpu.compute_capability);
+  if (const int c = gpu.compute_capability; c != 0 && (c < 20 || c > 999))
+    root.fault("compute_capability",
+               fmt::format("{}; expected 10 x major + minor, such as 70 for 7.0, or 0 for a processor", c));
   read_positive(root, "fp32_peak", gpu.fp32_peak, "\"15.7TFLOPS\"");
   read_positive(root, "half_peak", gpu.half_peak, "\"125TFLOPS\"");
   read_positive(root, "memory", gpu.memory, "\"16GiB\"");

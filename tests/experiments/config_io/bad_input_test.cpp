@@ -357,6 +357,19 @@ TEST(BadGpu, ATableWithoutAColumnIsToldOnceWithTheLineOfItsHeader) {
                           "\"forward\""));
 }
 
+// 7.0 is how the vendor writes it, 7 how somebody may shorten that; the file wants 70.
+TEST(BadGpu, ComputeCapabilityIsTenTimesMajorPlusMinor) {
+  const Scratch scratch;
+  const auto faults_of = [&](const std::string& capability) {
+    const auto path = scratch.write("gpus/g.toml", std::string(kGpu) + "compute_capability = " + capability + "\n");
+    return scratch.faults([&] { read_gpu(path.string(), {}); });
+  };
+  EXPECT_THAT(faults_of("7"),
+              ElementsAre("gpus/g.toml:6:1: compute_capability: 7; expected 10 x major + minor, such as "
+                          "70 for 7.0, or 0 for a processor"));
+  EXPECT_THAT(faults_of("7.0"), ElementsAre("gpus/g.toml:6:1: compute_capability: expected a whole number, found 7.0"));
+}
+
 TEST(BadGpu, FaultsOfItsConvolutionTableComeWithItsOwn) {
   const Scratch scratch;
   scratch.write("measured/x.csv",
