@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 #include <numeric>
 
 #include "core/base/error.hpp"
+#include "core/plan/ring_doors.hpp"
 
 namespace lockstep {
 
@@ -32,125 +32,6 @@ std::string op_text(CollectiveOp op) {
   return "?";
 }
 
-/// Where channels enter and leave a node. The less the better, in this order.
-struct DoorCost {
-  int nics = 0;  ///< loads of the NICs, squared and summed, in and out
-  int groups =
-      0;  ///< the same of groups of 1, 2, 4, ... neighbouring GPUs and of every size that divides the node, which may share something else
-  /// Channels that leave by another NIC than they came in by: their next hop changes rails, which a library avoids as long as that costs no rate
-  /// (NCCL_CROSS_NIC; rings of NCCL 2.0 to 2.4 take one card on all nodes).
-  int across = 0;
-  auto operator<=>(const DoorCost&) const = default;
-};
-
-class DoorLoad {
- public:
-  /// `nic_of`: by GPU; empty: unknown.
-  DoorLoad(std::size_t gpus, const std::vector<int>& nic_of) : in_(gpus), out_(gpus), nic_of_(nic_of) {}
-  void add(int in, int out, int change) {
-    in_[static_cast<std::size_t>(in)] += change;
-    out_[static_cast<std::size_t>(out)] += change;
-    if (!nic_of_.empty() && nic(in) != nic(out)) across_ += change;
-  }
-  DoorCost cost() const {
-    DoorCost cost{0, 0, across_};
-    for (const std::vector<int>* load : {&in_, &out_}) {
-      if (!nic_of_.empty()) cost.nics += squares_by_nic(*load);
-      for (std::size_t size = 1; size < load->size(); ++size) {
-        if (std::has_single_bit(size) || load->size() % size == 0) cost.groups += squares(*load, size);
-      }
-    }
-    return cost;
-  }
-  int across() const { return across_; }
-
- private:
-  int nic(int gpu) const { return nic_of_[static_cast<std::size_t>(gpu)]; }
-  int squares_by_nic(const std::vector<int>& load) const {
-    std::vector<int> sums(static_cast<std::size_t>(*std::max_element(nic_of_.begin(), nic_of_.end())) + 1);
-    for (std::size_t g = 0; g < load.size(); ++g) sums[static_cast<std::size_t>(nic_of_[g])] += load[g];
-    return squares(sums, 1);
-  }
-  static int squares(const std::vector<int>& load, std::size_t group) {
-    int sum = 0;
-    for (std::size_t first = 0; first < load.size(); first += group) {
-      const auto begin = load.begin() + static_cast<std::ptrdiff_t>(first);
-      const int together =
-          std::accumulate(begin, begin + static_cast<std::ptrdiff_t>(std::min(group, load.size() - first)), 0);
-      sum += together * together;
-    }
-    return sum;
-  }
-
-  std::vector<int> in_, out_;
-  const std::vector<int>& nic_of_;
-  int across_ = 0;
-};
-
-/// Turns two rings at once where no single turn helps any more; true if that made the load more even.
-bool turn_a_pair(std::vector<std::vector<int>>& rings, DoorLoad& load) {
-  const auto turned = [](std::vector<int> ring, std::size_t by) {
-    std::rotate(ring.begin(), ring.begin() + static_cast<std::ptrdiff_t>(by), ring.end());
-    return ring;
-  };
-  const DoorCost now = load.cost();
-  for (std::size_t a = 0; a < rings.size(); ++a) {
-    for (std::size_t b = a + 1; b < rings.size(); ++b) {
-      for (const std::size_t r : {a, b}) load.add(rings[r].front(), rings[r].back(), -1);
-      for (std::size_t i = 0; i < rings[a].size(); ++i) {
-        const auto first = turned(rings[a], i);
-        load.add(first.front(), first.back(), +1);
-        for (std::size_t j = 0; j < rings[b].size(); ++j) {
-          const auto second = turned(rings[b], j);
-          load.add(second.front(), second.back(), +1);
-          if (load.cost() < now) {
-            rings[a] = first;
-            rings[b] = second;
-            return true;
-          }
-          load.add(second.front(), second.back(), -1);
-        }
-        load.add(first.front(), first.back(), -1);
-      }
-      for (const std::size_t r : {a, b}) load.add(rings[r].front(), rings[r].back(), +1);
-    }
-  }
-  return false;
-}
-
-/// Opens each ring at one hop (rotates it to begin behind that hop): greedily, then improved one ring at a time until
-/// nothing helps, then two at a time.
-std::vector<std::vector<int>> opened(std::vector<std::vector<int>> rings, const std::vector<int>& nic_of) {
-  DoorLoad load(rings.front().size(), nic_of);
-  constexpr int kSweeps = 8;  // settles in two or three
-  for (int sweep = 0; sweep < kSweeps; ++sweep) {
-    bool changed = false;
-    for (auto& ring : rings) {
-      if (sweep > 0) load.add(ring.front(), ring.back(), -1);
-      std::size_t best = 0;
-      std::pair least{std::numeric_limits<int>::max(), DoorCost{}};
-      for (std::size_t i = 0; i < ring.size(); ++i) {
-        const int in = ring[i], out = ring[(i + ring.size() - 1) % ring.size()];
-        load.add(in, out, +1);
-        // Begins with the rails, from where later sweeps find both.
-        const std::pair now{sweep == 0 ? load.across() : 0, load.cost()};
-        load.add(in, out, -1);
-        if (now < least) {
-          least = now;
-          best = i;
-        }
-      }
-      changed = changed || best != 0;
-      std::rotate(ring.begin(), ring.begin() + static_cast<std::ptrdiff_t>(best), ring.end());
-      load.add(ring.front(), ring.back(), +1);
-    }
-    if (sweep > 0 && !changed) break;
-  }
-  for (int turns = 0; turns < kSweeps && turn_a_pair(rings, load); ++turns) {
-  }
-  return rings;
-}
-
 /// Ways through full nodes and through the last one, if it is short of GPUs: equally many.
 struct Ways {
   std::vector<std::vector<int>> full, last;
@@ -171,11 +52,22 @@ Ways ways_of(const CollectiveRequest& r, int local) {
   return ways;
 }
 
-/// Channels that walk every node's GPUs in that node's ring order, node after node.
+/// Channels that walk every node's GPUs in that node's ring order, node after node. Which way through the last node a channel takes is open: one on
+/// the rail that it comes by, if there is one left.
 std::vector<std::vector<int>> orders_over_nodes(const Ways& inside, int world, const std::vector<int>& nic_of) {
   const int per_node = static_cast<int>(inside.full.front().size());
   if (world <= per_node) return inside.full;
-  const auto full = opened(inside.full, nic_of), last = inside.last.empty() ? full : opened(inside.last, nic_of);
+  const auto full = opened(inside.full, nic_of);
+  auto last = inside.last.empty() ? full : opened(inside.last, nic_of);
+  if (!inside.last.empty() && !nic_of.empty()) {
+    const auto nic = [&](int gpu) { return nic_of[static_cast<std::size_t>(gpu)]; };
+    for (std::size_t c = 0; c < full.size(); ++c) {
+      const auto from = last.begin() + static_cast<std::ptrdiff_t>(c);
+      const auto same =
+          std::find_if(from, last.end(), [&](const auto& way) { return nic(way.front()) == nic(full[c].back()); });
+      if (same != last.end()) std::iter_swap(from, same);
+    }
+  }
   std::vector<std::vector<int>> orders;
   for (std::size_t c = 0; c < full.size(); ++c) {
     std::vector<int> order;

@@ -77,7 +77,7 @@ struct CollectiveRequest {
   std::vector<std::vector<int>> ring_orders;
   std::vector<std::vector<int>>
       last_orders;          ///< the same inside a last node with fewer GPUs; empty: ring_orders without the absent ones
-  std::vector<int> nic_of;  ///< by local rank; empty: unknown
+  std::vector<int> nic_of;  ///< by local rank, of a node without faults; empty: unknown, or one for all
   int copies = 1;           ///< Phase::copies of a ring or tree over all ranks
   std::int64_t nvls_chunk = 0;  ///< elements of all channels together, of NVLS
   bool node_trees = false;  ///< a tree joins nodes and hangs the others of a node behind its head along `ring_orders`
@@ -88,9 +88,8 @@ struct CollectiveRequest {
 /// in rows, allreduce in columns, all-gather in rows. ThreePhase (Goyal et al., section 4): reduce to the leader,
 /// allreduce of leaders, broadcast. Nvls: one phase; world_size is below node_gpus or a multiple of it. Ring over several
 /// nodes with `ring_orders`: each channel walks a node's GPUs in its own order, opened at a hop chosen so that the channels
-/// spread their entries and exits over the GPUs, hence over the NICs, and, where that leaves a choice, so that a channel
-/// leaves by the NIC of `nic_of` through which it came. Where the last node is not full there are as many channels as the
-/// poorer of `ring_orders` and `last_orders` has.
+/// load the NICs of `nic_of` evenly and stay on their rails (ring_doors.hpp). Where the last node is not full there are as
+/// many channels as the poorer of `ring_orders` and `last_orders` has.
 CollectivePlan plan_collective(const CollectiveRequest& request);
 
 /// Totals over all ranks, by the textbook, O(phases x columns): used by `plan` and by tests that count lazily.

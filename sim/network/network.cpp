@@ -463,7 +463,6 @@ void Network::solve_large_region() {
   }
   solver_.clear();
   for (std::int32_t slot : region_) flows_[at(slot)].local = solver_.add_flow(flows_[at(slot)].static_cap);
-  for (std::int32_t l : border_) sets_[at(states_[at(l)].set)].narrowest = kNone;
   for (std::int32_t l : border_) {
     const LinkState& link = states_[at(l)];
     if (link.inside != link.flows) continue;

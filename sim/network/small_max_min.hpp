@@ -11,7 +11,8 @@
 
 namespace lockstep::sim {
 
-/// Same rates as MaxMin, bit by bit, as long as every flow counts once. Keeps its memory from problem to problem.
+/// Same rates as MaxMin, bit by bit, as long as every flow counts once and links of the same flows have equal capacities or such as roundings do not make
+/// equal. Keeps its memory from problem to problem.
 /// O(rows) per bottleneck and per cap that binds, O(flows * flows) for caps in the worst order.
 class SmallMaxMin {
  public:

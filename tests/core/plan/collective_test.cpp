@@ -239,32 +239,6 @@ TEST(Collective, FlatRingSpreadsItsChannelsOverTheNics) {
   for (const bool in : {true, false}) EXPECT_EQ(doors(plan_collective(r), 8, 1, in), std::vector<int>(8, 1));
 }
 
-/// Channels that leave a node by another NIC than the one they came in by.
-int across_rails(const CollectivePlan& plan, const std::vector<int>& nic_of) {
-  int count = 0;
-  for (const auto& order : plan.phases[0].orders)
-    count += nic_of[static_cast<std::size_t>(order[0])] != nic_of[static_cast<std::size_t>(order[nic_of.size() - 1])];
-  return count;
-}
-
-TEST(Collective, FlatRingsStayOnTheirRailWhereTheLoadAllowsIt) {
-  // One ring, two NICs of four GPUs each. Opened at its first hop it would come in at GPU 0 and leave at 7.
-  CollectiveRequest r = request(A::Ring, A::Ring, 16, 8, 100);
-  r.ring_orders = {{0, 1, 2, 3, 4, 5, 6, 7}};
-  const std::vector<int> halves = {0, 0, 0, 0, 1, 1, 1, 1};
-  EXPECT_EQ(across_rails(plan_collective(r), halves), 1);
-  r.nic_of = halves;
-  EXPECT_EQ(across_rails(plan_collective(r), halves), 0);
-  expect_correct(plan_collective(r), "one rail");
-  // ABCI: of its six rings four pass between the GPUs of a NIC, 0-1 or 2-3, and can be opened there; the others cannot. The load stays even.
-  r = request(A::Ring, A::Ring, 16, 4, 100);
-  r.ring_orders = {{0, 1, 2, 3}, {0, 3, 2, 1}, {0, 1, 3, 2}, {0, 2, 3, 1}, {0, 2, 1, 3}, {0, 3, 1, 2}};
-  r.nic_of = {0, 0, 1, 1};
-  const CollectivePlan abci = plan_collective(r);
-  EXPECT_EQ(across_rails(abci, r.nic_of), 2);
-  for (const bool in : {true, false}) EXPECT_EQ(doors(abci, 4, 2, in), (std::vector<int>{3, 3}));
-}
-
 TEST(Collective, LastNodeMayBeShort) {
   // 10 ranks on nodes of 4: the last node has GPUs 0 and 1 only, and both channels go on.
   CollectiveRequest r = request(A::Ring, A::Ring, 10, 4, 23);
