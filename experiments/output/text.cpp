@@ -36,13 +36,16 @@ std::string input_limit(const SimulationReport& r) {
                      decodes ? "decode_rate" : "storage_rate");
 }
 
+std::string plain(double value) { return value >= 1000 ? thousands(value) : fmt::format("{:g}", value); }
+std::string duration(double seconds) { return to_text(Time::seconds(seconds)); }
+
 /// The published value of a quantity in the same unit as the prediction, or "".
-std::string published_of(const SimulationReport& r, const std::string& quantity, double predicted) {
+std::string published_of(const SimulationReport& r, const std::string& quantity, double predicted,
+                         std::string (*shown)(double) = plain) {
   std::string text;
   for (const auto& p : r.published) {
     if (p.quantity != quantity || p.gpus != r.prediction.step.gpus) continue;
-    text += fmt::format("{}published {} ({:+.1f} %, {})", text.empty() ? "" : "; ",
-                        p.value >= 1000 ? thousands(p.value) : fmt::format("{:g}", p.value),
+    text += fmt::format("{}published {} ({:+.1f} %, {})", text.empty() ? "" : "; ", shown(p.value),
                         100 * (predicted / p.value - 1), p.confidence);
   }
   return text;
@@ -64,7 +67,7 @@ std::string to_text(const SimulationReport& r) {
   const TrainingResult& run = r.prediction.run;
   std::string out;
   const auto line = [&](const std::string& label, const std::string& value, const std::string& published = "") {
-    out += fmt::format("  {:<22}{:<32}{}\n", label, value, published);
+    out += fmt::format("  {:<22}{:<31} {}\n", label, value, published);
   };
   out += fmt::format("{}: {} on {} GPUs, global batch {} ({} per GPU)\n", r.inputs.run.model.name,
                      r.prediction.info.backend, step.gpus, thousands(static_cast<double>(step.global_batch)),
@@ -94,7 +97,7 @@ std::string to_text(const SimulationReport& r) {
   line("time to train",
        fmt::format("{} ({:g} epochs, {} steps)", to_text(run.elapsed), r.inputs.run.training.epochs,
                    thousands(static_cast<double>(run.steps))),
-       published_of(r, "time_to_train_s", run.elapsed.seconds()));
+       published_of(r, "time_to_train_s", run.elapsed.seconds(), duration));
   line("  of which steps", to_text(run.stepping));
   line("  of which evaluation", to_text(run.evaluating));
   line("  of which set-up", to_text(run.elapsed - run.stepping - run.evaluating));
