@@ -67,7 +67,7 @@ TEST(Explain, ASlowGpuCostsWhatItIsSlower) {
   EXPECT_LT(more, 0.21);
 }
 
-TEST(Explain, EveryExperiment) {
+TEST(ExplainSlow, EveryExperiment) {
   for (const std::string name : {"dgx_ladders", "goyal_one_hour", "lars_alexnet_dgx1", "fashion_mnist"}) {
     Inputs inputs = read_inputs(kSource / "experiments" / name / "run.toml",
                                 {"output.trace_ranks=[]", "output.curve=[]"}, {kSource / "data"});

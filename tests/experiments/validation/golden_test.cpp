@@ -64,7 +64,7 @@ TEST(Validation, SameBytesForAnyNumberOfThreads) {
   for (const std::size_t threads : {3u, 64u}) EXPECT_EQ(to_csv(validated(rows, threads)), alone) << threads;
 }
 
-TEST(Validation, IntervalsToo) {
+TEST(ValidationSlow, IntervalsToo) {
   std::vector<ValidationRow> rows = quick_rows();
   std::erase_if(rows, [](const ValidationRow& row) { return row.id != "dgx1_fp16_4" && row.id != "a100x8_1048576"; });
   ASSERT_EQ(rows.size(), 2u);

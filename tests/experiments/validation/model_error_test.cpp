@@ -84,7 +84,7 @@ TEST(ModelErrorEvidence, IsOfBareCollectivesInsideOneNodeOrBetweenNodesAsItSays)
   }
 }
 
-TEST(ModelErrorEvidence, HasASizeAndASourceForEveryTerm) {
+TEST(ModelErrorEvidenceSlow, HasASizeAndASourceForEveryTerm) {
   const ModelError e = read_model_error(kData, ladder({"cluster.same_software=false"}));
   for (const ErrorBand* b : {&e.batch, &e.network, &e.software, &e.collective, &e.run_to_run, &e.unanchored}) {
     EXPECT_FALSE(b->none());
@@ -104,7 +104,7 @@ TEST(ModelErrorEvidence, HasASizeAndASourceForEveryTerm) {
   EXPECT_TRUE(read_model_error(kData, ladder({"cluster.gpus=1", "training.global_batch=192"})).collective.none());
 }
 
-TEST(ModelErrorEvidence, ANodeWithoutNvlinkTakesItsOwnTables) {
+TEST(ModelErrorEvidenceSlow, ANodeWithoutNvlinkTakesItsOwnTables) {
   const ModelError with = read_model_error(kData, ladder({}));
   EXPECT_NE(with.collective.source.find("allreduces inside a node in"), std::string::npos);
   const ModelError without = read_model_error(
