@@ -56,6 +56,7 @@ class PhaseSimulation {
     std::int64_t step = 0, total = 0, steps = 0;  ///< steps: of the whole schedule
     bool begun = false, sending = false, combining = false, combined = false, reduce = false;
     std::int64_t receive = -1;
+    ScheduleStep::Wait blocked;  ///< what its step waits for; lane -1: nothing that is known
     std::vector<char> arrived;
     std::vector<Target> targets;
     std::vector<std::int32_t> links, counts;
@@ -67,12 +68,14 @@ class PhaseSimulation {
     int rank = 0, member = 0;
     const Schedule* schedule = nullptr;
     std::vector<LaneState> lanes;
+    int coupled = 0;  ///< lanes that wait for each other stand in blocks of so many; 0: none waits
     Time entry;
     bool entered = false;
   };
 
   void seat(int rank) {
-    RankState state{rank, groups_.member(rank), &groups_.of(rank), {}, {}};
+    RankState state{rank, groups_.member(rank), &groups_.of(rank), {}, 0, {}};
+    state.coupled = state.schedule->coupled_lanes();
     state.lanes.resize(at(state.schedule->lanes(state.member)));
     for (std::size_t l = 0; l < state.lanes.size(); ++l)
       state.lanes[l].steps = state.schedule->steps(state.member, static_cast<int>(l));
@@ -180,6 +183,7 @@ class PhaseSimulation {
       for (LaneState& lane : r.lanes) {
         lane.step = 0;
         lane.begun = lane.sending = lane.combining = lane.combined = false;
+        lane.blocked = {};
         lane.total = count < 0 ? lane.steps : std::min(count, lane.steps - first);
         lane.arrived.assign(at(lane.total), 0);
       }
@@ -202,13 +206,12 @@ class PhaseSimulation {
       } else if (event.kind == kArrival) {
         arrive(event.b);
       } else if (event.kind == kEntry) {
-        ranks_[event.a].entered = true;
-        advance(static_cast<int>(event.a));
+        enter(static_cast<int>(event.a));
       } else {
         LaneState& lane = ranks_[event.a].lanes[event.b];
         lane.combining = false;
         lane.combined = true;
-        advance(static_cast<int>(event.a));
+        advance(static_cast<int>(event.a), static_cast<int>(event.b));
       }
       if (moved) end = queue.now();
     }
@@ -235,16 +238,25 @@ class PhaseSimulation {
     std::int64_t step = 0;
   };
 
-  void advance(int index) {
+  void enter(int index) {
     RankState& r = ranks_[at(index)];
-    if (!r.entered) return;
-    for (bool again = true; again;) {
-      again = false;
-      for (std::size_t l = 0; l < r.lanes.size(); ++l) again = advance(index, r, static_cast<int>(l)) || again;
-    }
+    r.entered = true;
+    advance_all(index, r, 0, static_cast<int>(r.lanes.size()));
   }
 
-  bool advance(int index, RankState& r, int l) {
+  /// Lanes [begin, end), from whole blocks; a lane that gets on may be what others of its block wait for.
+  void advance_all(int index, RankState& r, int begin, int end) {
+    for (int l = begin; l < end;) l = proceed(index, r, l) && r.coupled > 0 ? l / r.coupled * r.coupled : l + 1;
+  }
+
+  void advance(int index, int l) {
+    RankState& r = ranks_[at(index)];
+    if (!r.entered || !proceed(index, r, l) || r.coupled == 0) return;
+    const int block = l / r.coupled * r.coupled;
+    advance_all(index, r, block, block + r.coupled);
+  }
+
+  bool proceed(int index, RankState& r, int l) {
     LaneState& lane = r.lanes[at(l)];
     bool progressed = false;
     while (lane.step < lane.total) {
@@ -260,11 +272,18 @@ class PhaseSimulation {
 
   bool begin(int index, RankState& r, int l) {
     LaneState& lane = r.lanes[at(l)];
+    const auto holds = [&](const ScheduleStep::Wait& wait) {
+      return wait.lane < 0 || r.lanes[at(wait.lane)].step >= wait.steps;
+    };
+    if (!holds(lane.blocked)) return false;
     const std::int64_t k = first_ + lane.step;
     const ScheduleStep step = r.schedule->step(r.member, l, k);
     for (const auto& wait : step.waits) {
-      if (wait.lane >= 0 && r.lanes[at(wait.lane)].step < wait.steps) return false;
+      if (holds(wait)) continue;
+      lane.blocked = wait;
+      return false;
     }
+    lane.blocked = {};
     lane.begun = true;
     lane.combined = lane.combining = false;
     lane.receive = step.receive_from >= 0 ? step.receive.length : -1;
@@ -302,14 +321,14 @@ class PhaseSimulation {
     LaneState& lane = ranks_[at(m.rank)].lanes[at(m.lane)];
     queue_->push(queue_->now() + lane.latency, kArrival, 0, token);
     lane.sending = false;
-    advance(m.rank);
+    advance(m.rank, m.lane);
   }
 
   void arrive(std::uint64_t token) {
     const Message m = messages_[token];
     for (const Target& t : ranks_[at(m.rank)].lanes[at(m.lane)].targets) {
       ranks_[at(t.rank)].lanes[at(t.lane)].arrived[at(m.step)] = 1;
-      advance(t.rank);
+      advance(t.rank, t.lane);
     }
   }
 
