@@ -52,12 +52,17 @@ class PhaseSimulation {
     int rank = 0, lane = 0;
     int sender = 0;  ///< the real one's GPU, whose way into the receiver's node it takes
   };
-  struct LaneState {
-    std::int64_t step = 0, total = 0, steps = 0;  ///< steps: of the whole schedule
+  struct Lane {
+    std::int32_t step = 0, total = 0;
+    std::int32_t arrived = 0;  ///< messages; they come in the order of their steps
     bool begun = false, sending = false, combining = false, combined = false, reduce = false;
+    std::int16_t blocked_on = -1;  ///< the lane of its rank that its step is known to wait for; -1: none
+    std::int32_t blocked_until = 0;
     std::int64_t receive = -1;
-    ScheduleStep::Wait blocked;  ///< what its step waits for; lane -1: nothing that is known
-    std::vector<char> arrived;
+  };
+  /// How the messages of a lane travel.
+  struct Way {
+    std::int64_t steps = 0;  ///< of the whole schedule
     std::vector<Target> targets;
     std::vector<std::int32_t> links, counts;
     Time latency;
@@ -67,31 +72,33 @@ class PhaseSimulation {
   struct RankState {
     int rank = 0, member = 0;
     const Schedule* schedule = nullptr;
-    std::vector<LaneState> lanes;
+    std::vector<Lane> lanes;
+    std::vector<Way> ways;  ///< by lane
     int coupled = 0;  ///< lanes that wait for each other stand in blocks of so many; 0: none waits
     Time entry;
     bool entered = false;
   };
 
   void seat(int rank) {
-    RankState state{rank, groups_.member(rank), &groups_.of(rank), {}, 0, {}};
+    RankState state{rank, groups_.member(rank), &groups_.of(rank), {}, {}, 0, {}};
     state.coupled = state.schedule->coupled_lanes();
     state.lanes.resize(at(state.schedule->lanes(state.member)));
-    for (std::size_t l = 0; l < state.lanes.size(); ++l)
-      state.lanes[l].steps = state.schedule->steps(state.member, static_cast<int>(l));
+    state.ways.resize(state.lanes.size());
+    for (std::size_t l = 0; l < state.ways.size(); ++l)
+      state.ways[l].steps = state.schedule->steps(state.member, static_cast<int>(l));
     ranks_.push_back(std::move(state));
   }
 
   /// Whose messages this rank's lanes wait for, by the classes of its real senders. A lane has one peer in all its steps.
   void find_senders(int index) {
     const RankState& me = ranks_[at(index)];
-    for (std::size_t l = 0; l < me.lanes.size(); ++l) {
-      if (me.lanes[l].steps == 0) continue;
+    for (std::size_t l = 0; l < me.ways.size(); ++l) {
+      if (me.ways[l].steps == 0) continue;
       const ScheduleStep step = me.schedule->step(me.member, static_cast<int>(l), 0);
       if (step.receive_from < 0) continue;
       const int sender = groups_.peer(me.rank, step.receive_from);
-      LaneState& from =
-          ranks_[at(traffic_.class_of[at(sender)])].lanes[at(lane_to(sender, me.member, static_cast<int>(l)))];
+      Way& from =
+          ranks_[at(traffic_.class_of[at(sender)])].ways[at(lane_to(sender, me.member, static_cast<int>(l)))];
       from.targets.push_back({index, static_cast<int>(l), settings_.gpu_of_rank[at(sender)]});
     }
   }
@@ -113,47 +120,47 @@ class PhaseSimulation {
     return it->second;
   }
 
-  void cross(LaneState& lane, std::int32_t link, std::int32_t count = 1) {
+  void cross(Way& way, std::int32_t link, std::int32_t count = 1) {
     const std::int32_t l = compact(link);
-    const auto it = std::find(lane.links.begin(), lane.links.end(), l);
-    if (it == lane.links.end()) {
-      lane.links.push_back(l);
-      lane.counts.push_back(count);
+    const auto it = std::find(way.links.begin(), way.links.end(), l);
+    if (it == way.links.end()) {
+      way.links.push_back(l);
+      way.counts.push_back(count);
     } else {
-      lane.counts[at(it - lane.links.begin())] += count;
+      way.counts[at(it - way.links.begin())] += count;
     }
   }
 
   void find_paths(int index) {
     RankState& me = ranks_[at(index)];
-    for (std::size_t l = 0; l < me.lanes.size(); ++l) {
-      if (me.lanes[l].steps == 0) continue;
+    for (std::size_t l = 0; l < me.ways.size(); ++l) {
+      if (me.ways[l].steps == 0) continue;
       const ScheduleStep step = me.schedule->step(me.member, static_cast<int>(l), 0);
       if (step.send_to >= 0)
-        find_path(me, me.lanes[l], traffic_.hops[at(index)][l], groups_.peer(me.rank, step.send_to));
+        find_path(me, me.ways[l], traffic_.hops[at(index)][l], groups_.peer(me.rank, step.send_to));
     }
   }
 
-  void find_path(const RankState& me, LaneState& lane, const Hop& hop, int to_rank) {
+  void find_path(const RankState& me, Way& way, const Hop& hop, int to_rank) {
     const int from = settings_.gpu_of_rank[at(me.rank)], to = settings_.gpu_of_rank[at(to_rank)];
     const int node = from / settings_.gpus_per_node;
     const bool inside = node == to / settings_.gpus_per_node;
     const Route route = fabric_.route(from, to);
     const MessageCost cost = message_cost(settings_.library, protocol_, phase_, route);
-    lane.latency = cost.latency;
-    lane.cap = cost.cap;
-    lane.efficiency = cost.efficiency;
+    way.latency = cost.latency;
+    way.cap = cost.cap;
+    way.efficiency = cost.efficiency;
     for (std::int32_t l : route.links) {
-      if (inside || fabric_.node_of(l) == node) cross(lane, l);
+      if (inside || fabric_.node_of(l) == node) cross(way, l);
     }
     if (inside) return;
     const Time mean = Time::seconds(hop.latency_sum / static_cast<double>(hop.count));
-    lane.latency += (is_ring(*me.schedule) ? mean : hop.longest) - route.latency;
-    for (const auto& [cable, count] : hop.cables) cross(lane, cable, count);
-    for (const Target& t : lane.targets) {
+    way.latency += (is_ring(*me.schedule) ? mean : hop.longest) - route.latency;
+    for (const auto& [cable, count] : hop.cables) cross(way, cable, count);
+    for (const Target& t : way.targets) {
       const int receiver = settings_.gpu_of_rank[at(ranks_[at(t.rank)].rank)];
       for (std::int32_t l : fabric_.route(t.sender, receiver).links) {
-        if (fabric_.node_of(l) == receiver / settings_.gpus_per_node) cross(lane, l);
+        if (fabric_.node_of(l) == receiver / settings_.gpus_per_node) cross(way, l);
       }
     }
   }
@@ -180,12 +187,10 @@ class PhaseSimulation {
     first_ = first;
     for (RankState& r : ranks_) {
       r.entered = false;
-      for (LaneState& lane : r.lanes) {
-        lane.step = 0;
-        lane.begun = lane.sending = lane.combining = lane.combined = false;
-        lane.blocked = {};
-        lane.total = count < 0 ? lane.steps : std::min(count, lane.steps - first);
-        lane.arrived.assign(at(lane.total), 0);
+      for (std::size_t l = 0; l < r.lanes.size(); ++l) {
+        const std::int64_t steps = r.ways[l].steps;
+        r.lanes[l] = {};
+        r.lanes[l].total = static_cast<std::int32_t>(count < 0 ? steps : std::min(count, steps - first));
       }
     }
     EventQueue queue;
@@ -208,7 +213,7 @@ class PhaseSimulation {
       } else if (event.kind == kEntry) {
         enter(static_cast<int>(event.a));
       } else {
-        LaneState& lane = ranks_[event.a].lanes[event.b];
+        Lane& lane = ranks_[event.a].lanes[event.b];
         lane.combining = false;
         lane.combined = true;
         advance(static_cast<int>(event.a), static_cast<int>(event.b));
@@ -216,7 +221,7 @@ class PhaseSimulation {
       if (moved) end = queue.now();
     }
     for (const RankState& r : ranks_) {
-      for (const LaneState& lane : r.lanes) {
+      for (const Lane& lane : r.lanes) {
         if (lane.step != lane.total) throw InternalError("a folded phase stands still");
       }
     }
@@ -234,8 +239,7 @@ class PhaseSimulation {
   }
 
   struct Message {
-    int rank = 0, lane = 0;
-    std::int64_t step = 0;
+    int rank = 0, lane = 0, step = 0;
   };
 
   void enter(int index) {
@@ -257,7 +261,7 @@ class PhaseSimulation {
   }
 
   bool proceed(int index, RankState& r, int l) {
-    LaneState& lane = r.lanes[at(l)];
+    Lane& lane = r.lanes[at(l)];
     bool progressed = false;
     while (lane.step < lane.total) {
       if (!lane.begun && !begin(index, r, l)) break;
@@ -271,19 +275,17 @@ class PhaseSimulation {
   }
 
   bool begin(int index, RankState& r, int l) {
-    LaneState& lane = r.lanes[at(l)];
-    const auto holds = [&](const ScheduleStep::Wait& wait) {
-      return wait.lane < 0 || r.lanes[at(wait.lane)].step >= wait.steps;
-    };
-    if (!holds(lane.blocked)) return false;
+    Lane& lane = r.lanes[at(l)];
+    if (lane.blocked_on >= 0 && r.lanes[at(lane.blocked_on)].step < lane.blocked_until) return false;
+    lane.blocked_on = -1;
     const std::int64_t k = first_ + lane.step;
     const ScheduleStep step = r.schedule->step(r.member, l, k);
     for (const auto& wait : step.waits) {
-      if (holds(wait)) continue;
-      lane.blocked = wait;
+      if (wait.lane < 0 || r.lanes[at(wait.lane)].step >= wait.steps) continue;
+      lane.blocked_on = static_cast<std::int16_t>(wait.lane);
+      lane.blocked_until = static_cast<std::int32_t>(wait.steps);
       return false;
     }
-    lane.blocked = {};
     lane.begun = true;
     lane.combined = lane.combining = false;
     lane.receive = step.receive_from >= 0 ? step.receive.length : -1;
@@ -297,14 +299,15 @@ class PhaseSimulation {
                  ring.orders.channels();
     }
     messages_.push_back({index, l, lane.step});
-    network_->start(lane.links, elements * plan_.element_bytes / lane.efficiency, lane.cap, messages_.size() - 1,
-                    lane.counts);
+    const Way& way = r.ways[at(l)];
+    network_->start(way.links, elements * plan_.element_bytes / way.efficiency, way.cap, messages_.size() - 1,
+                    way.counts);
     return true;
   }
 
-  bool combine(int index, int l, LaneState& lane) {
+  bool combine(int index, int l, Lane& lane) {
     if (lane.combined) return true;
-    if (lane.combining || !lane.arrived[at(lane.step)]) return false;
+    if (lane.combining || lane.arrived <= lane.step) return false;
     const Bandwidth reduce = settings_.library.reduce.value;
     if (lane.reduce && reduce.bytes_per_second() > 0 && lane.receive > 0) {
       lane.combining = true;
@@ -318,16 +321,16 @@ class PhaseSimulation {
 
   void sent(std::uint64_t token) {
     const Message m = messages_[token];
-    LaneState& lane = ranks_[at(m.rank)].lanes[at(m.lane)];
-    queue_->push(queue_->now() + lane.latency, kArrival, 0, token);
+    Lane& lane = ranks_[at(m.rank)].lanes[at(m.lane)];
+    queue_->push(queue_->now() + ranks_[at(m.rank)].ways[at(m.lane)].latency, kArrival, 0, token);
     lane.sending = false;
     advance(m.rank, m.lane);
   }
 
   void arrive(std::uint64_t token) {
     const Message m = messages_[token];
-    for (const Target& t : ranks_[at(m.rank)].lanes[at(m.lane)].targets) {
-      ranks_[at(t.rank)].lanes[at(t.lane)].arrived[at(m.step)] = 1;
+    for (const Target& t : ranks_[at(m.rank)].ways[at(m.lane)].targets) {
+      ranks_[at(t.rank)].lanes[at(t.lane)].arrived = m.step + 1;
       advance(t.rank, t.lane);
     }
   }
