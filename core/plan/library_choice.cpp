@@ -62,10 +62,10 @@ Bandwidth nvls_bus(const NodeSpec& node, const NvlsSpec& nvls, const Architectur
   return Bandwidth::bytes_per_second(speed * heads * 1e9);
 }
 
-double correction(const TuningSpec& t, const std::string& protocol, std::int64_t bytes) {
-  const auto& table = protocol == "ll"      ? t.correction_ll
-                      : protocol == "ll128" ? t.correction_ll128
-                                            : t.correction_simple;
+double correction(const TuningSpec& t, ProtocolKind protocol, std::int64_t bytes) {
+  const auto& table = protocol == ProtocolKind::Ll      ? t.correction_ll
+                      : protocol == ProtocolKind::Ll128 ? t.correction_ll128
+                                                        : t.correction_simple;
   const auto units = static_cast<std::uint64_t>(std::max<std::int64_t>(1, bytes / 64));
   const auto entry = static_cast<std::size_t>(std::bit_width(units) - 1);
   return entry < table.size() ? table[entry] : 1;
@@ -82,7 +82,7 @@ struct Job {
 
 const LibraryChannels& found(const Job& job, bool tree) { return tree ? job.view.tree : job.view.ring; }
 
-Bandwidth estimated_bus(const Job& job, bool tree, const std::string& protocol) {
+Bandwidth estimated_bus(const Job& job, bool tree, ProtocolKind protocol) {
   const TuningSpec& t = job.library.tuning;
   const int nodes = job.view.nodes;
   const Bandwidth bus = std::min(found(job, tree).bus, job.gpu.bus);
@@ -91,15 +91,15 @@ Bandwidth estimated_bus(const Job& job, bool tree, const std::string& protocol) 
     return all < Bandwidth::unlimited() ? all : channel * channels;
   };
   if (!tree) {
-    if (protocol == "ll") return std::min(bus * t.ring_ll, job.gpu.ll.at(nodes));
-    if (protocol == "ll128")
+    if (protocol == ProtocolKind::Ll) return std::min(bus * t.ring_ll, job.gpu.ll.at(nodes));
+    if (protocol == ProtocolKind::Ll128)
       return std::min(bus * t.ring_ll128, most(t.ll128_bus, job.gpu.ll128_ring.at(nodes), job.view.ring.count));
     return bus;
   }
   const int channels = job.view.tree.count;
   const Bandwidth simple = std::min(bus * t.tree, most(t.tree_bus.at(nodes), job.gpu.tree.at(nodes), channels));
-  if (protocol == "ll") return std::min(simple * t.tree_ll, job.gpu.ll.at(nodes));
-  if (protocol == "ll128")
+  if (protocol == ProtocolKind::Ll) return std::min(simple * t.tree_ll, job.gpu.ll.at(nodes));
+  if (protocol == ProtocolKind::Ll128)
     return std::min(simple * (nodes == 1 ? t.tree_ll128_one_node : t.tree_ll128),
                     most(t.tree_bus.at(nodes), job.gpu.ll128_tree.at(nodes), channels));
   return simple;
@@ -113,15 +113,16 @@ Time estimated_latency(const Job& job, bool tree, const ProtocolSpec& p) {
   Time inside = nvlink ? costs.nvlink : costs.pcie;
   const Time across = costs.network;
   if (k > 1) {
-    if (p.name == "ll") inside = inside * t.inside_ll;
-    if (!tree) inside = std::max(inside, t.inside_floor * (p.name == "simple" ? 3 : 1));
+    if (p.kind() == ProtocolKind::Ll) inside = inside * t.inside_ll;
+    if (!tree) inside = std::max(inside, t.inside_floor * (p.kind() == ProtocolKind::Simple ? 3 : 1));
   }
   if (tree) return p.tree.base + (inside * (n / k - 1) + across * floor_log2(k)) * 2;
   if (k > 1 && t.every_step_network) inside = across;
   Time latency = p.ring.base + inside * (2 * (n - 1) - 2 * (k - 1)) + across * (2 * (k - 1));
   const std::int64_t slow_from =
       t.slow_from_per_rank > 0 ? t.slow_from_per_rank * n : t.slow_from_per_channel * n * job.view.ring.count;
-  if (p.name == "simple" && k > 1 && slow_from > 0 && job.bytes >= slow_from) latency = latency * job.gpu.ring_slowdown;
+  if (p.kind() == ProtocolKind::Simple && k > 1 && slow_from > 0 && job.bytes >= slow_from)
+    latency = latency * job.gpu.ring_slowdown;
   return latency;
 }
 
@@ -131,17 +132,17 @@ LibraryEstimate by_estimate(const Job& job, bool tree, int protocol) {
   LibraryEstimate e;
   e.algorithm = tree ? A::Tree : A::Ring;
   e.protocol = protocol;
-  if (p.name == "ll128" && !job.gpu.ll128) {
+  if (p.kind() == ProtocolKind::Ll128 && !job.gpu.ll128) {
     e.allowed = false;
     e.reason = "LL128 is off on this architecture";
-  } else if (p.name == "ll128" && !(found(job, tree).nvlink && job.view.nics_beside_gpus)) {
+  } else if (p.kind() == ProtocolKind::Ll128 && !(found(job, tree).nvlink && job.view.nics_beside_gpus)) {
     e.allowed = false;
     e.reason = found(job, tree).nvlink ? "LL128 needs GPU and NIC below one PCIe switch"
                                        : "LL128 needs NVLink inside the node";
   }
   e.latency = estimated_latency(job, tree, p);
-  const Bandwidth bus = estimated_bus(job, tree, p.name);
-  e.bandwidth = tree ? bus * (0.5 * correction(job.library.tuning, p.name, job.bytes)) : bus * (n / (2.0 * (n - 1)));
+  const Bandwidth bus = estimated_bus(job, tree, p.kind());
+  e.bandwidth = tree ? bus * (0.5 * correction(job.library.tuning, p.kind(), job.bytes)) : bus * (n / (2.0 * (n - 1)));
   e.time = e.latency + Bytes(job.bytes) / e.bandwidth;
   return e;
 }
@@ -194,7 +195,7 @@ LibraryEstimate by_threshold(const Job& job, bool tree, int protocol) {
   }
   const std::int64_t limit = ll_limit(job, tree, channels);
   const bool ll = job.view.protocol == "auto" ? job.bytes <= limit : job.view.protocol == "ll";
-  if (e.allowed && ll != (p.name == "ll")) {
+  if (e.allowed && ll != (p.kind() == ProtocolKind::Ll)) {
     e.allowed = false;
     e.reason = (ll ? "LL up to " : "LL only up to ") + to_text(Bytes(limit));
   }

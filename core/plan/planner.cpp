@@ -133,9 +133,10 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
         const int channels = static_cast<int>(std::min(chains.size(), last_chains.size())) * request.copies;
         const int depth = request.node_gpus - 1 + std::bit_width(static_cast<unsigned>(nodes));
         const Bytes size(request.elements * request.element_bytes);
-        const std::int64_t chunk = protocol.name == "ll" ? protocol.tree_chunk.count()
-                                                         : tree_chunk(size, protocol.tree_chunk, channels, depth);
-        request.chunk = elements(protocol.name == "simple" ? chunk : passed_on(size, chunk, channels));
+        const std::int64_t chunk = protocol.kind() == ProtocolKind::Ll
+                                       ? protocol.tree_chunk.count()
+                                       : tree_chunk(size, protocol.tree_chunk, channels, depth);
+        request.chunk = elements(protocol.kind() == ProtocolKind::Simple ? chunk : passed_on(size, chunk, channels));
       }
       plans.push_back(plan_collective(request));
       plans.back().protocol = static_cast<int>(p);

@@ -25,6 +25,13 @@ const ArchitectureTuning& TuningSpec::of(int capability) const {
   return *best;
 }
 
+ProtocolKind ProtocolSpec::kind() const {
+  if (name == "simple") return ProtocolKind::Simple;
+  if (name == "ll") return ProtocolKind::Ll;
+  if (name == "ll128") return ProtocolKind::Ll128;
+  return ProtocolKind::Other;
+}
+
 LibrarySpec limited_to(LibrarySpec library, int capability, int nodes) {
   for (ProtocolSpec& p : library.protocols) {
     if (p.tree_holds_chunk) {
@@ -34,18 +41,18 @@ LibrarySpec limited_to(LibrarySpec library, int capability, int nodes) {
     }
     if (!library.limits || library.tuning.architectures.empty()) continue;
     const ArchitectureTuning& limits = library.tuning.of(capability);
-    const Bandwidth payload = p.name == "ll" ? std::min(limits.bus, limits.ll.at(nodes)) : limits.bus;
+    const Bandwidth payload = p.kind() == ProtocolKind::Ll ? std::min(limits.bus, limits.ll.at(nodes)) : limits.bus;
     // The files speak of payload, the links of what is sent.
     if (payload < Bandwidth::unlimited()) p.total_cap = payload * (1 / p.efficiency);
     const auto cap = [&](Bandwidth& channel, Bandwidth payload_rate) {
       if (payload_rate < Bandwidth::unlimited()) channel = std::min(channel, payload_rate * (1 / p.efficiency));
     };
-    if (p.name == "ll" && library.tuning.rule == TuningRule::Estimates)
+    if (p.kind() == ProtocolKind::Ll && library.tuning.rule == TuningRule::Estimates)
       cap(p.ring_cap, limits.nvlink * library.tuning.ring_ll);
-    if (p.name == "ll128") cap(p.ring_cap, limits.ll128_ring.at(nodes));
+    if (p.kind() == ProtocolKind::Ll128) cap(p.ring_cap, limits.ll128_ring.at(nodes));
     if (nodes == 1) continue;  // a chain with several cables between two GPUs is several channels of the library there
-    if (p.name == "ll128") cap(p.tree_cap, limits.ll128_tree.at(nodes));
-    if (p.name == "simple") cap(p.tree_cap, limits.tree.at(nodes));
+    if (p.kind() == ProtocolKind::Ll128) cap(p.tree_cap, limits.ll128_tree.at(nodes));
+    if (p.kind() == ProtocolKind::Simple) cap(p.tree_cap, limits.tree.at(nodes));
   }
   return library;
 }

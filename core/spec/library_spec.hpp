@@ -20,8 +20,16 @@ struct ProtocolCosts {
   Time at(PathClass path) const;  ///< zero for a message that does not leave its GPU
 };
 
+/// What NCCL's limits, corrections and choice know a protocol as.
+enum class ProtocolKind {
+  Simple,
+  Ll,     ///< 8 bytes of which 4 are flags
+  Ll128,  ///< 128 bytes of which 8 are flags
+  Other   ///< a name that is none of NCCL's: nothing of [tuning] is about it
+};
+
 struct ProtocolSpec {
-  std::string name;       ///< simple, ll, ll128
+  std::string name;       ///< simple, ll, ll128, or any
   double efficiency = 1;  ///< payload bytes / wire bytes, in (0, 1]
   ProtocolCosts ring;     ///< of rings, halving-doubling and exchanges
   ProtocolCosts tree;
@@ -34,6 +42,8 @@ struct ProtocolSpec {
   Bandwidth tree_cap = Bandwidth::unlimited();  ///< likewise; two trees, up and down each, have a quarter each
   Bandwidth total_cap = Bandwidth::unlimited();  ///< over all channels of a rank; set by limited_to(), not by files
   Bytes at_most = Bytes(0);                      ///< only for collectives of at most this many bytes; 0 = no limit
+
+  ProtocolKind kind() const;  ///< by the name
 };
 
 /// Allreduces in switches that add and copy (NVLink SHARP).

@@ -51,7 +51,7 @@ Doubts flags(const LibrarySpec& library) {
   Doubts out;
   for (std::size_t i = 0; i < library.protocols.size(); ++i) {
     const ProtocolSpec& p = library.protocols[i];
-    const double most = p.name == "ll" ? 0.5 : p.name == "ll128" ? 120.0 / 128 : 1;
+    const double most = p.kind() == ProtocolKind::Ll ? 0.5 : p.kind() == ProtocolKind::Ll128 ? 120.0 / 128 : 1;
     if (p.efficiency > most)
       out.push_back({at(i, "efficiency"),
                      fmt::format("{} of the bytes sent; {} carries {} beside its flags", p.efficiency, p.name, most)});

@@ -82,8 +82,8 @@ Doubts ll128(const Inputs& inputs) {
   if (inputs.run.allreduce.algorithm == AllreduceAlgorithm::Library || node.nics_beside(node.gpus)) return {};
   const std::string& chosen = inputs.run.allreduce.protocol;
   const auto& protocols = inputs.library.protocols;
-  const bool has =
-      std::any_of(protocols.begin(), protocols.end(), [](const ProtocolSpec& p) { return p.name == "ll128"; });
+  const bool has = std::any_of(protocols.begin(), protocols.end(),
+                               [](const ProtocolSpec& p) { return p.kind() == ProtocolKind::Ll128; });
   if (!has || (chosen != "ll128" && chosen != "auto")) return {};
   return {{"allreduce.protocol",
            fmt::format(

@@ -74,7 +74,7 @@ class PhaseSimulation {
     const Schedule* schedule = nullptr;
     std::vector<Lane> lanes;
     std::vector<Way> ways;  ///< by lane
-    int coupled = 0;  ///< lanes that wait for each other stand in blocks of so many; 0: none waits
+    int coupled = 0;        ///< lanes that wait for each other stand in blocks of so many; 0: none waits
     Time entry;
     bool entered = false;
   };
@@ -97,8 +97,7 @@ class PhaseSimulation {
       const ScheduleStep step = me.schedule->step(me.member, static_cast<int>(l), 0);
       if (step.receive_from < 0) continue;
       const int sender = groups_.peer(me.rank, step.receive_from);
-      Way& from =
-          ranks_[at(traffic_.class_of[at(sender)])].ways[at(lane_to(sender, me.member, static_cast<int>(l)))];
+      Way& from = ranks_[at(traffic_.class_of[at(sender)])].ways[at(lane_to(sender, me.member, static_cast<int>(l)))];
       from.targets.push_back({index, static_cast<int>(l), settings_.gpu_of_rank[at(sender)]});
     }
   }
