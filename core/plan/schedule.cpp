@@ -56,6 +56,11 @@ int Schedule::coupled_lanes() const {
   return chain ? 2 : 0;
 }
 
+int Schedule::senders(int lane) const {
+  const auto* nvls = std::get_if<NvlsSchedule>(&v_);
+  return nvls && lane % nvls->lanes_per_part() == NvlsSchedule::kGather ? nvls->node - 1 : 1;
+}
+
 Schedule ring_schedule(CollectiveOp op, Span buffer, int members, RingOrders orders, std::int64_t chunk) {
   LOCKSTEP_EXPECTS(members >= 1 && buffer.length >= 0);
   LOCKSTEP_EXPECTS(orders.empty() || static_cast<int>(orders[0].size()) == members);

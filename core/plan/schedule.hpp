@@ -203,8 +203,11 @@ class Schedule {
   int members() const;
   int lanes(int member) const;
   std::int64_t steps(int member, int lane) const;  ///< never 0 on every lane unless members() == 1
-  /// Lanes [0, c), [c, 2c), ... of a member wait for lanes of their own block only; 0: no lane waits for another.
+  /// Lanes [0, c), [c, 2c), ... of a member wait for lanes of their own block only, and send to lanes of the same block of others; 0: no lane waits
+  /// for another, and each sends to the same lane of others.
   int coupled_lanes() const;
+  /// Peers that a lane receives from, turn and turn about: step k from peer k % senders. 1 but where a switch adds (NvlsSchedule::kGather).
+  int senders(int lane) const;
   /// 0 <= step < steps(member, lane). Pure, no allocation, O(log members) at most.
   ScheduleStep step(int member, int lane, std::int64_t step) const;
   const Variant& variant() const { return v_; }

@@ -81,7 +81,7 @@ Time CollectiveLengths::of(const CollectivePlan& plan, int protocol, const Leads
   Impl& i = *impl_;
   Leads leads = entered;
   if (std::all_of(leads.begin(), leads.end(), [](Time t) { return t == Time::zero(); })) leads.clear();
-  if (count(plan).messages <= kWholeMessages || plan.added_in_switches()) {  // no node stands for others there
+  if (count(plan).messages <= kWholeMessages) {
     const Time last = leads.empty() ? Time::zero() : *std::max_element(leads.begin(), leads.end());
     for (Time& t : leads) t = last - t;  // when they enter
     return bare_collective_time(i.fabric, i.settings, plan, protocol, leads) - last;

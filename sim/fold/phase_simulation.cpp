@@ -51,6 +51,7 @@ class PhaseSimulation {
   struct Target {
     int rank = 0, lane = 0;
     int sender = 0;  ///< the real one's GPU, whose way into the receiver's node it takes
+    int turn = 0;    ///< of the senders of that lane
   };
   struct Lane {
     std::int32_t step = 0, total = 0;
@@ -68,6 +69,8 @@ class PhaseSimulation {
     Time latency;
     Bandwidth cap;
     double efficiency = 1;
+    Bandwidth copy_out = Bandwidth::unlimited();
+    std::vector<std::int32_t> came;  ///< to this lane, by turn, if it has several senders: messages
   };
   struct RankState {
     int rank = 0, member = 0;
@@ -84,28 +87,33 @@ class PhaseSimulation {
     state.coupled = state.schedule->coupled_lanes();
     state.lanes.resize(at(state.schedule->lanes(state.member)));
     state.ways.resize(state.lanes.size());
-    for (std::size_t l = 0; l < state.ways.size(); ++l)
-      state.ways[l].steps = state.schedule->steps(state.member, static_cast<int>(l));
+    for (int l = 0; l < static_cast<int>(state.ways.size()); ++l) {
+      state.ways[at(l)].steps = state.schedule->steps(state.member, l);
+      if (const int senders = state.schedule->senders(l); senders > 1) state.ways[at(l)].came.resize(at(senders));
+    }
     ranks_.push_back(std::move(state));
   }
 
-  /// Whose messages this rank's lanes wait for, by the classes of its real senders. A lane has one peer in all its steps.
+  /// Whose messages this rank's lanes wait for, by the classes of its real senders. A lane has the same peers in all its steps.
   void find_senders(int index) {
     const RankState& me = ranks_[at(index)];
-    for (std::size_t l = 0; l < me.ways.size(); ++l) {
-      if (me.ways[l].steps == 0) continue;
-      const ScheduleStep step = me.schedule->step(me.member, static_cast<int>(l), 0);
-      if (step.receive_from < 0) continue;
-      const int sender = groups_.peer(me.rank, step.receive_from);
-      Way& from = ranks_[at(traffic_.class_of[at(sender)])].ways[at(lane_to(sender, me.member, static_cast<int>(l)))];
-      from.targets.push_back({index, static_cast<int>(l), settings_.gpu_of_rank[at(sender)]});
+    for (int l = 0; l < static_cast<int>(me.ways.size()); ++l) {
+      if (me.ways[at(l)].steps == 0) continue;
+      for (int turn = 0; turn < me.schedule->senders(l); ++turn) {
+        const int member = me.schedule->step(me.member, l, turn).receive_from;
+        if (member < 0) break;
+        const int sender = groups_.peer(me.rank, member);
+        Way& from = ranks_[at(traffic_.class_of[at(sender)])].ways[at(lane_to(sender, me.member, l))];
+        from.targets.push_back({index, l, settings_.gpu_of_rank[at(sender)], turn});
+      }
     }
   }
 
   int lane_to(int sender, int receiver, int lane) const {
     const Schedule& s = groups_.of(sender);
     const int member = groups_.member(sender);
-    for (int l = 0; l < s.lanes(member); ++l) {
+    const int coupled = std::max(1, s.coupled_lanes()), first = lane / coupled * coupled;
+    for (int l = first; l < first + coupled; ++l) {
       if (s.steps(member, l) == 0) continue;
       const ScheduleStep theirs = s.step(member, l, 0);
       if (theirs.send_to == receiver && theirs.send_lane == lane) return l;
@@ -136,19 +144,30 @@ class PhaseSimulation {
       if (me.ways[l].steps == 0) continue;
       const ScheduleStep step = me.schedule->step(me.member, static_cast<int>(l), 0);
       if (step.send_to >= 0)
-        find_path(me, me.ways[l], traffic_.hops[at(index)][l], groups_.peer(me.rank, step.send_to));
+        find_path(me, me.ways[l], traffic_.hops[at(index)][l], groups_.peer(me.rank, step.send_to), step.role);
     }
   }
 
-  void find_path(const RankState& me, Way& way, const Hop& hop, int to_rank) {
+  void find_path(const RankState& me, Way& way, const Hop& hop, int to_rank, SwitchRole role) {
     const int from = settings_.gpu_of_rank[at(me.rank)], to = settings_.gpu_of_rank[at(to_rank)];
     const int node = from / settings_.gpus_per_node;
     const bool inside = node == to / settings_.gpus_per_node;
     const Route route = fabric_.route(from, to);
-    const MessageCost cost = message_cost(settings_.library, protocol_, phase_, route);
+    const MessageCost cost = phase_.algorithm == PhaseAlgorithm::Nvls
+                                 ? nvls_cost(settings_.library, phase_, plan_.grid.size(), role, route,
+                                             fabric_.links()[at(route.links.back())].capacity)
+                                 : message_cost(settings_.library, protocol_, phase_, route);
     way.latency = cost.latency;
     way.cap = cost.cap;
     way.efficiency = cost.efficiency;
+    way.copy_out = cost.copy_out;
+    if (role != SwitchRole::None && route.path_class == PathClass::Nvlink) {
+      const auto times = crossings(role);
+      for (std::size_t i = 0; i < times.size(); ++i) {
+        if (times[i] > 0) cross(way, route.links[i], times[i]);
+      }
+      return;
+    }
     for (std::int32_t l : route.links) {
       if (inside || fabric_.node_of(l) == node) cross(way, l);
     }
@@ -189,6 +208,7 @@ class PhaseSimulation {
       for (std::size_t l = 0; l < r.lanes.size(); ++l) {
         const std::int64_t steps = r.ways[l].steps;
         r.lanes[l] = {};
+        std::fill(r.ways[l].came.begin(), r.ways[l].came.end(), 0);
         r.lanes[l].total = static_cast<std::int32_t>(count < 0 ? steps : std::min(count, steps - first));
       }
     }
@@ -239,6 +259,7 @@ class PhaseSimulation {
 
   struct Message {
     int rank = 0, lane = 0, step = 0;
+    Time latency;
   };
 
   void enter(int index) {
@@ -288,7 +309,7 @@ class PhaseSimulation {
     lane.begun = true;
     lane.combined = lane.combining = false;
     lane.receive = step.receive_from >= 0 ? step.receive.length : -1;
-    lane.reduce = step.reduce;
+    lane.reduce = step.reduce && r.ways[at(l)].came.empty();  // several senders: a switch has added
     if (step.send_to < 0) return true;
     lane.sending = true;
     double elements = static_cast<double>(step.send.length);
@@ -297,16 +318,24 @@ class PhaseSimulation {
       elements = static_cast<double>(ring.buffer.length) / static_cast<double>(ring.loops) / ring.members /
                  ring.orders.channels();
     }
-    messages_.push_back({index, l, lane.step});
     const Way& way = r.ways[at(l)];
+    messages_.push_back({index, l, lane.step, way.latency});
+    if (way.copy_out < Bandwidth::unlimited())
+      messages_.back().latency += Bytes(step.send.length * plan_.element_bytes) / way.copy_out;
     network_->start(way.links, elements * plan_.element_bytes / way.efficiency, way.cap, messages_.size() - 1,
                     way.counts);
     return true;
   }
 
+  static bool has_arrived(const Lane& lane, const Way& way) {
+    if (way.came.empty()) return lane.arrived > lane.step;
+    const auto senders = static_cast<std::int32_t>(way.came.size());
+    return way.came[at(lane.step % senders)] > lane.step / senders;
+  }
+
   bool combine(int index, int l, Lane& lane) {
     if (lane.combined) return true;
-    if (lane.combining || lane.arrived <= lane.step) return false;
+    if (lane.combining || !has_arrived(lane, ranks_[at(index)].ways[at(l)])) return false;
     const Bandwidth reduce = settings_.library.reduce.value;
     if (lane.reduce && reduce.bytes_per_second() > 0 && lane.receive > 0) {
       lane.combining = true;
@@ -321,7 +350,7 @@ class PhaseSimulation {
   void sent(std::uint64_t token) {
     const Message m = messages_[token];
     Lane& lane = ranks_[at(m.rank)].lanes[at(m.lane)];
-    queue_->push(queue_->now() + ranks_[at(m.rank)].ways[at(m.lane)].latency, kArrival, 0, token);
+    queue_->push(queue_->now() + m.latency, kArrival, 0, token);
     lane.sending = false;
     advance(m.rank, m.lane);
   }
@@ -329,7 +358,9 @@ class PhaseSimulation {
   void arrive(std::uint64_t token) {
     const Message m = messages_[token];
     for (const Target& t : ranks_[at(m.rank)].ways[at(m.lane)].targets) {
-      ranks_[at(t.rank)].lanes[at(t.lane)].arrived = m.step + 1;
+      RankState& receiver = ranks_[at(t.rank)];
+      std::vector<std::int32_t>& came = receiver.ways[at(t.lane)].came;
+      (came.empty() ? receiver.lanes[at(t.lane)].arrived : came[at(t.turn)]) = m.step + 1;
       advance(t.rank, t.lane);
     }
   }

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "core/base/digest.hpp"
+#include "core/plan/node_tree.hpp"
 #include "sim/fold/group_schedules.hpp"
 
 namespace lockstep::sim {
@@ -32,6 +33,17 @@ std::uint64_t place_of(const Schedule& schedule, int member) {
       d.add(static_cast<std::uint64_t>(height));
       d.add(static_cast<std::uint64_t>(neighbour(t, member, TreeSchedule::kSendRight) >= 0));
     }
+  } else if (const auto* nvls = std::get_if<NvlsSchedule>(&schedule.variant())) {
+    const int node = member / nvls->node;
+    for (int t = 0; t < nvls->trees(); ++t) {
+      const auto at_node = [&](int k) { return double_tree(nvls->nodes(), t, k); };
+      int depth = 0, height = 0;
+      for (int k = at_node(node).parent; k >= 0; k = at_node(k).parent) ++depth;
+      for (int k = at_node(node).left; k >= 0; k = at_node(k).left) ++height;
+      d.add(static_cast<std::uint64_t>(depth));
+      d.add(static_cast<std::uint64_t>(height));
+      d.add(static_cast<std::uint64_t>(at_node(node).right >= 0));
+    }
   }
   return d.value();
 }
@@ -49,6 +61,12 @@ std::set<int> single_nodes(const EngineSettings& settings, const GroupSchedules&
         m = tree->step(m, up, 0).send_to;
         nodes.insert(settings.gpu_of_rank[at(groups.peer(rank, m))] / settings.gpus_per_node);
       }
+    }
+    const auto* nvls = std::get_if<NvlsSchedule>(&groups.of(rank).variant());
+    for (int t = 0; nvls && t < nvls->trees(); ++t) {
+      for (int k = double_tree(nvls->nodes(), t, groups.member(rank) / nvls->node).parent; k >= 0;
+           k = double_tree(nvls->nodes(), t, k).parent)
+        nodes.insert(settings.gpu_of_rank[at(groups.peer(rank, k * nvls->node))] / settings.gpus_per_node);
     }
   }
   return nodes;

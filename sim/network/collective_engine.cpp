@@ -114,15 +114,14 @@ bool CollectiveEngine::added_on_the_way(const PhaseState& p, std::int32_t lane) 
 
 /// Cuts a way through a switch, which is one link up and one down, to what the message crosses.
 void CollectiveEngine::in_switch(SwitchRole role, Way& way) {
-  static constexpr std::int32_t kSum[]{1, 2}, kCopies[]{2, 1};  // at the head: its own data too
+  static constexpr std::array<std::int32_t, 2> kSum = crossings(SwitchRole::CarriesSum),
+                                               kCopies = crossings(SwitchRole::CarriesCopies);
   LOCKSTEP_EXPECTS(way.links.size() == 2 && way.counts.empty());
-  switch (role) {
-    case SwitchRole::None: break;
-    case SwitchRole::Joins: way.links = way.links.first(1); break;
-    case SwitchRole::CarriesSum: way.counts = kSum; break;
-    case SwitchRole::Copy: way.links = way.links.last(1); break;
-    case SwitchRole::CarriesCopies: way.counts = kCopies; break;
-  }
+  const auto [up, down] = crossings(role);
+  if (down == 0) way.links = way.links.first(1);
+  if (up == 0) way.links = way.links.last(1);
+  if (role == SwitchRole::CarriesSum) way.counts = kSum;
+  if (role == SwitchRole::CarriesCopies) way.counts = kCopies;
 }
 
 CollectiveEngine::PhaseState& CollectiveEngine::lay_out(Collective& c, int index) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 
 #include "core/plan/collective.hpp"
 #include "core/spec/library_spec.hpp"
@@ -15,6 +17,19 @@ struct MessageCost {
   double efficiency = 1;  ///< payload / bytes that its links are busy with
   Bandwidth copy_out = Bandwidth::unlimited();  ///< of its payload at the receiver, where a switch copies it
 };
+
+/// How often a message through a switch that adds and copies crosses its sender's link into the switch and its receiver's link out of it; at the
+/// head of a group its own data go with the sum and with the copies.
+inline constexpr std::array<std::int32_t, 2> crossings(SwitchRole role) {
+  switch (role) {
+    case SwitchRole::None: break;
+    case SwitchRole::Joins: return {1, 0};
+    case SwitchRole::CarriesSum: return {1, 2};
+    case SwitchRole::Copy: return {0, 1};
+    case SwitchRole::CarriesCopies: return {2, 1};
+  }
+  return {1, 1};
+}
 
 /// Once per phase, before its first message.
 inline Time base_of(const LibrarySpec& library, const ProtocolSpec& protocol, const Phase& phase) {

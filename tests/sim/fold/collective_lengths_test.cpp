@@ -183,24 +183,65 @@ TEST(CollectiveLengths, SmallCollectivesAreSimulatedWholeWithTheirEntries) {
   EXPECT_EQ(ratio(c, A::Hierarchical, A::Tree, 30'000, normal_leads(16, Time::microseconds(40), 1)), 1);
 }
 
-TEST(CollectiveLengths, WhatSwitchesAddIsSimulatedWhole) {
-  ClusterSpec c = cluster(6, false);
+/// Nodes whose four GPUs share a switch that adds and copies.
+ClusterSpec adding_cluster(int nodes, bool tapered) {
+  ClusterSpec c = cluster(nodes, tapered);
   c.node.nvlink.pairs.clear();
   c.node.nvlink.through_switch = c.node.nvlink.switch_adds = true;
   c.node.nvlink.links_per_gpu = 6;
+  return c;
+}
+
+CollectivePlan nvls_plan(int nodes) {
   CollectiveRequest r;
   r.algorithm = A::Nvls;
-  r.world_size = 24;
+  r.world_size = 4 * nodes;
   r.node_gpus = 4;
   r.elements = 3'000'000;
   r.nvls_chunk = 10'000;
-  const CollectivePlan plan = plan_collective(r);
-  Fabric fabric(c, c.nodes, Routing::Static, 1);
-  const EngineSettings settings = settings_of(24);
-  EXPECT_EQ(CollectiveLengths(fabric, settings).of(plan, 0, {}), whole(fabric, settings, plan, {}));
-  EXPECT_TRUE(plan.added_in_switches());
-  const auto shared = std::make_shared<const CollectivePlan>(plan);
-  EXPECT_EQ(exact_fold(fabric, settings, std::span(&shared, 1), std::vector<std::uint64_t>(24, 1)), nullptr);
+  return plan_collective(r);
+}
+
+EngineSettings nvls_settings(int world) {
+  EngineSettings s = settings_of(world);
+  s.library.nvls.present = true;
+  s.library.nvls.inside = Time::microseconds(3);
+  s.library.nvls.network = Time::microseconds(9);
+  s.library.nvls.share = Sourced(0.85);
+  return s;
+}
+
+double nvls_ratio(int nodes, bool tapered, const Leads& leads = {}) {
+  const CollectivePlan plan = nvls_plan(nodes);
+  Fabric fabric(adding_cluster(nodes, tapered), nodes, Routing::Static, 1);
+  const EngineSettings settings = nvls_settings(4 * nodes);
+  return CollectiveLengths(fabric, settings).of(plan, 0, leads) / whole(fabric, settings, plan, leads);
+}
+
+TEST(CollectiveLengths, NodesWhoseSwitchesAddStandForThoseOfTheirPlace) {
+  // One node, and two, which differ in their places: nothing is folded, and every message, what it crosses and what it waits for is the engine's.
+  EXPECT_EQ(nvls_ratio(1, false), 1);
+  EXPECT_EQ(nvls_ratio(2, false), 1);
+  EXPECT_EQ(nvls_ratio(2, false, normal_leads(8, Time::microseconds(100), 1)), 1);
+  EXPECT_NEAR(nvls_ratio(12, false), 1, 0.005);
+}
+
+TEST(CollectiveLengthsSlow, NodesWhoseSwitchesAddStandForThoseOfTheirPlaceInLargeTrees) {
+  EXPECT_NEAR(nvls_ratio(48, false), 1, 0.005);
+  EXPECT_NEAR(nvls_ratio(48, true), 1, 0.01);
+  for (const double us : {20.0, 500.0}) {
+    double sum = 0;
+    for (std::uint64_t seed = 0; seed < 3; ++seed)
+      sum += nvls_ratio(48, false, normal_leads(192, Time::microseconds(us), seed));
+    EXPECT_NEAR(sum / 3, 1, 0.02) << us;
+  }
+}
+
+TEST(ExactFold, LeavesWhatSwitchesAddAlone) {
+  Fabric fabric(adding_cluster(6, false), 6, Routing::Static, 1);
+  const auto plan = std::make_shared<const CollectivePlan>(nvls_plan(6));
+  EXPECT_TRUE(plan->added_in_switches());
+  EXPECT_EQ(exact_fold(fabric, nvls_settings(24), std::span(&plan, 1), std::vector<std::uint64_t>(24, 1)), nullptr);
 }
 
 TEST(Exchanges, GpusThatShareAnAdapterAreTwins) {
