@@ -63,7 +63,9 @@ int anchor_of(const Inputs& in) { return find_anchor(in.gpu, in.run.training.pre
 
 /// Compute times times `factor`: through the anchors, which scale all of them alike, else rank by rank.
 void slow_compute(Inputs& in, double factor) {
-  if (!in.gpu.anchors.empty()) {
+  const bool scaled =
+      std::any_of(in.gpu.anchors.begin(), in.gpu.anchors.end(), [](const Anchor& a) { return !a.channels_first; });
+  if (scaled || anchor_of(in) >= 0) {
     for (Anchor& a : in.gpu.anchors) a.images_per_second.value /= factor;
     return;
   }
@@ -229,6 +231,7 @@ std::vector<Uncertain> model_errors(const Inputs& in, const ModelError& error) {
       compute("other software than the anchor's", error.software, 1);
     compute("another release than the anchor's", error.drift,
             std::sqrt(years_between(anchor.framework, in.run.cluster.framework)));
+    compute("the release lies between two anchors'", error.beyond, 1);
   }
   if (in.run.cluster.gpus > 1 && !error.collective.none())
     out.push_back({"model: time of collectives", error.collective.source, false,

@@ -19,6 +19,7 @@ struct Anchor {
   Precision precision = Precision::Fp16;
   std::int64_t batch = 0;  ///< images per GPU
   Sourced<double> images_per_second;
+  bool channels_first = false;  ///< NCHW, in fp16 well below NHWC on tensor cores: stands only for runs that name it
 };
 
 /// One row of a convolution table: times of one shape at one batch. Zero time = not measured.

@@ -36,7 +36,7 @@ int find_anchor(const GpuSpec& gpu, Precision precision, const std::string& fram
   for (std::size_t i = 0; i < gpu.anchors.size(); ++i) {
     const Anchor& a = gpu.anchors[i];
     if (a.precision != precision) continue;
-    if (framework.empty() || a.framework == framework) return static_cast<int>(i);
+    if (framework.empty() ? !a.channels_first : a.framework == framework) return static_cast<int>(i);
     const auto release = release_of(a.framework);
     if (!wanted || !release || release->product != wanted->product) continue;
     const std::pair candidate{std::abs(release->month - wanted->month), release->month};
@@ -47,15 +47,34 @@ int find_anchor(const GpuSpec& gpu, Precision precision, const std::string& fram
   return nearest;
 }
 
+int anchor_beyond(const GpuSpec& gpu, Precision precision, const std::string& framework) {
+  constexpr int kUnlikely = 20;  // one over 5 %
+  const auto wanted = release_of(framework);
+  const int taken = find_anchor(gpu, precision, framework);
+  if (!wanted || taken < 0) return -1;
+  const int near = release_of(gpu.anchors[static_cast<std::size_t>(taken)].framework)->month - wanted->month;
+  int beyond = -1, least = 0;
+  for (std::size_t i = 0; i < gpu.anchors.size(); ++i) {
+    const auto release = release_of(gpu.anchors[i].framework);
+    if (gpu.anchors[i].precision != precision || !release || release->product != wanted->product) continue;
+    const int far = release->month - wanted->month;
+    if (std::abs(far) > kFarthest || far * near >= 0 || (beyond >= 0 && std::abs(far) >= least)) continue;
+    beyond = static_cast<int>(i);
+    least = std::abs(far);
+  }
+  return beyond >= 0 && std::abs(near) * kUnlikely > std::abs(near) + least ? beyond : -1;
+}
+
 std::string unknown_anchor(const GpuSpec& gpu, Precision precision, const std::string& framework) {
   std::string known;
-  bool dated = false;
+  bool dated = false, default_layout = false;
   for (const Anchor& a : gpu.anchors) {
     if (a.precision != precision) continue;
     known += (known.empty() ? "" : ", ") + a.framework;
     dated = dated || release_of(a.framework);
+    default_layout = default_layout || !a.channels_first;
   }
-  if (known.empty() || find_anchor(gpu, precision, framework) >= 0) return "";
+  if (!default_layout || find_anchor(gpu, precision, framework) >= 0) return "";
   return "GPU " + gpu.name + " has no anchor \"" + framework + "\" at this precision; expected one of " + known +
          (dated ? ", or NAME-YY.MM within three years of a release among them" : "");
 }

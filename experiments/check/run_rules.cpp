@@ -5,6 +5,7 @@
 
 #include "core/base/units_text.hpp"
 #include "core/model/zoo.hpp"
+#include "core/spec/releases.hpp"
 #include "experiments/check/rule.hpp"
 #include "experiments/check/step_memory.hpp"
 #include "experiments/config_io/words.hpp"
@@ -56,10 +57,7 @@ Doubts part_node(const Inputs& inputs) {
 
 Doubts unanchored(const Inputs& inputs) {
   const Precision precision = inputs.run.training.precision;
-  const auto& anchors = inputs.gpu.anchors;
-  const bool anchored =
-      std::any_of(anchors.begin(), anchors.end(), [&](const Anchor& a) { return a.precision == precision; });
-  if (anchored || !inputs.gpu.profile.empty()) return {};
+  if (find_anchor(inputs.gpu, precision, inputs.run.cluster.framework) >= 0 || !inputs.gpu.profile.empty()) return {};
   return {{"training.precision",
            fmt::format("{} has no single-GPU throughput in {}: its times are the bare model's, scaled as its anchor of "
                        "the nearest precision if it has one, 25 % either way. "

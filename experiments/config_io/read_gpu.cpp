@@ -34,6 +34,10 @@ Anchor read_anchor(ConfigTable t) {
   t.read("precision", anchor.precision);
   t.read("batch", anchor.batch);
   if (t.has("batch") && anchor.batch < 1) t.fault("batch", "expected at least 1 image");
+  std::string layout = "nhwc";
+  t.read("layout", layout);
+  if (layout != "nhwc" && layout != "nchw") t.fault("layout", "expected nhwc or nchw");
+  anchor.channels_first = layout == "nchw";
   read_positive(t, "images_per_second", anchor.images_per_second, "the throughput of one GPU");
   return anchor;
 }

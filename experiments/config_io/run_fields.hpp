@@ -96,7 +96,7 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("gpus", run.cluster.gpus, "ranks");
   visit("gpu", run.cluster.gpu, "another GPU in its nodes, of `lockstep list gpus`, or a path; \"\" = its own");
   visit("framework", run.cluster.framework,
-        "anchor of the GPU file, such as \"mxnet-20.12\"; \"\" = the first of the precision");
+        "anchor of the GPU file, such as \"mxnet-20.12\"; \"\" = the first of the precision, none of NCHW");
   visit("placement", run.cluster.placement, "of ranks on nodes");
   visit("same_software", run.cluster.same_software,
         "false: another release than the anchor's, so the interval is wider");

@@ -10,13 +10,14 @@ namespace lockstep {
 namespace {
 
 bool same(const Anchor& a, const Anchor& b) {
-  return std::tie(a.framework, a.model, a.precision, a.batch, a.images_per_second.value) ==
-         std::tie(b.framework, b.model, b.precision, b.batch, b.images_per_second.value);
+  return std::tie(a.framework, a.model, a.precision, a.batch, a.images_per_second.value, a.channels_first) ==
+         std::tie(b.framework, b.model, b.precision, b.batch, b.images_per_second.value, b.channels_first);
 }
 
 double bare_rate(GpuSpec gpu, const Anchor& anchor) {
   gpu.anchors.clear();
-  return sim::GpuModel(gpu, anchor.precision, "").images_per_second(fuse(build_model(anchor.model)), anchor.batch);
+  return sim::GpuModel(gpu, anchor.precision, anchor.framework)
+      .images_per_second(fuse(build_model(anchor.model)), anchor.batch);
 }
 
 }  // namespace

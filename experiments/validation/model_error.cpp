@@ -115,7 +115,7 @@ std::vector<GpuSpec> all_gpus(const DataPaths& paths) {
 double log_factor(GpuSpec gpu, const Anchor& anchor) {
   const Precision precision = anchor.precision;
   gpu.anchors = {anchor};
-  return std::log(sim::GpuModel(gpu, precision, "").anchor_factor());
+  return std::log(sim::GpuModel(gpu, precision, anchor.framework).anchor_factor());
 }
 
 /// Squares and degrees of freedom of the anchors' factors around the mean of their precision.
@@ -179,6 +179,16 @@ ErrorBand drift_band(const DataPaths& paths) {
   const auto n = static_cast<double>(squares.size());
   const double half = student(n) * std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0) / n);
   return {-half, half, fmt::format("{} pairs of releases that follow each other, data/gpus", squares.size())};
+}
+
+/// From the anchor that stands for `framework` to the one beyond it.
+ErrorBand beyond_band(const GpuSpec& gpu, Precision precision, const std::string& framework) {
+  const int beyond = anchor_beyond(gpu, precision, framework);
+  if (beyond < 0) return {};
+  const Anchor& taken = gpu.anchors[static_cast<std::size_t>(find_anchor(gpu, precision, framework))];
+  const Anchor& other = gpu.anchors[static_cast<std::size_t>(beyond)];
+  const double d = log_factor(gpu, other) - log_factor(gpu, taken);
+  return {std::min(0.0, d), std::max(0.0, d), fmt::format("anchors {} and {}", taken.framework, other.framework)};
 }
 
 /// Of the bare allreduces of 1 MiB or more in these tables.
@@ -260,6 +270,7 @@ ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const 
     if (!cluster.same_software || cluster.framework.empty())
       out.software = software_band(paths, inputs.gpu, cluster.framework);
     if (release_of(cluster.framework)) out.drift = drift_band(paths);
+    out.beyond = beyond_band(inputs.gpu, inputs.run.training.precision, cluster.framework);
   }
   if (cluster.gpus == 1) return out;
   const std::vector<ValidationRow> rows = read_validation(paths.data);

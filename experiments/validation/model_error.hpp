@@ -28,6 +28,7 @@ ErrorBand band_of_groups(const std::vector<std::vector<double>>& groups, std::st
 ///               all frameworks on them, then of all GPU files, where that leaves fewer than two degrees of freedom or the run names none
 ///   drift       per square root of a year between the run's release and the anchor's: root mean of d^2 / years over releases of one product that
 ///               follow each other on one GPU at one precision
+///   beyond      where the run's release lies between two anchors': from the factor of the nearer to that of the other
 ///   collective  rows "allreduce_us" of 1 MiB or more, bare allreduces as nccl-tests measures them: of the tables that data/model_error.toml lists for
 ///               a node, with those of nodes without NVLink for such a node, and for a run over several nodes, each a group. `without`: a row
 ///               whose table, or if there is no other the row, is left out, for its own interval

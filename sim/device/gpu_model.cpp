@@ -14,7 +14,7 @@ namespace lockstep::sim {
 
 namespace {
 
-/// The anchor whose precision is computed most alike, the first of the file among equals; -1 without anchors.
+/// The anchor whose precision is computed most alike, the first of the file among equals; of those in NCHW none. -1: there is none.
 int nearest_anchor(const GpuSpec& gpu, Precision nominal) {
   using P = Precision;
   const P precision = computed_as(gpu, nominal);
@@ -23,8 +23,8 @@ int nearest_anchor(const GpuSpec& gpu, Precision nominal) {
                                  : precision == P::Fp16 ? std::array{P::Fp16, P::Bf16, P::Tf32, P::Fp32}
                                                         : std::array{P::Bf16, P::Fp16, P::Tf32, P::Fp32};
   for (const P p : by_nearness) {
-    const auto it =
-        std::find_if(gpu.anchors.begin(), gpu.anchors.end(), [&](const Anchor& a) { return a.precision == p; });
+    const auto it = std::find_if(gpu.anchors.begin(), gpu.anchors.end(),
+                                 [&](const Anchor& a) { return a.precision == p && !a.channels_first; });
     if (it != gpu.anchors.end()) return static_cast<int>(it - gpu.anchors.begin());
   }
   return -1;
@@ -178,7 +178,14 @@ const Anchor* GpuModel::anchor() const {
 }
 
 std::string GpuModel::description() const {
-  if (anchor_ < 0) return "no anchor: bare model, band 25 %";
+  if (anchor_ < 0) {
+    const auto named = std::find_if(gpu_.anchors.begin(), gpu_.anchors.end(),
+                                    [&](const Anchor& a) { return a.precision == precision_ && a.channels_first; });
+    return named == gpu_.anchors.end()
+               ? "no anchor: bare model, band 25 %"
+               : fmt::format("no anchor: bare model, band 25 % (one in NCHW: cluster.framework = \"{}\")",
+                             named->framework);
+  }
   const Anchor& a = gpu_.anchors[static_cast<std::size_t>(anchor_)];
   return fmt::format("{} {}{} at {:g} images/s, batch {} (bare model x {:.3f}{})",
                      exact_ ? "anchored on" : "unanchored at this precision, factor of", a.framework,

@@ -45,6 +45,35 @@ TEST(FindAnchor, TakesTheNameThenTheNearestReleaseOfThePrecision) {
   EXPECT_EQ(find_anchor(gpu, Precision::Bf16, ""), -1);
 }
 
+TEST(FindAnchor, TakesNoneInNchwThatIsNotNamed) {
+  GpuSpec gpu;
+  gpu.anchors = {anchor("pytorch-nchw-24.03", Precision::Fp16)};
+  gpu.anchors[0].channels_first = true;
+  EXPECT_EQ(find_anchor(gpu, Precision::Fp16, ""), -1);
+  EXPECT_EQ(find_anchor(gpu, Precision::Fp16, "pytorch-nchw-24.03"), 0);
+  EXPECT_EQ(find_anchor(gpu, Precision::Fp16, "pytorch-nchw-23.01"), 0);
+  EXPECT_EQ(unknown_anchor(gpu, Precision::Fp16, "mxnet-24.03"), "");  // unanchored, as without that anchor
+  EXPECT_EQ(unknown_anchor(gpu, Precision::Fp16, ""), "");
+  gpu.anchors.push_back(anchor("mxnet-24.03", Precision::Fp16));
+  EXPECT_EQ(find_anchor(gpu, Precision::Fp16, ""), 1);
+}
+
+TEST(AnchorBeyond, IsTheNearestOnTheOtherSide) {
+  GpuSpec gpu;
+  gpu.anchors = {anchor("mxnet-20.12", Precision::Fp16), anchor("mxnet-22.10", Precision::Fp16),
+                 anchor("mxnet-23.10", Precision::Fp16), anchor("mxnet-21.10", Precision::Fp32)};
+  const auto at = [&](const char* framework) { return anchor_beyond(gpu, Precision::Fp16, framework); };
+  EXPECT_EQ(at("mxnet-21.09"), 1);   // 9 months after the first, which is taken, 13 before the second
+  EXPECT_EQ(at("mxnet-22.04"), 0);   // 6 before the second, 16 after the first
+  EXPECT_EQ(at("mxnet-21.02"), 1);   // 2 of 22 months: 9 %
+  EXPECT_EQ(at("mxnet-21.01"), -1);  // 1 of 22 months: 4.5 %
+  EXPECT_EQ(at("mxnet-22.10"), -1);
+  EXPECT_EQ(at("mxnet-20.06"), -1);  // older than all
+  EXPECT_EQ(at("mxnet-24.03"), -1);
+  EXPECT_EQ(at("pytorch-21.09"), -1);
+  EXPECT_EQ(at(""), -1);
+}
+
 TEST(UnknownAnchor, NamesThoseOfThePrecision) {
   GpuSpec gpu;
   gpu.name = "g";

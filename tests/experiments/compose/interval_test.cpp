@@ -91,10 +91,26 @@ TEST(ModelErrors, ThoseThatApplyToTheRun) {
   EXPECT_TRUE(has(of({"cluster.framework=mxnet-19.05", "cluster.same_software=true"}), drift));
   EXPECT_FALSE(has(of({"cluster.framework=mxnet-19.07", "cluster.same_software=true"}), drift));
   EXPECT_TRUE(has(of({"cluster.framework=mxnet-19.05", "cluster.same_software=false"}), drift));
+  e.beyond = {0, 0.3, "s"};
+  EXPECT_TRUE(has(of({"cluster.framework=mxnet-19.05"}), "model: the release lies between two anchors'"));
+  e.beyond = {};
   EXPECT_TRUE(has(of({"model.name=alexnet", "buckets.policy=size"}), network));
   EXPECT_FALSE(has(of({"model.name=resnet18", "buckets.policy=size"}), network));
   EXPECT_EQ(of({"cluster.gpus=1", "training.global_batch=192"}), std::vector<std::string>{});
   EXPECT_TRUE(has(of({"cluster.framework=", "training.precision=tf32"}), "model: no anchor at this precision"));
+}
+
+TEST(ModelErrors, SlowDownWhatOnlyAnAnchorInNchwCouldScale) {
+  ModelError e;
+  e.unanchored = {-0.2, 0.2, "s"};
+  Inputs in = abci({"cluster.framework="});
+  in.gpu.anchors.resize(1);
+  in.gpu.anchors[0].channels_first = true;
+  const auto list = model_errors(in, e);
+  ASSERT_EQ(list.size(), 1u);
+  list[0].set(in, 1);
+  ASSERT_EQ(in.run.simulation.slow_ranks.size(), static_cast<std::size_t>(in.run.cluster.gpus));
+  EXPECT_NEAR(in.run.simulation.slow_ranks[0].factor, std::exp(0.2), 1e-9);
 }
 
 TEST(ModelErrors, ScaleComputationByTheHalvingsAndCollectivesAsAWhole) {

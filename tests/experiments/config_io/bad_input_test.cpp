@@ -330,15 +330,16 @@ constexpr const char* kGpu =
 
 TEST(BadGpu, AnchorsAndFigures) {
   const Scratch scratch;
-  const auto path = scratch.write(
-      "g.toml",
-      with(kGpu, "memory_peak = \"900GBps\"", "memory_peak = \"0GBps\"\nstep_jitter = 1.5") +
-          "[[anchor]]\nframework = \"f\"\nprecision = \"fp16\"\nbatch = 0\nimages_per_second = { value = 100 }\n");
+  const auto path =
+      scratch.write("g.toml", with(kGpu, "memory_peak = \"900GBps\"", "memory_peak = \"0GBps\"\nstep_jitter = 1.5") +
+                                  "[[anchor]]\nframework = \"f\"\nprecision = \"fp16\"\nbatch = 0\nlayout = "
+                                  "\"hwcn\"\nimages_per_second = { value = 100 }\n");
   EXPECT_THAT(scratch.faults([&] { read_gpu(path.string(), {}); }),
               ElementsAre("g.toml:4:1: memory_peak: is 0; expected more, such as \"900GBps\"",
                           "g.toml:5:1: step_jitter: is out of range; expected a relative sigma, 0 <= sigma < 1",
                           "g.toml:7:1: anchor[0].model: missing; expected a model such as \"resnet50\"",
-                          "g.toml:10:1: anchor[0].batch: expected at least 1 image"));
+                          "g.toml:10:1: anchor[0].batch: expected at least 1 image",
+                          "g.toml:11:1: anchor[0].layout: expected nhwc or nchw"));
 }
 
 TEST(BadGpu, ATableWithoutAColumnIsToldOnceWithTheLineOfItsHeader) {

@@ -104,6 +104,21 @@ TEST(ModelErrorEvidenceSlow, HasASizeAndASourceForEveryTerm) {
   EXPECT_TRUE(read_model_error(kData, ladder({"cluster.gpus=1", "training.global_batch=192"})).collective.none());
 }
 
+TEST(ModelErrorEvidenceSlow, BetweenTwoReleasesTheBandReachesToTheOther) {
+  // A100: 2,180 images/s at 256 with mxnet-20.12, 3,411 at 512 with mxnet-22.10: about ln 1.5 apart, batches being unequal.
+  const auto of = [](const char* framework) {
+    return read_model_error(kData, ladder({"cluster.file=dgx-a100", "cluster.gpu=a100-sxm4-80gb", "cluster.gpus=1",
+                                           "training.global_batch=256", std::string("cluster.framework=") + framework}))
+        .beyond;
+  };
+  const ErrorBand older = of("mxnet-21.09"), newer = of("mxnet-22.04");
+  EXPECT_EQ(older.high, 0);
+  EXPECT_NEAR(older.low, -std::log(1.5), 0.1);
+  EXPECT_EQ(newer.low, 0);
+  EXPECT_DOUBLE_EQ(newer.high, -older.low);
+  EXPECT_TRUE(of("mxnet-22.10").none());
+}
+
 TEST(ModelErrorEvidenceSlow, ANodeWithoutNvlinkTakesItsOwnTables) {
   const ModelError with = read_model_error(kData, ladder({}));
   EXPECT_NE(with.collective.source.find("allreduces inside a node in"), std::string::npos);
