@@ -133,7 +133,7 @@ TEST(Validation, RowsAreWellFormed) {
     }
     counted += row.counted;
   }
-  EXPECT_EQ(counted, 91);
+  EXPECT_EQ(counted, 117);
 }
 
 }  // namespace
