@@ -70,6 +70,7 @@ class PhaseSimulation {
     Bandwidth cap;
     double efficiency = 1;
     Bandwidth copy_out = Bandwidth::unlimited();
+    Time last_arrival;               ///< so far
     std::vector<std::int32_t> came;  ///< to this lane, by turn, if it has several senders: messages
   };
   struct RankState {
@@ -208,6 +209,7 @@ class PhaseSimulation {
       for (std::size_t l = 0; l < r.lanes.size(); ++l) {
         const std::int64_t steps = r.ways[l].steps;
         r.lanes[l] = {};
+        r.ways[l].last_arrival = Time::zero();
         std::fill(r.ways[l].came.begin(), r.ways[l].came.end(), 0);
         r.lanes[l].total = static_cast<std::int32_t>(count < 0 ? steps : std::min(count, steps - first));
       }
@@ -350,7 +352,10 @@ class PhaseSimulation {
   void sent(std::uint64_t token) {
     const Message m = messages_[token];
     Lane& lane = ranks_[at(m.rank)].lanes[at(m.lane)];
-    queue_->push(queue_->now() + m.latency, kArrival, 0, token);
+    // What is copied out in less time than its predecessor waits for it all the same: a lane receives step by step.
+    Way& way = ranks_[at(m.rank)].ways[at(m.lane)];
+    way.last_arrival = std::max(way.last_arrival, queue_->now() + m.latency);
+    queue_->push(way.last_arrival, kArrival, 0, token);
     lane.sending = false;
     advance(m.rank, m.lane);
   }

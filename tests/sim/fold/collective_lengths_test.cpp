@@ -192,12 +192,12 @@ ClusterSpec adding_cluster(int nodes, bool tapered) {
   return c;
 }
 
-CollectivePlan nvls_plan(int nodes) {
+CollectivePlan nvls_plan(int nodes, std::int64_t elements = 3'000'000) {
   CollectiveRequest r;
   r.algorithm = A::Nvls;
   r.world_size = 4 * nodes;
   r.node_gpus = 4;
-  r.elements = 3'000'000;
+  r.elements = elements;
   r.nvls_chunk = 10'000;
   return plan_collective(r);
 }
@@ -211,8 +211,8 @@ EngineSettings nvls_settings(int world) {
   return s;
 }
 
-double nvls_ratio(int nodes, bool tapered, const Leads& leads = {}) {
-  const CollectivePlan plan = nvls_plan(nodes);
+double nvls_ratio(int nodes, bool tapered, const Leads& leads = {}, std::int64_t elements = 3'000'000) {
+  const CollectivePlan plan = nvls_plan(nodes, elements);
   Fabric fabric(adding_cluster(nodes, tapered), nodes, Routing::Static, 1);
   const EngineSettings settings = nvls_settings(4 * nodes);
   return CollectiveLengths(fabric, settings).of(plan, 0, leads) / whole(fabric, settings, plan, leads);
@@ -223,6 +223,8 @@ TEST(CollectiveLengths, NodesWhoseSwitchesAddStandForThoseOfTheirPlace) {
   EXPECT_EQ(nvls_ratio(1, false), 1);
   EXPECT_EQ(nvls_ratio(2, false), 1);
   EXPECT_EQ(nvls_ratio(2, false, normal_leads(8, Time::microseconds(100), 1)), 1);
+  // Parts of 40 chunks and one element.
+  EXPECT_EQ(nvls_ratio(2, false, {}, 8 * 400'001), 1);
   EXPECT_NEAR(nvls_ratio(12, false), 1, 0.005);
 }
 
