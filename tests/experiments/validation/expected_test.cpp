@@ -3,6 +3,7 @@
 
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/config_io/csv.hpp"
+#include "experiments/inputs/read_inputs.hpp"
 #include "experiments/validation/validation.hpp"
 
 namespace lockstep {
@@ -14,11 +15,7 @@ constexpr double kDrift = 0.001;  // as for the golden rows
 void expect_curve(const std::string& experiment) {
   const DataPaths paths{kSource + "/data"};
   const std::string folder = kSource + "/experiments/" + experiment;
-  Inputs in;
-  in.run = read_run(folder + "/run.toml");
-  in.cluster = read_cluster(in.run.cluster.file, paths);
-  in.library = read_library(in.run.allreduce.library, paths);
-  in.gpu = read_gpu(in.cluster.node.gpu, paths);
+  const Inputs in = read_inputs(folder + "/run.toml", {}, paths);
   ASSERT_TRUE(validate(in).empty());
   const auto curve = predict_curve(in, in.run.output.curve, {});
   const CsvTable expected = read_csv(folder + "/expected.csv");
@@ -36,6 +33,7 @@ TEST(Expected, LarsAlexnet) { expect_curve("lars_alexnet_dgx1"); }
 TEST(ExpectedSlow, GoyalOneHour) { expect_curve("goyal_one_hour"); }
 TEST(ExpectedSlow, AkibaFifteenMinutes) { expect_curve("akiba_mn1_1024"); }
 TEST(ExpectedSlow, JiaTencent) { expect_curve("jia_tencent_2048"); }
+TEST(ExpectedSlow, MlperfA100) { expect_curve("mlperf_a100_4216"); }
 TEST(ExpectedSlow, Fujitsu) { expect_curve("fujitsu_abci_2048"); }
 
 }  // namespace
