@@ -225,8 +225,9 @@ std::vector<Uncertain> model_errors(const Inputs& in, const ModelError& error) {
             std::log2(static_cast<double>(anchor.batch) / std::max(1.0, images)));
     if (family(anchor.model) != family(in.run.model.name))
       compute("another network than the anchor's", error.network, 1);
-    const auto rivals = std::count_if(in.gpu.anchors.begin(), in.gpu.anchors.end(),
-                                      [&](const Anchor& other) { return other.precision == anchor.precision; });
+    const auto rivals = std::count_if(in.gpu.anchors.begin(), in.gpu.anchors.end(), [&](const Anchor& other) {
+      return other.precision == anchor.precision && !other.channels_first;
+    });
     if (!in.run.cluster.same_software || (in.run.cluster.framework.empty() && rivals > 1))
       compute("other software than the anchor's", error.software, 1);
     compute("another release than the anchor's", error.drift,

@@ -67,14 +67,14 @@ int anchor_beyond(const GpuSpec& gpu, Precision precision, const std::string& fr
 
 std::string unknown_anchor(const GpuSpec& gpu, Precision precision, const std::string& framework) {
   std::string known;
-  bool dated = false, default_layout = false;
+  bool dated = false, meant = false;
   for (const Anchor& a : gpu.anchors) {
     if (a.precision != precision) continue;
     known += (known.empty() ? "" : ", ") + a.framework;
     dated = dated || release_of(a.framework);
-    default_layout = default_layout || !a.channels_first;
+    meant = meant || !a.channels_first || product_of(a.framework) == product_of(framework);
   }
-  if (!default_layout || find_anchor(gpu, precision, framework) >= 0) return "";
+  if (!meant || find_anchor(gpu, precision, framework) >= 0) return "";
   return "GPU " + gpu.name + " has no anchor \"" + framework + "\" at this precision; expected one of " + known +
          (dated ? ", or NAME-YY.MM within three years of a release among them" : "");
 }

@@ -32,7 +32,7 @@ int find_anchor(const GpuSpec& gpu, Precision precision, const std::string& fram
 int anchor_beyond(const GpuSpec& gpu, Precision precision, const std::string& framework);
 
 /// What to tell the user whose `framework` no anchor at `precision` stands for, and what was expected. Empty if one does, or if there is no anchor at
-/// this precision but in NCHW: then the GPU is unanchored for all other names.
+/// this precision but in NCHW of other products: for all of other products the GPU is unanchored then.
 std::string unknown_anchor(const GpuSpec& gpu, Precision precision, const std::string& framework);
 
 }  // namespace lockstep

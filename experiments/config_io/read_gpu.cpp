@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "core/spec/releases.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/config_io/csv.hpp"
 #include "experiments/config_io/find_file.hpp"
@@ -148,7 +151,18 @@ GpuSpec read_gpu(const std::string& name, const DataPaths& paths, const AskedBy&
   root.read("dispatch", gpu.dispatch);
   read_share(root, "step_jitter", gpu.step_jitter);
   read_share(root, "gpu_spread", gpu.gpu_spread);
-  for (const ConfigTable& anchor : root.tables("anchor")) gpu.anchors.push_back(read_anchor(anchor));
+  for (ConfigTable& anchor : root.tables("anchor")) {
+    gpu.anchors.push_back(read_anchor(anchor));
+    const Anchor& last = gpu.anchors.back();
+    const std::string product = product_of(last.framework);
+    // Releases of one product stand for each other, layouts do not.
+    if (std::any_of(gpu.anchors.begin(), gpu.anchors.end(), [&](const Anchor& a) {
+          return product_of(a.framework) == product && a.channels_first != last.channels_first;
+        }))
+      anchor.fault("layout",
+                   fmt::format("{} is in the other layout too; expected a name of its own, such as \"{}-nchw-YY.MM\"",
+                               product, product));
+  }
   const auto table = [&](const std::string& key, auto&& read) {
     std::string file;
     root.read(key, file);

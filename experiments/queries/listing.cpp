@@ -44,7 +44,8 @@ std::string about(const ClusterSpec& c) {
 std::string about(const GpuSpec& g) {
   std::string anchors;
   for (const auto& a : g.anchors)
-    anchors += fmt::format("{}{} {} b{}", anchors.empty() ? "" : ", ", a.framework, word_of(a.precision), a.batch);
+    anchors += fmt::format("{}{} {} b{}{}", anchors.empty() ? "" : ", ", a.framework, word_of(a.precision), a.batch,
+                           a.channels_first ? " (NCHW, when named)" : "");
   return g.title + "; " + (anchors.empty() ? "unanchored: bare model" : "anchors: " + anchors);
 }
 

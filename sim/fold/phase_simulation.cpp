@@ -57,7 +57,7 @@ class PhaseSimulation {
     std::int32_t step = 0, total = 0;
     std::int32_t arrived = 0;  ///< messages; they come in the order of their steps
     bool begun = false, sending = false, combining = false, combined = false, reduce = false;
-    std::int16_t blocked_on = -1;  ///< the lane of its rank that its step is known to wait for; -1: none
+    std::int32_t blocked_on = -1;  ///< the lane of its rank that its step is known to wait for; -1: none
     std::int32_t blocked_until = 0;
     std::int64_t receive = -1;
   };
@@ -296,6 +296,12 @@ class PhaseSimulation {
     return progressed;
   }
 
+  /// A head's lane that receives what the switch has added.
+  bool added_on_the_way(int lane) const {
+    const auto* nvls = std::get_if<NvlsSchedule>(&groups_.of(traffic_.ranks.front()).variant());
+    return nvls && lane % nvls->lanes_per_part() == NvlsSchedule::kGather;
+  }
+
   bool begin(int index, RankState& r, int l) {
     Lane& lane = r.lanes[at(l)];
     if (lane.blocked_on >= 0 && r.lanes[at(lane.blocked_on)].step < lane.blocked_until) return false;
@@ -304,14 +310,14 @@ class PhaseSimulation {
     const ScheduleStep step = r.schedule->step(r.member, l, k);
     for (const auto& wait : step.waits) {
       if (wait.lane < 0 || r.lanes[at(wait.lane)].step >= wait.steps) continue;
-      lane.blocked_on = static_cast<std::int16_t>(wait.lane);
+      lane.blocked_on = static_cast<std::int32_t>(wait.lane);
       lane.blocked_until = static_cast<std::int32_t>(wait.steps);
       return false;
     }
     lane.begun = true;
     lane.combined = lane.combining = false;
     lane.receive = step.receive_from >= 0 ? step.receive.length : -1;
-    lane.reduce = step.reduce && r.ways[at(l)].came.empty();  // several senders: a switch has added
+    lane.reduce = step.reduce && !added_on_the_way(l);
     if (step.send_to < 0) return true;
     lane.sending = true;
     double elements = static_cast<double>(step.send.length);

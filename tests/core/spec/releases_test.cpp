@@ -54,6 +54,9 @@ TEST(FindAnchor, TakesNoneInNchwThatIsNotNamed) {
   EXPECT_EQ(find_anchor(gpu, Precision::Fp16, "pytorch-nchw-23.01"), 0);
   EXPECT_EQ(unknown_anchor(gpu, Precision::Fp16, "mxnet-24.03"), "");  // unanchored, as without that anchor
   EXPECT_EQ(unknown_anchor(gpu, Precision::Fp16, ""), "");
+  EXPECT_NE(unknown_anchor(gpu, Precision::Fp16, "pytorch-nchw-2403"),
+            "");  // it is meant, but mistyped or too far away
+  EXPECT_NE(unknown_anchor(gpu, Precision::Fp16, "pytorch-nchw-19.01"), "");
   gpu.anchors.push_back(anchor("mxnet-24.03", Precision::Fp16));
   EXPECT_EQ(find_anchor(gpu, Precision::Fp16, ""), 1);
 }

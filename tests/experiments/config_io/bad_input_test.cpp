@@ -342,6 +342,20 @@ TEST(BadGpu, AnchorsAndFigures) {
                           "g.toml:11:1: anchor[0].layout: expected nhwc or nchw"));
 }
 
+TEST(BadGpu, OneProductInBothLayouts) {
+  const Scratch scratch;
+  const std::string anchor =
+      "[[anchor]]\nframework = \"mxnet-21.09\"\nmodel = \"resnet50\"\nprecision = \"fp16\"\nbatch = "
+      "64\nimages_per_second = { "
+      "value = 100 }\n";
+  const auto path = scratch.write("g.toml", std::string(kGpu) + anchor + anchor + "layout = \"nchw\"\n");
+  EXPECT_THAT(
+      scratch.faults([&] { read_gpu(path.string(), {}); }),
+      ElementsAre(
+          "g.toml:18:1: anchor[1].layout: mxnet is in the other layout too; expected a name of its own, such as "
+          "\"mxnet-nchw-YY.MM\""));
+}
+
 TEST(BadGpu, ATableWithoutAColumnIsToldOnceWithTheLineOfItsHeader) {
   const Scratch scratch;
   scratch.write("measured/x.csv",
