@@ -20,12 +20,11 @@ struct ErrorBand {
 
 /// Errors of the model itself, each derived from single GPUs or microbenchmarks alone (experiments/validation/model_error.hpp).
 struct ModelError {
-  ErrorBand batch;     ///< of compute time, for each halving of the images per GPU from the anchor's batch
-  ErrorBand network;   ///< of compute time, if the model is of another family than the anchor's
-  ErrorBand software;  ///< of compute time, if the run's software is not the anchor's
-  ErrorBand drift;     ///< of compute time, per square root of a year from the anchor's release to the run's
-  ErrorBand
-      beyond;  ///< of compute time, if the run's release lies between the anchor's and another anchor's: as far as to that one
+  ErrorBand batch;       ///< of compute time, for each halving of the images per GPU from the anchor's batch
+  ErrorBand network;     ///< of compute time, if the model is of another family than the anchor's
+  ErrorBand software;    ///< of compute time, if the run's software is not the anchor's
+  ErrorBand drift;       ///< of compute time, per square root of a year from the anchor's release to the run's
+  ErrorBand beyond;      ///< of compute time, if the run's release lies between two anchors': as far as to the other
   ErrorBand unanchored;  ///< of compute time, without an anchor at the run's precision
   ErrorBand collective;  ///< of the time of collectives
   ErrorBand

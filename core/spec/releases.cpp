@@ -1,5 +1,6 @@
 #include "core/spec/releases.hpp"
 
+#include <algorithm>
 #include <cctype>
 #include <cstdlib>
 #include <utility>
@@ -45,6 +46,12 @@ int find_anchor(const GpuSpec& gpu, Precision precision, const std::string& fram
     least = candidate;
   }
   return nearest;
+}
+
+int anchor_in_nchw(const GpuSpec& gpu, Precision precision) {
+  const auto it = std::find_if(gpu.anchors.begin(), gpu.anchors.end(),
+                               [&](const Anchor& a) { return a.precision == precision && a.channels_first; });
+  return it == gpu.anchors.end() ? -1 : static_cast<int>(it - gpu.anchors.begin());
 }
 
 int anchor_beyond(const GpuSpec& gpu, Precision precision, const std::string& framework) {

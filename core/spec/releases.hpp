@@ -23,8 +23,12 @@ std::string product_of(const std::string& framework);
 double years_between(const std::string& a, const std::string& b);
 
 /// Index of the anchor at `precision` that stands for `framework`: the one of that name; else, if the name is a release, the product's release
-/// nearest to it in time if that is within three years, of two equally near the older. The first of the precision that is not of NCHW if `framework` is empty. -1: none.
+/// nearest to it in time if that is within three years, of two equally near the older. The first of the precision that is not of NCHW if
+/// `framework` is empty. -1: none.
 int find_anchor(const GpuSpec& gpu, Precision precision, const std::string& framework);
+
+/// Index of the first anchor at `precision` in NCHW, which stands for a run only if that names it. -1: none.
+int anchor_in_nchw(const GpuSpec& gpu, Precision precision);
 
 /// Index of the anchor on the other side of `framework`'s month from the one that find_anchor() takes, the nearest release of the product there, if
 /// it is near enough in time to tell something: a change between the two releases, on a day that may have been any, came with more than 5 % between

@@ -58,15 +58,12 @@ Doubts part_node(const Inputs& inputs) {
 Doubts unanchored(const Inputs& inputs) {
   const Precision precision = inputs.run.training.precision;
   if (find_anchor(inputs.gpu, precision, inputs.run.cluster.framework) >= 0 || !inputs.gpu.profile.empty()) return {};
-  const auto& anchors = inputs.gpu.anchors;
-  const auto named =
-      std::find_if(anchors.begin(), anchors.end(), [&](const Anchor& a) { return a.precision == precision; });
-  if (named != anchors.end())
-    return {
-        {"cluster.framework",
-         fmt::format("{} has a single-GPU throughput in {} in NCHW alone, which a run must name (\"{}\"): other times "
-                     "are the bare model's, 25 % either way",
-                     inputs.gpu.name, word_of(precision), named->framework)}};
+  if (const int named = anchor_in_nchw(inputs.gpu, precision); named >= 0)
+    return {{"cluster.framework",
+             fmt::format(
+                 "{} has a single-GPU throughput in {} in NCHW alone, which a run must name (\"{}\"): other times "
+                 "are the bare model's, 25 % either way",
+                 inputs.gpu.name, word_of(precision), inputs.gpu.anchors[static_cast<std::size_t>(named)].framework)}};
   return {{"training.precision",
            fmt::format("{} has no single-GPU throughput in {}: its times are the bare model's, scaled as its anchor of "
                        "the nearest precision if it has one, 25 % either way. "

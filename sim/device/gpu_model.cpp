@@ -179,12 +179,10 @@ const Anchor* GpuModel::anchor() const {
 
 std::string GpuModel::description() const {
   if (anchor_ < 0) {
-    const auto named = std::find_if(gpu_.anchors.begin(), gpu_.anchors.end(),
-                                    [&](const Anchor& a) { return a.precision == precision_ && a.channels_first; });
-    return named == gpu_.anchors.end()
-               ? "no anchor: bare model, band 25 %"
-               : fmt::format("no anchor: bare model, band 25 % (one in NCHW: cluster.framework = \"{}\")",
-                             named->framework);
+    const int named = anchor_in_nchw(gpu_, precision_);
+    return named < 0 ? "no anchor: bare model, band 25 %"
+                     : fmt::format("no anchor: bare model, band 25 % (one in NCHW: cluster.framework = \"{}\")",
+                                   gpu_.anchors[static_cast<std::size_t>(named)].framework);
   }
   const Anchor& a = gpu_.anchors[static_cast<std::size_t>(anchor_)];
   return fmt::format("{} {}{} at {:g} images/s, batch {} (bare model x {:.3f}{})",

@@ -55,7 +55,7 @@ class PhaseSimulation {
   };
   struct Lane {
     std::int32_t step = 0, total = 0;
-    std::int32_t arrived = 0;  ///< messages; they come in the order of their steps
+    std::int32_t arrived = 0;  ///< messages; they come in the order of their steps, or end at their receiver
     bool begun = false, sending = false, combining = false, combined = false, reduce = false;
     std::int32_t blocked_on = -1;  ///< the lane of its rank that its step is known to wait for; -1: none
     std::int32_t blocked_until = 0;
@@ -70,7 +70,6 @@ class PhaseSimulation {
     Bandwidth cap;
     double efficiency = 1;
     Bandwidth copy_out = Bandwidth::unlimited();
-    Time last_arrival;               ///< so far
     std::vector<std::int32_t> came;  ///< to this lane, by turn, if it has several senders: messages
   };
   struct RankState {
@@ -154,10 +153,8 @@ class PhaseSimulation {
     const int node = from / settings_.gpus_per_node;
     const bool inside = node == to / settings_.gpus_per_node;
     const Route route = fabric_.route(from, to);
-    const MessageCost cost = phase_.algorithm == PhaseAlgorithm::Nvls
-                                 ? nvls_cost(settings_.library, phase_, plan_.grid.size(), role, route,
-                                             fabric_.links()[at(route.links.back())].capacity)
-                                 : message_cost(settings_.library, protocol_, phase_, route);
+    const MessageCost cost =
+        message_cost(settings_.library, protocol_, phase_, route, fabric_, plan_.grid.size(), role);
     way.latency = cost.latency;
     way.cap = cost.cap;
     way.efficiency = cost.efficiency;
@@ -209,7 +206,6 @@ class PhaseSimulation {
       for (std::size_t l = 0; l < r.lanes.size(); ++l) {
         const std::int64_t steps = r.ways[l].steps;
         r.lanes[l] = {};
-        r.ways[l].last_arrival = Time::zero();
         std::fill(r.ways[l].came.begin(), r.ways[l].came.end(), 0);
         r.lanes[l].total = static_cast<std::int32_t>(count < 0 ? steps : std::min(count, steps - first));
       }
@@ -260,7 +256,7 @@ class PhaseSimulation {
   }
 
   struct Message {
-    int rank = 0, lane = 0, step = 0;
+    int rank = 0, lane = 0;
     Time latency;
   };
 
@@ -296,12 +292,6 @@ class PhaseSimulation {
     return progressed;
   }
 
-  /// A head's lane that receives what the switch has added.
-  bool added_on_the_way(int lane) const {
-    const auto* nvls = std::get_if<NvlsSchedule>(&groups_.of(traffic_.ranks.front()).variant());
-    return nvls && lane % nvls->lanes_per_part() == NvlsSchedule::kGather;
-  }
-
   bool begin(int index, RankState& r, int l) {
     Lane& lane = r.lanes[at(l)];
     if (lane.blocked_on >= 0 && r.lanes[at(lane.blocked_on)].step < lane.blocked_until) return false;
@@ -310,14 +300,14 @@ class PhaseSimulation {
     const ScheduleStep step = r.schedule->step(r.member, l, k);
     for (const auto& wait : step.waits) {
       if (wait.lane < 0 || r.lanes[at(wait.lane)].step >= wait.steps) continue;
-      lane.blocked_on = static_cast<std::int32_t>(wait.lane);
+      lane.blocked_on = wait.lane;
       lane.blocked_until = static_cast<std::int32_t>(wait.steps);
       return false;
     }
     lane.begun = true;
     lane.combined = lane.combining = false;
     lane.receive = step.receive_from >= 0 ? step.receive.length : -1;
-    lane.reduce = step.reduce && !added_on_the_way(l);
+    lane.reduce = step.reduce && !added_on_the_way(phase_, r.coupled, l);
     if (step.send_to < 0) return true;
     lane.sending = true;
     double elements = static_cast<double>(step.send.length);
@@ -327,7 +317,7 @@ class PhaseSimulation {
                  ring.orders.channels();
     }
     const Way& way = r.ways[at(l)];
-    messages_.push_back({index, l, lane.step, way.latency});
+    messages_.push_back({index, l, way.latency});
     if (way.copy_out < Bandwidth::unlimited())
       messages_.back().latency += Bytes(step.send.length * plan_.element_bytes) / way.copy_out;
     network_->start(way.links, elements * plan_.element_bytes / way.efficiency, way.cap, messages_.size() - 1,
@@ -358,10 +348,7 @@ class PhaseSimulation {
   void sent(std::uint64_t token) {
     const Message m = messages_[token];
     Lane& lane = ranks_[at(m.rank)].lanes[at(m.lane)];
-    // What is copied out in less time than its predecessor waits for it all the same: a lane receives step by step.
-    Way& way = ranks_[at(m.rank)].ways[at(m.lane)];
-    way.last_arrival = std::max(way.last_arrival, queue_->now() + m.latency);
-    queue_->push(way.last_arrival, kArrival, 0, token);
+    queue_->push(queue_->now() + m.latency, kArrival, 0, token);
     lane.sending = false;
     advance(m.rank, m.lane);
   }
@@ -371,7 +358,7 @@ class PhaseSimulation {
     for (const Target& t : ranks_[at(m.rank)].ways[at(m.lane)].targets) {
       RankState& receiver = ranks_[at(t.rank)];
       std::vector<std::int32_t>& came = receiver.ways[at(t.lane)].came;
-      (came.empty() ? receiver.lanes[at(t.lane)].arrived : came[at(t.turn)]) = m.step + 1;
+      ++(came.empty() ? receiver.lanes[at(t.lane)].arrived : came[at(t.turn)]);
       advance(t.rank, t.lane);
     }
   }

@@ -107,21 +107,17 @@ struct CollectiveEngine::Collective {
   const Fold* fold = nullptr;
 };
 
-/// A head's lane that receives what the switch has added.
-bool CollectiveEngine::added_on_the_way(const PhaseState& p, std::int32_t lane) {
-  return p.spec->algorithm == PhaseAlgorithm::Nvls && lane % p.coupled == NvlsSchedule::kGather;
-}
-
 /// Cuts a way through a switch, which is one link up and one down, to what the message crosses.
 void CollectiveEngine::in_switch(SwitchRole role, Way& way) {
-  static constexpr std::array<std::int32_t, 2> kSum = crossings(SwitchRole::CarriesSum),
-                                               kCopies = crossings(SwitchRole::CarriesCopies);
   LOCKSTEP_EXPECTS(way.links.size() == 2 && way.counts.empty());
-  const auto [up, down] = crossings(role);
-  if (down == 0) way.links = way.links.first(1);
-  if (up == 0) way.links = way.links.last(1);
-  if (role == SwitchRole::CarriesSum) way.counts = kSum;
-  if (role == SwitchRole::CarriesCopies) way.counts = kCopies;
+  const auto& times = crossings(role);
+  if (times[1] == 0) {
+    way.links = way.links.first(1);
+  } else if (times[0] == 0) {
+    way.links = way.links.last(1);
+  } else {
+    way.counts = times;
+  }
 }
 
 CollectiveEngine::PhaseState& CollectiveEngine::lay_out(Collective& c, int index) {
@@ -313,7 +309,7 @@ bool CollectiveEngine::begin_step(PhaseState& p, const Seat& seat, Lane& lane) {
   }
   lane.begun = true;
   lane.receive = step.receive_from >= 0 ? step.receive.length : -1;
-  lane.reduce = step.reduce && !added_on_the_way(p, own);
+  lane.reduce = step.reduce && !added_on_the_way(*p.spec, p.coupled, own);
   if (step.send_to >= 0) {
     if (way.member != step.send_to) {
       Bandwidth* copy_out = p.copy_out.empty() ? nullptr : &p.copy_out[static_cast<std::size_t>(lane_index)];
@@ -368,10 +364,8 @@ CollectiveEngine::Way CollectiveEngine::way_between(const PhaseState& p, const S
   }
   if (role != SwitchRole::None && route.path_class == PathClass::Nvlink) in_switch(role, way);
   way.first_lane = p.seats[receiver].first_lane;
-  const bool nvls = p.spec->algorithm == PhaseAlgorithm::Nvls;
-  const MessageCost cost = nvls ? nvls_cost(settings_.library, *p.spec, c.plan->grid.size(), role, route,
-                                            fabric_.links()[static_cast<std::size_t>(route.links.back())].capacity)
-                                : message_cost(settings_.library, protocol, *p.spec, route);
+  const MessageCost cost =
+      message_cost(settings_.library, protocol, *p.spec, route, fabric_, c.plan->grid.size(), role);
   way.latency = cost.latency;
   way.cap = cost.cap;
   way.efficiency = cost.efficiency;

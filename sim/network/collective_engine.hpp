@@ -82,7 +82,6 @@ class CollectiveEngine {
             std::int32_t to_step);
   Way way_between(const PhaseState& p, const Seat& from, int to_member, SwitchRole role = SwitchRole::None,
                   Bandwidth* copy_out = nullptr) const;
-  static bool added_on_the_way(const PhaseState& p, std::int32_t lane);
   static void in_switch(SwitchRole role, Way& way);
   void arrive(const Message& message);
 

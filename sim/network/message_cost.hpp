@@ -20,15 +20,21 @@ struct MessageCost {
 
 /// How often a message through a switch that adds and copies crosses its sender's link into the switch and its receiver's link out of it; at the
 /// head of a group its own data go with the sum and with the copies.
-inline constexpr std::array<std::int32_t, 2> crossings(SwitchRole role) {
+inline const std::array<std::int32_t, 2>& crossings(SwitchRole role) {
+  static constexpr std::array<std::int32_t, 2> kOnce{1, 1}, kUp{1, 0}, kDown{0, 1}, kSum{1, 2}, kCopies{2, 1};
   switch (role) {
     case SwitchRole::None: break;
-    case SwitchRole::Joins: return {1, 0};
-    case SwitchRole::CarriesSum: return {1, 2};
-    case SwitchRole::Copy: return {0, 1};
-    case SwitchRole::CarriesCopies: return {2, 1};
+    case SwitchRole::Joins: return kUp;
+    case SwitchRole::CarriesSum: return kSum;
+    case SwitchRole::Copy: return kDown;
+    case SwitchRole::CarriesCopies: return kCopies;
   }
-  return {1, 1};
+  return kOnce;
+}
+
+/// A head's lane that receives what the switch has added. `coupled`: Schedule::coupled_lanes().
+inline bool added_on_the_way(const Phase& phase, int coupled, int lane) {
+  return phase.algorithm == PhaseAlgorithm::Nvls && lane % coupled == NvlsSchedule::kGather;
 }
 
 /// Once per phase, before its first message.
@@ -96,6 +102,14 @@ inline MessageCost message_cost(const LibrarySpec& library, const ProtocolSpec& 
   add_staging(cost, library, route);
   add_tcp(cost, library, route, tree ? phase.copies / 2.0 : phase.copies);  // a channel is on one of the two trees
   return cost;
+}
+
+/// Any message, among `members` ranks. `role`: of a message of NVLS.
+inline MessageCost message_cost(const LibrarySpec& library, const ProtocolSpec& protocol, const Phase& phase,
+                                const Route& route, const Fabric& fabric, int members, SwitchRole role) {
+  if (phase.algorithm != PhaseAlgorithm::Nvls) return message_cost(library, protocol, phase, route);
+  const Bandwidth nvlink = fabric.links()[static_cast<std::size_t>(route.links.back())].capacity;
+  return nvls_cost(library, phase, members, role, route, nvlink);
 }
 
 }  // namespace lockstep::sim

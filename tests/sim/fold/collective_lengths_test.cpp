@@ -228,6 +228,25 @@ TEST(CollectiveLengths, NodesWhoseSwitchesAddStandForThoseOfTheirPlace) {
   EXPECT_NEAR(nvls_ratio(12, false), 1, 0.005);
 }
 
+TEST(CollectiveLengths, ASwitchAddsForTwoGpusToo) {
+  // One sender per head, as in a tree; but what it sends the switch has added, so the head's own rate of addition does not matter to it.
+  ClusterSpec c = adding_cluster(2, false);
+  c.node.gpus = 2;
+  c.node.nic.nic_of_gpu = {0, 1};
+  CollectiveRequest r;
+  r.algorithm = A::Nvls;
+  r.world_size = 4;
+  r.node_gpus = 2;
+  r.elements = 12'000'000;
+  r.nvls_chunk = 10'000;
+  const CollectivePlan plan = plan_collective(r);
+  Fabric fabric(c, 2, Routing::Static, 1);
+  EngineSettings settings = nvls_settings(4);
+  settings.gpus_per_node = 2;
+  settings.library.reduce = Sourced(Bandwidth::gigabytes_per_second(20));
+  EXPECT_EQ(CollectiveLengths(fabric, settings).of(plan, 0), whole(fabric, settings, plan, {}));
+}
+
 TEST(CollectiveLengthsSlow, NodesWhoseSwitchesAddStandForThoseOfTheirPlaceInLargeTrees) {
   EXPECT_NEAR(nvls_ratio(48, false), 1, 0.005);
   EXPECT_NEAR(nvls_ratio(48, true), 1, 0.01);
