@@ -104,6 +104,22 @@ std::string nothing_left_on(const Inputs& inputs, int gpus) {
 
 }  // namespace
 
+namespace {
+
+/// null: none does.
+const char* key_that_asks_for_nvls(const AllreduceSpec& a) {
+  const auto asks = [](const BucketAlgorithm& b) { return b.algorithm == AllreduceAlgorithm::Nvls; };
+  if (!a.per_bucket.empty())
+    return std::any_of(a.per_bucket.begin(), a.per_bucket.end(), asks) ? "allreduce.per_bucket" : nullptr;
+  return a.algorithm == AllreduceAlgorithm::Nvls ? "allreduce.algorithm" : nullptr;
+}
+
+bool leaves_open(const BucketAlgorithm& b) {
+  return b.algorithm == AllreduceAlgorithm::Auto || (two_level(b.algorithm) && b.across == AllreduceAlgorithm::Auto);
+}
+
+}  // namespace
+
 std::string unknown_protocol(const LibrarySpec& library, const std::string& protocol) {
   if (protocol == "auto") return "";
   std::string known;
@@ -141,11 +157,11 @@ std::vector<Fault> validate(const Inputs& inputs) {
     fault("allreduce.algorithm", "library " + inputs.library.name +
                                      " has no rule of choice ([tuning]); expected another "
                                      "library, such as nccl-2.8, or another algorithm");
-  if (run.allreduce.algorithm == AllreduceAlgorithm::Nvls && run.cluster.gpus > 1) {
+  if (const char* key = key_that_asks_for_nvls(run.allreduce); key != nullptr && run.cluster.gpus > 1) {
     const std::string& protocol = inputs.library.nvls.protocol;
     const int node_gpus = gpus_per_node_used(run, inputs.cluster.node);
     if (std::string wrong = no_nvls(inputs.cluster.node, &inputs.library, node_gpus, run.cluster.gpus); !wrong.empty())
-      fault("allreduce.algorithm", "nvls: " + wrong);
+      fault(key, "nvls: " + wrong);
     else if (run.allreduce.protocol != "auto" && run.allreduce.protocol != protocol)
       fault("allreduce.protocol", "NVLS goes by \"" + protocol + "\" only; expected auto or " + protocol);
   }
@@ -172,7 +188,7 @@ StepProgram make_program(const Inputs& inputs, const sim::SimWorld& world, std::
   const auto ready = world.ready_times(*graph, per_rank);
   return plan_step(
       inputs.run, global_batch, world.planning_node(), std::move(graph), ready,
-      [&](const CollectivePlan& plan) { return world.cost(plan); }, &inputs.library);
+      [&](const CollectivePlan& plan) { return world.costs().of(plan); }, &inputs.library);
 }
 
 ProgramFactory program_factory(const Inputs& described) {
@@ -180,6 +196,21 @@ ProgramFactory program_factory(const Inputs& described) {
   auto world = std::make_shared<sim::SimWorld>(settings_of(inputs));
   world->prepare({fused_graph(inputs.run), inputs.run.training.seed});
   return [inputs, world](std::int64_t global_batch) { return make_program(inputs, *world, global_batch); };
+}
+
+Inputs with_plan_fixed(const Inputs& inputs) {
+  const AllreduceSpec& a = inputs.run.allreduce;
+  const std::size_t said = std::max<std::size_t>(1, a.per_bucket.size());
+  bool open = false;
+  for (std::size_t b = 0; b < said; ++b) open = open || leaves_open(bucket_algorithm(a, b));
+  if (!open || inputs.run.cluster.gpus == 1) return inputs;
+  const StepProgram program = program_factory(inputs)(inputs.run.training.global_batch);
+  Inputs fixed = inputs;
+  fixed.run.allreduce.per_bucket.clear();
+  for (const CollectivePlan& plan : program.collectives)
+    fixed.run.allreduce.per_bucket.push_back(
+        {plan.algorithm, two_level(plan.algorithm) ? plan.across : AllreduceAlgorithm::Auto});
+  return fixed;
 }
 
 Inputs at_world_size(Inputs inputs, int gpus) {

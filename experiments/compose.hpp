@@ -61,6 +61,9 @@ StepProgram make_program(const Inputs& inputs, const sim::SimWorld& world, std::
 /// The same, with a simulated cluster of its own that supplies them: for worlds that cannot.
 ProgramFactory program_factory(const Inputs& inputs);
 
+/// The same run with every algorithm that it leaves to the planner (`auto`) as the planner takes it now: changed figures then change its times, not its plan.
+Inputs with_plan_fixed(const Inputs& inputs);
+
 /// The same run on `gpus` GPUs with as many images per GPU: constant batch, slow ranks that do not exist left out.
 Inputs at_world_size(Inputs inputs, int gpus);
 

@@ -284,7 +284,7 @@ Interval predict_interval(const Inputs& inputs, const StepPrediction& centre, co
   std::vector<Uncertain> list = banded_parameters(inputs);
   for (Uncertain& u : model_errors(inputs, error)) list.push_back(std::move(u));
   const Spread spread =
-      spread_of(list, error.run_to_run, inputs.run.simulation.noise, step_quantity(inputs), progress, threads);
+      spread_of(list, error.run_to_run, inputs.run.simulation.noise, step_quantity(with_plan_fixed(inputs)), progress, threads);
   Interval interval;
   interval.low = centre.step * std::max(0.0, 1 + spread.low);
   interval.high = centre.step * (1 + spread.high);

@@ -10,74 +10,15 @@
 #include "core/base/error.hpp"
 #include "core/base/rng.hpp"
 #include "sim/device/input.hpp"
-#include "sim/fold/collective_lengths.hpp"
 #include "sim/fold/exact.hpp"
 #include "sim/network/background.hpp"
-#include "sim/network/estimate.hpp"
+#include "sim/plan_costs.hpp"
 #include "sim/step/communication_lanes.hpp"
 #include "sim/step/step_simulation.hpp"
 
 namespace lockstep::sim {
 
-std::vector<int> place(const std::string& placement, int world_size, const ClusterSpec& cluster, std::uint64_t seed) {
-  const int per_node = cluster.node.gpus;
-  const int nodes = (world_size + per_node - 1) / per_node;
-  if (nodes > cluster.nodes) {
-    throw ConfigError(
-        "cluster " + cluster.name, "cluster.gpus",
-        std::to_string(world_size) + " GPUs asked for, the cluster has " + std::to_string(cluster.total_gpus()));
-  }
-  std::vector<int> node_of(static_cast<std::size_t>(nodes));
-  if (placement == "packed") {
-    for (int i = 0; i < nodes; ++i) node_of[static_cast<std::size_t>(i)] = i;
-  } else if (placement == "spread") {
-    for (int i = 0; i < nodes; ++i)
-      node_of[static_cast<std::size_t>(i)] = static_cast<int>(std::int64_t{i} * cluster.nodes / nodes);
-  } else if (placement == "random") {
-    std::vector<int> all(static_cast<std::size_t>(cluster.nodes));
-    for (int i = 0; i < cluster.nodes; ++i) all[static_cast<std::size_t>(i)] = i;
-    Rng rng(seed, "placement");
-    for (int i = 0; i < nodes; ++i) {
-      const auto j = static_cast<std::size_t>(i) + rng.below(static_cast<std::uint64_t>(cluster.nodes - i));
-      std::swap(all[static_cast<std::size_t>(i)], all[j]);
-      node_of[static_cast<std::size_t>(i)] = all[static_cast<std::size_t>(i)];
-    }
-  } else {
-    throw ConfigError("cluster " + cluster.name, "cluster.placement",
-                      "\"" + placement + "\" is not packed, spread or random");
-  }
-  std::vector<int> gpu_of_rank(static_cast<std::size_t>(world_size));
-  for (int r = 0; r < world_size; ++r) {
-    gpu_of_rank[static_cast<std::size_t>(r)] =
-        node_of[static_cast<std::size_t>(r / per_node)] * per_node + r % per_node;
-  }
-  return gpu_of_rank;
-}
-
 namespace {
-
-int nodes_needed(const std::vector<int>& gpu_of_rank, int per_node) {
-  return *std::max_element(gpu_of_rank.begin(), gpu_of_rank.end()) / per_node + 1;
-}
-
-std::vector<int> nodes_used(const std::vector<int>& gpu_of_rank, int per_node) {
-  std::vector<int> nodes;
-  for (const int gpu : gpu_of_rank) {
-    if (nodes.empty() || nodes.back() != gpu / per_node) nodes.push_back(gpu / per_node);
-  }
-  return nodes;
-}
-
-LinkChanges changes_of(const SimulationSpec& s) { return {s.slow_links, s.failed_links}; }
-
-/// The cluster as planners and estimates see it.
-ClusterSpec planned_cluster(ClusterSpec cluster, const std::vector<int>& gpu_of_rank, const SimulationSpec& s) {
-  if (!s.failed_links.empty())
-    cluster.node = surviving_node(cluster.node, nodes_used(gpu_of_rank, cluster.node.gpus), changes_of(s));
-  return cluster;
-}
-
-Routing routing_of(const SimulationSpec& s) { return s.routing == "ecmp" ? Routing::Ecmp : Routing::Static; }
 
 constexpr std::int64_t kTimelineSteps = 4;  // simulated steps whose records are kept
 
@@ -92,15 +33,11 @@ struct Prepared {
 struct SimWorld::Impl {
   WorldSettings settings;
   int world;
-  std::vector<int> gpu_of_rank;
-  ClusterSpec planned;
-  Fabric fabric;
+  Machine machine;
   GpuModel gpu;
   Noise noise;
-  EngineSettings engine;
   StepSimulation simulation;
-  EstimateContext context_;
-  CollectiveLengths lengths;
+  PlanCosts costs;
   std::map<std::uint64_t, Prepared> prepared;
   std::map<std::pair<std::uint64_t, std::int64_t>, StepOutcome> repeated;              // noise-free outcomes
   std::map<std::pair<std::uint64_t, std::int64_t>, std::vector<StepOutcome>> sampled;  // noisy ones
@@ -111,21 +48,12 @@ struct SimWorld::Impl {
   explicit Impl(WorldSettings s)
       : settings(std::move(s)),
         world(settings.run.cluster.gpus),
-        gpu_of_rank(place(settings.run.cluster.placement, world, settings.cluster, settings.run.training.seed)),
-        planned(planned_cluster(settings.cluster, gpu_of_rank, settings.run.simulation)),
-        fabric(settings.cluster, nodes_needed(gpu_of_rank, settings.cluster.node.gpus),
-               routing_of(settings.run.simulation), settings.run.training.seed, changes_of(settings.run.simulation),
-               staging_of(settings.library, settings.run.allreduce)),
+        machine(settings.run, settings.cluster, settings.library, settings.gpu.compute_capability),
         gpu(settings.gpu, settings.run.training.precision, settings.run.cluster.framework,
             settings.run.effects.small_batch),
         noise(settings.run.training.seed, world, spread(), jitter(), settings.run.simulation.slow_ranks),
-        engine{limited_to(settings.library, settings.gpu.compute_capability,
-                          static_cast<int>(nodes_used(gpu_of_rank, settings.cluster.node.gpus).size())),
-               gpu_of_rank, settings.cluster.node.gpus},
-        simulation(fabric, engine, world),
-        context_(estimate_context(planned, settings.library, std::min(world, settings.cluster.node.gpus), settings.run,
-                                  settings.gpu.compute_capability)),
-        lengths(fabric, engine) {
+        simulation(machine.fabric, machine.engine, world),
+        costs(machine, settings.run, settings.cluster) {
     std::vector<char> traced(static_cast<std::size_t>(world), 0);
     for (const Rank rank : traced_ranks(settings.run)) traced[rank.index()] = 1;
     simulation.trace(std::move(traced));
@@ -153,7 +81,6 @@ struct SimWorld::Impl {
     return settings.run.simulation.step_jitter >= 0 ? settings.run.simulation.step_jitter
                                                     : settings.gpu.step_jitter.value;
   }
-  const EstimateContext& context() const { return context_; }
 
   RankDurations durations(const StepProgram& program, std::int64_t images) const {
     const std::int64_t micro = std::max<std::int64_t>(1, (images + program.accumulation - 1) / program.accumulation);
@@ -188,17 +115,17 @@ struct SimWorld::Impl {
       const Bucket& bucket = program.buckets.buckets[b];
       CollectiveChoice choice;
       choice.plan = std::make_shared<const CollectivePlan>(program.collectives[b]);
-      choice.protocol = choose_protocol(*choice.plan, context(), settings.run.allreduce.protocol);
+      choice.protocol = choose_protocol(*choice.plan, machine.context, settings.run.allreduce.protocol);
       choice.pack = world > 1 ? gpu.pack_time(bucket.bytes(), static_cast<int>(bucket.tensors.size())) : Time::zero();
       if (approximate()) {
         choice.known = [this, plan = choice.plan, protocol = choice.protocol, pack = choice.pack,
                         coordination = program.buckets.coordination](Time full, Time free) {
-          return lengths.of(*plan, protocol, leads(coordination, pack, full, free));
+          return costs.lengths().of(*plan, protocol, leads(coordination, pack, full, free));
         };
       }
       if (world > 1 && settings.run.effects.contention)
         choice.load = kernel_load(*choice.plan, settings.library, settings.gpu,
-                                  closed_form(*choice.plan, context(), choice.protocol));
+                                  closed_form(*choice.plan, machine.context, choice.protocol));
       it->second.collectives.push_back(std::move(choice));
     }
     return it->second;
@@ -213,7 +140,7 @@ struct SimWorld::Impl {
     const double slowest = *std::max_element(factors.begin(), factors.end());
     Leads leads;
     for (const double f : factors)
-      leads.push_back(std::max(free, next_tick(full * (f / slowest), c.cycle) + pack + engine.library.launch.value));
+      leads.push_back(std::max(free, next_tick(full * (f / slowest), c.cycle) + pack + machine.library.launch.value));
     const Time last = *std::max_element(leads.begin(), leads.end());
     for (Time& t : leads) t = last - t;
     return leads;
@@ -237,10 +164,10 @@ struct SimWorld::Impl {
     input.in_flight = settings.run.allreduce.in_flight;
     std::vector<Bandwidth> left;
     if (settings.run.simulation.background > 0) {
-      left = left_by_other_jobs(fabric, settings.run.simulation.background,
+      left = left_by_other_jobs(machine.fabric, settings.run.simulation.background,
                                 Rng(settings.run.training.seed, "other jobs", static_cast<std::uint64_t>(args.step)));
       input.capacities = &left;
-      input.first_capacity = fabric.first_cable();
+      input.first_capacity = machine.fabric.first_cable();
     }
     if (settings.run.effects.contention) input.gpu = &settings.gpu;
     StepOutcome outcome = fold_and_run(input);
@@ -289,7 +216,7 @@ struct SimWorld::Impl {
       if (input.starts) colour.add(static_cast<std::uint64_t>((*input.starts)[r].picoseconds()));
       colours.push_back(colour.value());
     }
-    return exact_fold(fabric, engine, plans, std::move(colours));
+    return exact_fold(machine.fabric, machine.engine, plans, std::move(colours));
   }
 
   /// One rank for all, as slow as the slowest is expected to be; the others' shorter work is waiting.
@@ -347,7 +274,7 @@ void SimWorld::prepare(const RunPlan& plan) {
     const Bandwidth rate = !inside               ? node.nic.rate.value
                            : node.nvlink.present ? node.nvlink.per_link.value
                                                  : over_pcie(node, i.world, i.world);
-    const ProtocolSpec& p = i.engine.library.protocols.front();
+    const ProtocolSpec& p = i.machine.engine.library.protocols.front();
     i.clock += size / rate + (inside ? p.tree.nvlink : p.tree.network) * std::ceil(std::log2(i.world));
   }
 }
@@ -439,7 +366,7 @@ Timeline SimWorld::timeline(std::span<const Rank> ranks, std::span<const std::in
 }
 
 const GpuModel& SimWorld::gpu() const { return impl_->gpu; }
-const NodeSpec& SimWorld::planning_node() const { return impl_->planned.node; }
+const NodeSpec& SimWorld::planning_node() const { return impl_->machine.planned.node; }
 
 std::vector<Time> SimWorld::ready_times(const ModelGraph& fused, std::int64_t images_per_rank) const {
   const auto layers = impl_->gpu.layer_times(fused, std::max<std::int64_t>(1, images_per_rank));
@@ -454,44 +381,12 @@ std::vector<Time> SimWorld::ready_times(const ModelGraph& fused, std::int64_t im
   return ready;
 }
 
-Time SimWorld::cost(const CollectivePlan& plan) const {
-  auto& i = *impl_;
-  const int protocol = choose_protocol(plan, i.context(), i.settings.run.allreduce.protocol);
-  return tried_by_events(plan) ? bare_collective_time(i.fabric, i.engine, plan, protocol)
-                               : estimate(plan, i.context(), protocol);
-}
+PlanCosts& SimWorld::costs() const { return impl_->costs; }
 
 std::vector<BucketReport> SimWorld::bucket_report() const { return impl_->simulation.buckets(); }
 std::string SimWorld::folding() const { return impl_->folding; }
 std::uint64_t SimWorld::digest() const { return impl_->simulation.digest(); }
 std::int64_t SimWorld::events() const { return impl_->simulation.events(); }
 std::int64_t SimWorld::messages() const { return impl_->simulation.messages(); }
-
-CollectiveTime simulate_collective(const WorldSettings& settings, const CollectivePlan& plan, Time stagger) {
-  const auto gpus =
-      place(settings.run.cluster.placement, plan.grid.size(), settings.cluster, settings.run.training.seed);
-  Fabric fabric(settings.cluster, nodes_needed(gpus, settings.cluster.node.gpus), routing_of(settings.run.simulation),
-                settings.run.training.seed, changes_of(settings.run.simulation),
-                staging_of(settings.library, settings.run.allreduce));
-  const ClusterSpec planned = planned_cluster(settings.cluster, gpus, settings.run.simulation);
-  // A plan for one protocol keeps it, so that the job's view is not needed.
-  const EstimateContext context{planned,
-                                settings.library,
-                                limited_to(settings.library, settings.gpu.compute_capability,
-                                           static_cast<int>(nodes_used(gpus, settings.cluster.node.gpus).size())),
-                                std::min(plan.grid.size(), settings.cluster.node.gpus),
-                                staging_of(settings.library, settings.run.allreduce),
-                                {}};
-  const int protocol = choose_protocol(plan, context, settings.run.allreduce.protocol);
-  std::vector<Time> entries;
-  entries.reserve(static_cast<std::size_t>(plan.grid.size()));
-  for (int r = 0; r < plan.grid.size(); ++r) entries.push_back(stagger * (r % settings.cluster.node.gpus));
-  CollectiveTime t;
-  t.protocol = settings.library.protocols[static_cast<std::size_t>(protocol)].name;
-  t.time = bare_collective_time(fabric, {context.limited, gpus, settings.cluster.node.gpus}, plan, protocol, entries,
-                                nullptr, &t.messages) +
-           settings.library.launch.value;
-  return t;
-}
 
 }  // namespace lockstep::sim

@@ -15,6 +15,7 @@
 #include "core/spec/run_spec.hpp"
 #include "sim/device/gpu_model.hpp"
 #include "sim/device/noise.hpp"
+#include "sim/plan_costs.hpp"
 #include "sim/step/step_simulation.hpp"
 
 namespace lockstep::sim {
@@ -29,10 +30,6 @@ struct WorldSettings {
   LibrarySpec library;
   Top1Model top1;  ///< may be empty
 };
-
-/// Ranks to GPUs of the fabric: packed fills node after node; spread takes nodes at equal distances over the cluster; random takes
-/// a seeded choice of nodes. Ranks of a node stay together in all three. Throws ConfigError (key "cluster.placement").
-std::vector<int> place(const std::string& placement, int world_size, const ClusterSpec& cluster, std::uint64_t seed);
 
 /// Executes step programs by discrete events. A noise-free program is simulated once and repeated; with noise
 /// `simulation.sampled_steps` steps are simulated, each rank starting when its previous step ended, and the rest drawn from them (seeded).
@@ -57,9 +54,7 @@ class SimWorld final : public World {
   const NodeSpec& planning_node() const;
   /// Gradient-ready times after the start of backward, per tensor: input of the Horovod-like bucket policy.
   std::vector<Time> ready_times(const ModelGraph& fused, std::int64_t images_per_rank) const;
-  /// Cost of a collective with the protocol that `run` asks for: the planner's table. Simulated where tried_by_events(), else
-  /// estimated (sim/network/estimate.hpp).
-  Time cost(const CollectivePlan& plan) const;
+  PlanCosts& costs() const;  ///< the planner's table
   std::vector<BucketReport> bucket_report() const;  ///< of the last simulated step
   /// Which ranks were simulated for the last step: "none: every rank is simulated", "exact: 4 of 2,048 ranks are simulated", ...
   std::string folding() const;
@@ -71,21 +66,5 @@ class SimWorld final : public World {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-/// Whether candidates of algorithm "auto" are tried in the simulator, which takes milliseconds up to some 32 ranks: the closed form does not see what
-/// GPUs of a node share. A plan for one protocol (algorithm "library") is what the library believes, so it never is.
-inline bool tried_by_events(const CollectivePlan& candidate) {
-  return candidate.protocol < 0 && candidate.grid.size() <= 32;
-}
-
-/// Time of a bare collective on the cluster, launch included: a row of nccl-tests. Local rank i enters i x `stagger` after local rank 0: one process
-/// that drives all GPUs of a node launches on one after the other.
-struct CollectiveTime {
-  Time time;
-  std::string protocol;
-  std::int64_t messages = 0;
-};
-CollectiveTime simulate_collective(const WorldSettings& settings, const CollectivePlan& plan,
-                                   Time stagger = Time::zero());
 
 }  // namespace lockstep::sim

@@ -161,6 +161,7 @@ CollectivePlan plan_collective(const CollectiveRequest& r) {
                    r.algorithm != A::Library);
   CollectivePlan plan;
   plan.algorithm = r.algorithm;
+  plan.across = r.across;
   plan.elements = r.elements;
   plan.element_bytes = r.element_bytes;
   const int world = r.world_size;

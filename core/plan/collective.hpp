@@ -44,6 +44,7 @@ struct Phase {
 /// Phases run one after the other on each rank: a rank enters the next one when its own part of this one is complete.
 struct CollectivePlan {
   AllreduceAlgorithm algorithm = AllreduceAlgorithm::Ring;
+  AllreduceAlgorithm across = AllreduceAlgorithm::Ring;  ///< of two_level() algorithms: between rows
   int protocol = -1;  ///< of the library, where the plan was laid out for one (algorithm "library"); -1: any
   Grid grid;
   std::int64_t elements = 0;

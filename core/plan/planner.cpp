@@ -11,10 +11,6 @@ namespace lockstep {
 
 namespace {
 
-bool two_level(AllreduceAlgorithm a) {
-  return a == AllreduceAlgorithm::Torus || a == AllreduceAlgorithm::Hierarchical || a == AllreduceAlgorithm::ThreePhase;
-}
-
 std::vector<AllreduceAlgorithm> choices(AllreduceAlgorithm asked, std::vector<AllreduceAlgorithm> all) {
   if (asked != AllreduceAlgorithm::Auto) return {asked};
   return all;
@@ -245,8 +241,12 @@ StepProgram plan_step(const RunSpec& run, std::int64_t global_batch, const NodeS
   BucketPlan buckets = plan_buckets(*fused, run.buckets, wire_precision(run), ready);
   std::vector<CollectivePlan> collectives;
   const int node_gpus = gpus_per_node_used(run, node);
+  RunSpec own = run;
   for (const Bucket& bucket : buckets.buckets) {
-    collectives.push_back(plan_allreduce(run, node, node_gpus, bucket.elements, bucket.element_bytes, costs, library));
+    const BucketAlgorithm asked = bucket_algorithm(run.allreduce, collectives.size());
+    own.allreduce.algorithm = asked.algorithm;
+    own.allreduce.across = asked.across;
+    collectives.push_back(plan_allreduce(own, node, node_gpus, bucket.elements, bucket.element_bytes, costs, library));
   }
   return build_step_program(std::move(fused), std::move(buckets), std::move(collectives),
                             accumulation_at(run, global_batch), run.allreduce.overlap, run.optimizer.update,

@@ -19,6 +19,20 @@ constexpr int kMostGpus = 1'000'000;
 
 }  // namespace
 
+bool two_level(AllreduceAlgorithm a) {
+  return a == AllreduceAlgorithm::Torus || a == AllreduceAlgorithm::Hierarchical || a == AllreduceAlgorithm::ThreePhase;
+}
+
+BucketAlgorithm bucket_algorithm(const AllreduceSpec& allreduce, std::size_t bucket) {
+  BucketAlgorithm asked{allreduce.algorithm, allreduce.across};
+  if (!allreduce.per_bucket.empty()) {
+    const BucketAlgorithm& own = allreduce.per_bucket[std::min(bucket, allreduce.per_bucket.size() - 1)];
+    asked.algorithm = own.algorithm;
+    if (own.across != AllreduceAlgorithm::Auto) asked.across = own.across;
+  }
+  return asked;
+}
+
 std::vector<Fault> among_faults(const AllreduceSpec& allreduce) {
   Checker c("run file");
   const std::vector<std::string>& among = allreduce.among;
@@ -142,13 +156,26 @@ void check_buckets(Checker& c, const RunSpec& run) {
   for (int n : b.tensors) c.expect(n >= 1, "buckets.tensors", "a bucket of {} tensors; expected at least 1", n);
 }
 
+bool between_nodes(AllreduceAlgorithm a) {
+  return a == AllreduceAlgorithm::Auto || a == AllreduceAlgorithm::Ring || a == AllreduceAlgorithm::HalvingDoubling ||
+         a == AllreduceAlgorithm::Tree;
+}
+
 void check_allreduce(Checker& c, const RunSpec& run) {
   const TrainingSpec& t = run.training;
   const int gpus = run.cluster.gpus;
   const auto& a = run.allreduce;
-  c.expect(a.across == AllreduceAlgorithm::Auto || a.across == AllreduceAlgorithm::Ring ||
-               a.across == AllreduceAlgorithm::HalvingDoubling || a.across == AllreduceAlgorithm::Tree,
-           "allreduce.across", "between nodes expected auto, ring, halving_doubling or tree");
+  c.expect(between_nodes(a.across), "allreduce.across", "between nodes expected auto, ring, halving_doubling or tree");
+  c.expect(a.per_bucket.empty() || a.algorithm != AllreduceAlgorithm::Library, "allreduce.per_bucket",
+           "algorithm \"library\" chooses for every bucket itself; expected another algorithm, or no per_bucket");
+  for (const BucketAlgorithm& b : a.per_bucket) {
+    c.expect(b.algorithm != AllreduceAlgorithm::Library, "allreduce.per_bucket",
+             "the library's rule goes for all buckets or none; expected algorithm = \"library\" without per_bucket");
+    c.expect(two_level(b.algorithm) ? between_nodes(b.across) : b.across == AllreduceAlgorithm::Auto,
+             "allreduce.per_bucket",
+             "expected \"ring\", or \"hierarchical/tree\" with ring, halving_doubling or tree after torus, "
+             "hierarchical or three_phase");
+  }
   for (Fault& f : among_faults(a)) c.faults.push_back(std::move(f));
   c.expect(a.chunk > Bytes(0), "allreduce.chunk", "{} bytes; expected more than 0", a.chunk.count());
   c.expect(a.in_flight >= 1, "allreduce.in_flight", "{} collectives at once; expected at least 1", a.in_flight);

@@ -109,9 +109,20 @@ struct BucketsSpec {
 
 enum class AllreduceAlgorithm { Auto, Ring, HalvingDoubling, Tree, Torus, Hierarchical, ThreePhase, Nvls, Library };
 
+/// Made of an algorithm inside rows or nodes and one across them: torus, hierarchical, three_phase.
+bool two_level(AllreduceAlgorithm algorithm);
+
+struct BucketAlgorithm {
+  AllreduceAlgorithm algorithm = AllreduceAlgorithm::Auto;
+  AllreduceAlgorithm across = AllreduceAlgorithm::Auto;  ///< of two_level(): ring, halving_doubling, tree, or auto
+  friend bool operator==(const BucketAlgorithm&, const BucketAlgorithm&) = default;
+};
+
 struct AllreduceSpec {
   AllreduceAlgorithm algorithm = AllreduceAlgorithm::Auto;
   AllreduceAlgorithm across = AllreduceAlgorithm::Auto;  ///< between nodes, for torus, hierarchical and three_phase
+  /// Of the first buckets, in the order of the backward pass; the last one goes for all others. Empty: `algorithm` for all.
+  std::vector<BucketAlgorithm> per_bucket;
   std::string library = "plain";                         ///< file stem in data/libraries: protocol costs; or a path
   std::string protocol = "auto";                         ///< auto, simple, ll, ll128
   /// Algorithm `Library`: what its rule may choose of ring, tree and nvls, as NCCL_ALGO restricts it; empty = all. One rank takes no notice.
@@ -269,6 +280,9 @@ std::vector<Fault> among_faults(const AllreduceSpec& allreduce);
 
 /// Micro-steps of a step of `global_batch` images: see TrainingSpec::norm_group. >= 1.
 int accumulation_at(const RunSpec& run, std::int64_t global_batch);
+
+/// What bucket `bucket` is asked to go by; `across` of the run where its own is auto.
+BucketAlgorithm bucket_algorithm(const AllreduceSpec& allreduce, std::size_t bucket);
 
 /// The precision of gradients in messages: `allreduce.wire`, or with "auto" that of the training.
 Precision wire_precision(const RunSpec& run);

@@ -18,7 +18,7 @@ struct Options {
 
 int collective(const Context& context, const Options& options) {
   leave_when_interrupted();
-  const BareAllreduce allreduce = bare_allreduce(options.request, {context.data});
+  BareAllreduce allreduce = bare_allreduce(options.request, {context.data});
   const LibrarySpec& library = allreduce.inputs().library;
   const auto sizes = sizes_of(options.request.sizes);
   const auto print = [&](const std::string& text) {

@@ -268,6 +268,27 @@ void ConfigTable::read(const std::string& key, std::vector<std::string>& out) {
             });
 }
 
+void ConfigTable::read(const std::string& key, std::vector<BucketAlgorithm>& out) {
+  read_list(key, out, "of algorithms such as [\"tree\", \"hierarchical/ring\"]",
+            [&](const Node& node, const std::string& at, BucketAlgorithm& item) {
+              const auto word = [&](const std::string& text, AllreduceAlgorithm& algorithm) {
+                const auto value = value_of<AllreduceAlgorithm>(text);
+                if (value)
+                  algorithm = *value;
+                else
+                  reader_->fault(node, at, unknown_word(text, all_words<AllreduceAlgorithm>()));
+                return value.has_value();
+              };
+              if (node.kind != Node::Kind::Text) {
+                reader_->fault(node, at, "expected an algorithm in quotes, found " + node.shown());
+                return false;
+              }
+              const std::size_t slash = node.text.find('/');
+              return word(node.text.substr(0, slash), item.algorithm) &&
+                     (slash == std::string::npos || word(node.text.substr(slash + 1), item.across));
+            });
+}
+
 void ConfigTable::read(const std::string& key, std::vector<std::vector<int>>& out) {
   read_list(key, out, "of lists such as [[0, 1], [2, 3]]",
             [&](const Node& node, const std::string& at, std::vector<int>& row) {

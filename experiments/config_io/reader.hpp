@@ -109,6 +109,8 @@ class ConfigTable {
   void read(const std::string& key, std::vector<double>& out);
   void read(const std::string& key, std::vector<std::string>& out);
   void read(const std::string& key, std::vector<std::vector<int>>& out);
+  /// ["tree", "hierarchical/ring"]
+  void read(const std::string& key, std::vector<BucketAlgorithm>& out);
   /// [[epoch, batch], ...]
   void read(const std::string& key, std::vector<std::pair<double, std::int64_t>>& out);
 

@@ -77,6 +77,8 @@ void visit_run(Run& run, Visitor&& visit) {
   visit.section("allreduce");
   visit("algorithm", run.allreduce.algorithm, "of every bucket");
   visit("across", run.allreduce.across, "between nodes, for torus, hierarchical and three_phase");
+  visit("per_bucket", run.allreduce.per_bucket,
+        "algorithms of the first buckets, such as [\"tree\", \"hierarchical/ring\"], the last for all others; [] = algorithm");
   visit("library", run.allreduce.library, "costs and protocols: of `lockstep list libraries`, or a path");
   visit("protocol", run.allreduce.protocol, "of the library; auto = its own choice");
   visit("among", run.allreduce.among,

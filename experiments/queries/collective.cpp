@@ -45,42 +45,33 @@ int channels_of(const CollectivePlan& plan, const NvlsSpec& nvls) {
 
 bool by_library(const Inputs& inputs) { return inputs.run.allreduce.algorithm == AllreduceAlgorithm::Library; }
 
-sim::EstimateContext context_of(const sim::WorldSettings& s) {
-  return sim::estimate_context(s.cluster, s.library, gpus_per_node_used(s.run, s.cluster.node), s.run,
-                               s.gpu.compute_capability);
-}
-
 }  // namespace
 
 BareAllreduce::BareAllreduce(Inputs inputs, int element_bytes, Time stagger)
     : inputs_(std::move(inputs)),
       element_bytes_(element_bytes),
       stagger_(stagger),
-      settings_{inputs_.run, inputs_.cluster, inputs_.gpu, inputs_.library, {}},
-      estimate_(context_of(settings_)) {
+      machine_(inputs_.run, inputs_.cluster, inputs_.library, inputs_.gpu.compute_capability),
+      costs_(machine_, inputs_.run, inputs_.cluster) {
   LOCKSTEP_EXPECTS(element_bytes >= 1);
   const AllreduceSpec& a = inputs_.run.allreduce;
   if (std::string no = unknown_protocol(inputs_.library, a.protocol); !no.empty()) wrong("--protocol", no);
   if (const auto fault = nothing_left_fault(inputs_)) wrong(a.among.empty() ? "--protocol" : "--among", fault->message);
 }
 
-AllreduceRow BareAllreduce::at(Bytes size) const {
+AllreduceRow BareAllreduce::at(Bytes size) {
   const auto& allreduce = inputs_.run.allreduce;
   AllreduceRow row;
   row.elements = size.count() / element_bytes_;
   const CollectivePlan plan = plan_allreduce(
-      inputs_.run, inputs_.cluster.node, estimate_.node_gpus, row.elements, element_bytes_,
-      [&](const CollectivePlan& p) {
-        if (sim::tried_by_events(p)) return sim::simulate_collective(settings_, p).time;
-        return sim::estimate(p, estimate_, sim::choose_protocol(p, estimate_, allreduce.protocol));
-      },
-      &inputs_.library);
+      inputs_.run, inputs_.cluster.node, machine_.context.node_gpus, row.elements, element_bytes_,
+      [&](const CollectivePlan& p) { return costs_.of(p); }, &inputs_.library);
   row.bytes = plan.bytes();
   row.algorithm = to_text(plan.algorithm);
   row.channels = channels_of(plan, inputs_.library.nvls);
-  if (by_library(inputs_)) row.estimates = library_estimates(inputs_.library, estimate_.view, plan.bytes());
+  if (by_library(inputs_)) row.estimates = library_estimates(inputs_.library, machine_.context.view, plan.bytes());
   row.chosen = library_choice(row.estimates, plan.algorithm, plan.protocol);
-  const sim::CollectiveTime t = sim::simulate_collective(settings_, plan, stagger_);
+  const sim::CollectiveTime t = sim::simulate_collective(machine_, plan, allreduce.protocol, stagger_);
   row.protocol = t.protocol;
   row.time = t.time;
   row.messages = t.messages;

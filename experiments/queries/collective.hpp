@@ -8,7 +8,7 @@
 #include "core/plan/library_choice.hpp"
 #include "experiments/compose.hpp"
 #include "experiments/config_io/config_io.hpp"
-#include "sim/network/estimate.hpp"
+#include "sim/plan_costs.hpp"
 
 namespace lockstep {
 
@@ -42,22 +42,22 @@ struct AllreduceRow {
 /// The allreduce that `inputs.run.allreduce` asks for on `inputs.run.cluster.gpus` GPUs of `inputs.cluster`; of the run nothing else counts.
 class BareAllreduce {
  public:
-  /// Searches the rings of the node once. `element_bytes` >= 1; local rank i enters i times `stagger` after local rank 0. Throws ConfigError
+  /// Lays out the job and searches the rings of the node once. `element_bytes` >= 1; local rank i enters i times `stagger` after local rank 0. Throws ConfigError
   /// ("--protocol", "--among") for a protocol that the library does not have, and where they leave its rule nothing to choose.
   BareAllreduce(Inputs inputs, int element_bytes, Time stagger);
   BareAllreduce(const BareAllreduce&) = delete;
   BareAllreduce& operator=(const BareAllreduce&) = delete;
 
-  /// Plans and simulates one size, every message; time grows with their number. Pure. Throws ConfigError where no plan is possible.
-  AllreduceRow at(Bytes size) const;
+  /// Plans and simulates one size, every message; time grows with their number. Throws ConfigError where no plan is possible.
+  AllreduceRow at(Bytes size);
   const Inputs& inputs() const { return inputs_; }
 
  private:
   Inputs inputs_;
   int element_bytes_;
   Time stagger_;
-  sim::WorldSettings settings_;
-  sim::EstimateContext estimate_;
+  sim::Machine machine_;
+  sim::PlanCosts costs_;
 };
 
 /// The algorithm that `word` means for a key of run files, "allreduce.algorithm" or "allreduce.across". Throws ConfigError at `where` for another word.

@@ -18,18 +18,18 @@ struct PlanCandidate {
 struct CostedPlan {
   StepProgram program;
   std::vector<CollectiveCount> counts;  ///< of every bucket's schedule
-  std::vector<Time> costs;              ///< of every bucket's schedule, by the closed form
+  std::vector<Time> costs;              ///< of every bucket's schedule, alone on the cluster, launch left out
   std::vector<PlanCandidate> candidates;
   int gpus = 1, node_gpus = 1;
-  bool simulated = false;  ///< what the candidates cost is simulated, not the closed form
+  sim::CostSource costs_by = sim::CostSource::Events, candidates_by = sim::CostSource::Events;
 };
 
-/// Plans one step. `simulate` costs the candidates by events (slow for rings over many nodes). `progress` may be empty; false leaves out the
+/// Plans one step. `simulate` costs by events whatever the number of ranks (slow for rings over many nodes). `progress` may be empty; false leaves out the
 /// candidates' costs from there on. Throws ConfigError.
 CostedPlan plan_and_cost(const Inputs& inputs, bool simulate, const Progress& progress);
 
 std::string to_text(const CostedPlan& plan);
-/// {"buckets": [...], "digest"}; times in us.
+/// {"buckets": [...], "costs_by", "candidates_by", "digest"}; times in us.
 std::string to_json(const CostedPlan& plan);
 
 }  // namespace lockstep

@@ -141,7 +141,7 @@ std::pair<std::vector<std::string>, std::vector<SweepRow>> sweep(const std::stri
 
 std::string collective(const AllreduceRequest& request, const std::string& data, const py::object& progress) {
   return interruptibly(progress, [&](Watched& watched) {
-    const BareAllreduce allreduce = bare_allreduce(request, {data});
+    BareAllreduce allreduce = bare_allreduce(request, {data});
     const auto sizes = sizes_of(request.sizes);
     std::vector<AllreduceRow> rows;
     for (const Bytes size : sizes) {

@@ -7,7 +7,7 @@
 #include "core/plan/planner.hpp"
 #include "experiments/compose.hpp"
 #include "experiments/config_io/config_io.hpp"
-#include "sim/network/estimate.hpp"
+#include "sim/machine.hpp"
 
 namespace lockstep {
 
@@ -38,7 +38,8 @@ struct BareJob {
         &in.library);
   }
   sim::CollectiveTime time(Bytes size) const {
-    return sim::simulate_collective({in.run, in.cluster, in.gpu, in.library, {}}, plan(size));
+    sim::Machine machine(in.run, in.cluster, in.library, in.gpu.compute_capability);
+    return sim::simulate_collective(machine, plan(size), in.run.allreduce.protocol);
   }
   std::string chosen(Bytes size) const {
     const int p = sim::choose_protocol(plan(size), context(), in.run.allreduce.protocol);

@@ -175,7 +175,7 @@ TEST_F(World, AccumulationGivesTheSameSumsAsMoreRanks) {
   EXPECT_LT(distance(weights("accumulated"), weights("ranks")), 1e-5);
 }
 
-TEST_F(World, ResumingInTheMiddleOfAnEpochIsBitIdentical) {
+TEST_F(WorldSlow, ResumingInTheMiddleOfAnEpochIsBitIdentical) {
   RunSpec run = small_run();
   run.optimizer.kind = OptimizerKind::Lars;
   run.schedule.base_lr = 1;

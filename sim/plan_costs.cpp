@@ -1,0 +1,42 @@
+#include "sim/plan_costs.hpp"
+
+namespace lockstep::sim {
+
+namespace {
+
+constexpr int kByEvents = 32;  // ranks: up to there every message takes milliseconds
+
+std::optional<Fabric> sound_fabric_if_needed(const Machine& machine, const RunSpec& run, const ClusterSpec& cluster) {
+  if (run.simulation.slow_links.empty() && run.simulation.failed_links.empty()) return std::nullopt;
+  return sound_fabric(machine, run, cluster);
+}
+
+}  // namespace
+
+PlanCosts::PlanCosts(Machine& machine, const RunSpec& run, const ClusterSpec& cluster)
+    : machine_(machine),
+      protocol_(run.allreduce.protocol),
+      sound_(sound_fabric_if_needed(machine, run, cluster)),
+      lengths_(sound_ ? *sound_ : machine.fabric, machine.engine) {}
+
+CostSource PlanCosts::source(const CollectivePlan& plan) {
+  if (plan.protocol >= 0) return CostSource::Library;
+  return plan.grid.size() <= kByEvents ? CostSource::Events : CostSource::Folded;
+}
+
+Time PlanCosts::by_events(const CollectivePlan& plan) {
+  const int protocol = choose_protocol(plan, machine_.context, protocol_);
+  return bare_collective_time(machine_.fabric, machine_.engine, plan, protocol);
+}
+
+Time PlanCosts::of(const CollectivePlan& plan) {
+  const int protocol = choose_protocol(plan, machine_.context, protocol_);
+  switch (source(plan)) {
+    case CostSource::Folded: return lengths_.of(plan, protocol);
+    case CostSource::Library: return estimate(plan, machine_.context, protocol);
+    case CostSource::Events: break;
+  }
+  return by_events(plan);
+}
+
+}  // namespace lockstep::sim
