@@ -194,7 +194,6 @@ StepProgram make_program(const Inputs& inputs, const sim::SimWorld& world, std::
 ProgramFactory program_factory(const Inputs& described) {
   const Inputs inputs = without_switched_off(described);
   auto world = std::make_shared<sim::SimWorld>(settings_of(inputs));
-  world->prepare({fused_graph(inputs.run), inputs.run.training.seed});
   return [inputs, world](std::int64_t global_batch) { return make_program(inputs, *world, global_batch); };
 }
 
@@ -225,7 +224,6 @@ Inputs at_world_size(Inputs inputs, int gpus) {
 StepPrediction predict_step(const Inputs& described) {
   const Inputs inputs = without_switched_off(described);
   sim::SimWorld world(settings_of(inputs));
-  world.prepare({fused_graph(inputs.run), inputs.run.training.seed});
   return steady_step(inputs, world, make_program(inputs, world, inputs.run.training.global_batch));
 }
 
@@ -233,13 +231,11 @@ RunPrediction predict_run(const Inputs& described, const LoopHooks& hooks) {
   const Inputs inputs = without_switched_off(described);
   RunPrediction p;
   sim::SimWorld world(settings_of(inputs));
-  world.prepare({fused_graph(inputs.run), inputs.run.training.seed});
   p.program = make_program(inputs, world, inputs.run.training.global_batch);
   p.info = world.info();
   p.step = steady_step(inputs, world, p.program);
   const std::vector<std::int64_t> steps{1, 2, 3, 4};
   p.timeline = world.timeline(traced_ranks(inputs.run), steps);
-  // The loop prepares the world anew; steps already simulated are known to it.
   p.warnings = schedule_warnings(inputs.run);
   p.run = train(
       inputs.run, world, [&](std::int64_t batch) { return make_program(inputs, world, batch); }, hooks);

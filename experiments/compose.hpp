@@ -1,4 +1,4 @@
-// Where the worlds are chosen: the only files of the program that may see sim/ and real/ together.
+// From files to predictions: a run's inputs, checked together, its step program, and what a simulated world makes of it.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,7 @@
 #include "experiments/effects.hpp"
 
+#include "sim/network/staging.hpp"
+
 namespace lockstep {
 
 namespace {
@@ -60,8 +62,8 @@ constexpr EffectSwitch kSwitches[] = {
 bool copies_through_host(const Inputs& inputs) {
   const NodeSpec& node = inputs.cluster.node;
   const int gpus = inputs.run.cluster.gpus;
-  const bool several_nodes = gpus > node.gpus || (gpus > 1 && inputs.run.cluster.placement != "packed");
-  if (several_nodes && (inputs.library.host_memory || !inputs.run.allreduce.gpudirect)) return true;
+  if (gpus > node.gpus && sim::stages(node, node.gpus, sim::staging_of(inputs.library, inputs.run.allreduce)))
+    return true;
   return node.meets_in_host(0, std::min(gpus, node.gpus));
 }
 

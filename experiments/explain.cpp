@@ -55,11 +55,12 @@ std::vector<Effect> effects_of(const Inputs& in) {
 
 std::vector<Rung> explain_step(const Inputs& inputs, const StepPrediction& centre, const Progress& progress) {
   const std::vector<Effect> effects = effects_of(inputs);
+  const Inputs planned = with_plan_fixed(inputs);  // else an effect that is off lets the planner choose anew
   std::vector<Rung> ladder;
   for (std::size_t on = 0; on <= effects.size(); ++on) {
     if (progress && !progress(static_cast<double>(on) / static_cast<double>(effects.size() + 1), "explaining the step"))
       return {};
-    Inputs world = inputs;
+    Inputs world = planned;
     world.run.output.trace_ranks.clear();
     for (std::size_t e = effects.size(); e-- > on;) effects[e].off(world);
     ladder.push_back({on == 0 ? "computation of one GPU" : effects[on - 1].name,

@@ -63,9 +63,7 @@ int anchor_of(const Inputs& in) { return find_anchor(in.gpu, in.run.training.pre
 
 /// Compute times times `factor`: through the anchors, which scale all of them alike, else rank by rank.
 void slow_compute(Inputs& in, double factor) {
-  const bool scaled =
-      std::any_of(in.gpu.anchors.begin(), in.gpu.anchors.end(), [](const Anchor& a) { return !a.channels_first; });
-  if (scaled || anchor_of(in) >= 0) {
+  if (anchor_of(in) >= 0 || nearest_anchor(in.gpu, in.run.training.precision) >= 0) {
     for (Anchor& a : in.gpu.anchors) a.images_per_second.value /= factor;
     return;
   }
@@ -283,8 +281,8 @@ Interval predict_interval(const Inputs& inputs, const StepPrediction& centre, co
                           const Progress& progress, std::size_t threads) {
   std::vector<Uncertain> list = banded_parameters(inputs);
   for (Uncertain& u : model_errors(inputs, error)) list.push_back(std::move(u));
-  const Spread spread =
-      spread_of(list, error.run_to_run, inputs.run.simulation.noise, step_quantity(with_plan_fixed(inputs)), progress, threads);
+  const Spread spread = spread_of(list, error.run_to_run, inputs.run.simulation.noise,
+                                  step_quantity(with_plan_fixed(inputs)), progress, threads);
   Interval interval;
   interval.low = centre.step * std::max(0.0, 1 + spread.low);
   interval.high = centre.step * (1 + spread.high);

@@ -100,9 +100,8 @@ CollectiveTime simulate_collective(Machine& machine, const CollectivePlan& plan,
   for (int r = 0; r < machine.world; ++r) entries.push_back(stagger * (r % machine.engine.gpus_per_node));
   CollectiveTime t;
   t.protocol = machine.library.protocols[at(protocol)].name;
-  t.time =
-      bare_collective_time(machine.fabric, machine.engine, plan, protocol, entries, nullptr, &t.messages) +
-      machine.library.launch.value;
+  t.time = bare_collective_time(machine.fabric, machine.engine, plan, protocol, entries, nullptr, &t.messages) +
+           machine.library.launch.value;
   return t;
 }
 

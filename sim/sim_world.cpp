@@ -24,7 +24,7 @@ constexpr std::int64_t kTimelineSteps = 4;  // simulated steps whose records are
 
 }  // namespace
 
-/// What a program costs on this world's GPUs, worked out once per (program, images per step).
+/// What a program costs on this world's GPUs, worked out once per program.
 struct Prepared {
   std::vector<CollectiveChoice> collectives;
   std::map<std::int64_t, RankDurations> by_images;  // images of a rank -> durations of its operations
@@ -298,7 +298,6 @@ StepResult SimWorld::run(const StepProgram& program, std::span<const StepArgs> s
       auto it = i.repeated.find(id);
       if (it == i.repeated.end()) {
         it = i.repeated.emplace(id, i.simulate(program, key, args, nullptr)).first;
-        ++result.simulated_steps;
       }
       outcome = &it->second;
     } else {
@@ -306,7 +305,6 @@ StepResult SimWorld::run(const StepProgram& program, std::span<const StepArgs> s
       if (static_cast<std::int64_t>(sample.size()) <
           std::max<std::int64_t>(1, i.settings.run.simulation.sampled_steps)) {
         sample.push_back(i.simulate(program, key, args, &starts));
-        ++result.simulated_steps;
         outcome = &sample.back();
       } else {
         outcome = &sample[draw.below(sample.size())];
@@ -365,7 +363,6 @@ Timeline SimWorld::timeline(std::span<const Rank> ranks, std::span<const std::in
   return t;
 }
 
-const GpuModel& SimWorld::gpu() const { return impl_->gpu; }
 const NodeSpec& SimWorld::planning_node() const { return impl_->machine.planned.node; }
 
 std::vector<Time> SimWorld::ready_times(const ModelGraph& fused, std::int64_t images_per_rank) const {

@@ -49,12 +49,11 @@ class SimWorld final : public World {
   bool any(bool mine) override { return mine; }
   Timeline timeline(std::span<const Rank> ranks, std::span<const std::int64_t> steps) const override;
 
-  const GpuModel& gpu() const;
   /// The node for which steps are planned: without NVLink pairs that have failed anywhere in this world.
   const NodeSpec& planning_node() const;
   /// Gradient-ready times after the start of backward, per tensor: input of the Horovod-like bucket policy.
   std::vector<Time> ready_times(const ModelGraph& fused, std::int64_t images_per_rank) const;
-  PlanCosts& costs() const;  ///< the planner's table
+  PlanCosts& costs() const;                         ///< the planner's table
   std::vector<BucketReport> bucket_report() const;  ///< of the last simulated step
   /// Which ranks were simulated for the last step: "none: every rank is simulated", "exact: 4 of 2,048 ranks are simulated", ...
   std::string folding() const;

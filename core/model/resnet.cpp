@@ -38,6 +38,7 @@ ModelGraph imagenet_resnet(int depth, bool v1, int image_size, int classes) {
     case 34:
     case 50: blocks = {3, 4, 6, 3}; break;
     case 101: blocks = {3, 4, 23, 3}; break;
+    case 152: blocks = {3, 8, 36, 3}; break;
     default: throw InternalError("no ImageNet ResNet of this depth");
   }
   const bool wide = depth >= 50;

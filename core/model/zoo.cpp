@@ -43,6 +43,7 @@ std::vector<ModelInfo> models() {
       {"resnet18", "ResNet-18", 224, 1000, he},
       {"resnet34", "ResNet-34", 224, 1000, he},
       {"resnet101", "ResNet-101 v1.5", 224, 1000, he},
+      {"resnet152", "ResNet-152 v1.5", 224, 1000, he},
   };
   for (int depth : {20, 32, 44, 56, 110}) {
     list.push_back({"resnet" + std::to_string(depth), "CIFAR ResNet-" + std::to_string(depth) + " (any depth 6n + 2)",
@@ -67,7 +68,7 @@ ModelGraph build_model(const std::string& name, int image_size, int classes) {
   if (name == "resnet50_v1") return imagenet_resnet(50, true, size(224), count(1000));
   if (const auto net = residual_name(name)) {
     const auto [depth, width] = *net;
-    const bool imagenet = depth == 18 || depth == 34 || depth == 50 || depth == 101;
+    const bool imagenet = depth == 18 || depth == 34 || depth == 50 || depth == 101 || depth == 152;
     if (imagenet && width == 0) return imagenet_resnet(depth, false, size(224), count(1000));
     if (depth >= 8 && (depth - 2) % 6 == 0 && depth != 50)
       return cifar_resnet(depth, size(32), count(10), width > 0 ? width : 16);

@@ -16,7 +16,7 @@ namespace lockstep {
 using CostTable = std::function<Time(const CollectivePlan&)>;
 
 /// Lays out the allreduce of `elements` values as `run.allreduce` says, but for its `per_bucket`. `Auto` algorithms take the cheapest candidate by `costs`
-/// (ties: the earlier in the list ring, halving_doubling, tree, hierarchical, torus, three_phase). Local ranks are packed `node_gpus` per node.
+/// (ties: the earlier in the list ring, halving_doubling, tree, hierarchical, nvls; torus and three_phase only where they are asked for). Local ranks are packed `node_gpus` per node.
 /// `library`: needed by `Library` and `Nvls`; a cost of Time::never() rules a candidate out; ConfigError (key "allreduce.protocol" or "allreduce.among") if all are.
 CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node_gpus, std::int64_t elements,
                               int element_bytes, const CostTable& costs, const LibrarySpec* library = nullptr);

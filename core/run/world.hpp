@@ -30,7 +30,7 @@ struct StepArgs {
   double lr = 0;
   double peak_lr = 0;  ///< rate after warm-up for this step's global batch: some LARS variants use it
   double weight_decay = 0;
-  double momentum_scale = 1;  ///< lr_t / lr_{t-1} with momentum correction, else 1
+  double momentum_scale = 1;  ///< lr_t / lr_{t-1}; for optimizers with momentum correction
   bool augment = true;
   std::int64_t first_sample = 0;  ///< position in the epoch's global order
   std::int64_t images = 0;        ///< true global count of this step: the divisor of the summed gradient
@@ -46,12 +46,11 @@ struct StepResult {
   Time elapsed;  ///< over all the steps
   std::int64_t steps = 0;
   std::int64_t images = 0;
-  std::optional<Figure> loss;        ///< of the last step, averaged over the global batch
-  Breakdown parts;                   ///< mean per step
-  double loss_scale = 0;             ///< of gradients in fp16, after the last of the steps; 0: they are not scaled
-  std::int64_t skipped = 0;          ///< steps whose update was left out, because a scaled gradient was not finite
-  std::int64_t simulated_steps = 0;  ///< steps executed one by one; the others were repeated or drawn
-  bool stopped = false;              ///< the observer asked for it, on any process; perhaps after the last of the steps
+  std::optional<Figure> loss;  ///< of the last step, averaged over the global batch
+  Breakdown parts;             ///< mean per step
+  double loss_scale = 0;       ///< of gradients in fp16, after the last of the steps; 0: they are not scaled
+  std::int64_t skipped = 0;    ///< steps whose update was left out, because a scaled gradient was not finite
+  bool stopped = false;        ///< the observer asked for it, on any process; perhaps after the last of the steps
 };
 
 struct EvalArgs {

@@ -51,7 +51,7 @@ struct NicSpec {
   Sourced<Time> latency;    ///< NIC to first switch port
   std::vector<int> cpu;     ///< socket of NIC i, used when `under_switch` is empty
   std::vector<int> under_switch;  ///< PCIe switch of NIC i; empty = NICs sit on their CPU's own port
-  std::vector<int> nic_of_gpu;    ///< which NIC local rank i uses; empty = GPUs are dealt to them in blocks
+  std::vector<int> nic_of_gpu;    ///< which NIC local rank i uses; as many as GPUs where there are NICs
 };
 
 struct NodeSpec {

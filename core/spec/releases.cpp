@@ -1,6 +1,7 @@
 #include "core/spec/releases.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cstdlib>
 #include <utility>
@@ -46,6 +47,24 @@ int find_anchor(const GpuSpec& gpu, Precision precision, const std::string& fram
     least = candidate;
   }
   return nearest;
+}
+
+int nearest_anchor(const GpuSpec& gpu, Precision nominal) {
+  using P = Precision;
+  constexpr int kFirstWithTensorCores = 70;
+  const P precision = computed_as(gpu, nominal);
+  const auto on_tensor_cores = [&](P p) { return gpu.compute_capability >= kFirstWithTensorCores && p != P::Fp32; };
+  const std::array by_nearness = precision == P::Fp32   ? std::array{P::Fp32, P::Tf32, P::Fp16, P::Bf16}
+                                 : precision == P::Tf32 ? std::array{P::Tf32, P::Fp32, P::Fp16, P::Bf16}
+                                 : precision == P::Fp16 ? std::array{P::Fp16, P::Bf16, P::Tf32, P::Fp32}
+                                                        : std::array{P::Bf16, P::Fp16, P::Tf32, P::Fp32};
+  for (const P p : by_nearness) {
+    if (on_tensor_cores(p) != on_tensor_cores(precision)) continue;
+    const auto it = std::find_if(gpu.anchors.begin(), gpu.anchors.end(),
+                                 [&](const Anchor& a) { return a.precision == p && !a.channels_first; });
+    if (it != gpu.anchors.end()) return static_cast<int>(it - gpu.anchors.begin());
+  }
+  return -1;
 }
 
 int anchor_in_nchw(const GpuSpec& gpu, Precision precision) {

@@ -27,6 +27,10 @@ double years_between(const std::string& a, const std::string& b);
 /// `framework` is empty. -1: none.
 int find_anchor(const GpuSpec& gpu, Precision precision, const std::string& framework);
 
+/// Index of the anchor whose factor a precision without one of its own takes: of the precision that is computed most alike on the same units (from compute
+/// capability 70 on, tensor cores or CUDA cores), the first of the file among equals, none in NCHW. -1: none.
+int nearest_anchor(const GpuSpec& gpu, Precision precision);
+
 /// Index of the first anchor at `precision` in NCHW, which stands for a run only if that names it. -1: none.
 int anchor_in_nchw(const GpuSpec& gpu, Precision precision);
 

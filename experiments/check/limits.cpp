@@ -8,6 +8,7 @@ std::optional<NvlinkGeneration> nvlink_of(int compute_capability) {
     case 60: return NvlinkGeneration{"NVLink1", gb(20), 4};
     case 70: return NvlinkGeneration{"NVLink2", gb(25), 6};
     case 80: return NvlinkGeneration{"NVLink3", gb(25), 12};
+    case 86: return NvlinkGeneration{"NVLink3 (bridge)", gb(14.0625), 4};
     case 90: return NvlinkGeneration{"NVLink4", gb(25), 18};
     case 100: return NvlinkGeneration{"NVLink5", gb(50), 18};
     default: return std::nullopt;

@@ -40,5 +40,7 @@ std::span<const Rule<Inputs>> run_rules();
 
 /// What the machine would not do, which a prediction says too: a batch beyond the GPU's memory, a format that it has no units for.
 std::vector<Doubt> machine_doubts(const Inputs& inputs);
+/// The same as lines, "training.global_batch: ...".
+std::vector<std::string> machine_warnings(const Inputs& inputs);
 
 }  // namespace lockstep::check

@@ -51,7 +51,7 @@ Doubts small_batch(const Inputs& inputs) {
 
 Doubts part_node(const Inputs& inputs) {
   const int gpus = inputs.run.cluster.gpus, node = inputs.cluster.node.gpus;
-  if (gpus <= node || gpus % node == 0 || inputs.run.cluster.placement != "packed") return {};
+  if (gpus <= node || gpus % node == 0) return {};
   return {{"cluster.gpus", fmt::format("{} GPUs leave {} of the last node's {} idle", gpus, node - gpus % node, node)}};
 }
 
@@ -66,7 +66,7 @@ Doubts unanchored(const Inputs& inputs) {
                  inputs.gpu.name, word_of(precision), inputs.gpu.anchors[static_cast<std::size_t>(named)].framework)}};
   return {{"training.precision",
            fmt::format("{} has no single-GPU throughput in {}: its times are the bare model's, scaled as its anchor of "
-                       "the nearest precision if it has one, 25 % either way. "
+                       "the nearest precision on the same units if it has one, 25 % either way. "
                        "`lockstep calibrate` measures the machine it runs on",
                        inputs.gpu.name, word_of(precision))}};
 }
@@ -118,6 +118,12 @@ std::vector<Doubt> machine_doubts(const Inputs& inputs) {
   std::vector<Doubt> out = batch_memory(inputs);
   for (Doubt& doubt : lacks_format(inputs)) out.push_back(std::move(doubt));
   return out;
+}
+
+std::vector<std::string> machine_warnings(const Inputs& inputs) {
+  std::vector<std::string> lines;
+  for (const Doubt& doubt : machine_doubts(inputs)) lines.push_back(doubt.key + ": " + doubt.message);
+  return lines;
 }
 
 std::span<const Rule<Inputs>> run_rules() { return kRules; }

@@ -22,7 +22,9 @@ struct Options {
 void write_results(const SimulationReport& report, const std::filesystem::path& directory) {
   write_file(directory / "run.toml", write_run(report.inputs.run));
   write_file(directory / "result.json", to_json(report));
-  write_file(directory / "report.txt", to_text(report));
+  std::string warnings;
+  for (const std::string& warning : report.prediction.warnings) warnings += "warning: " + warning + "\n";
+  write_file(directory / "report.txt", warnings + to_text(report));
   if (!report.curve.empty()) write_file(directory / "scaling.csv", curve_csv(report.curve));
   if (report.inputs.run.output.trace) write_file(directory / "trace.json", to_trace(report.prediction.timeline));
 }

@@ -107,11 +107,16 @@ std::string SweepPage::text() const {
     }
     out += table(cells) + "\n";
   }
+  const std::size_t warnings = at("warnings");
+  const auto warned = [&](const SweepRow& row) { return !row[warnings].empty(); };
+  std::size_t doubtful = 0;
+  for (const auto& [index, row] : rows) doubtful += warned(row) ? 1 : 0;
+  // A point beyond what the machine can do is nobody's best, unless there is no other.
   const auto best = [&](const std::string& label, const std::string& name, const std::string& unit, bool most) {
     const std::size_t c = at(name);
     const SweepRow* found = nullptr;
     for (const auto& [index, row] : rows) {
-      if (failed(row)) continue;
+      if (failed(row) || (warned(row) && doubtful < rows.size())) continue;
       const double value = std::stod(row[c]);
       const double record = found == nullptr ? 0 : std::stod((*found)[c]);
       if (found == nullptr || (most ? value > record : value < record)) found = &row;
@@ -123,6 +128,9 @@ std::string SweepPage::text() const {
   best("most images/s", "images_per_s", "images/s", true);
   best("shortest training", "time_to_train_s", "s", false);
   best("fewest GPU-hours", "gpu_hours", "GPU-hours", false);
+  if (doubtful > 0)
+    out += fmt::format("{} of {} points carry warnings (column \"warnings\" of results.csv){}\n", doubtful, rows.size(),
+                       doubtful < rows.size() ? " and are left out of these three" : "");
   std::size_t bad = 0;
   for (const auto& [index, row] : rows) bad += failed(row) ? 1 : 0;
   out += fmt::format("{} of {} points in {:.1f} s{}{}\n", rows.size(), plan.points.size(), seconds,

@@ -25,8 +25,7 @@ template <class E>
 requires std::is_enum_v<E> std::string text_of(E v) { return '"' + word_of(v) + '"'; }
 std::string text_of(const std::string& v) { return toml_text(v); }
 std::string text_of(const BucketAlgorithm& v) {
-  const bool both = two_level(v.algorithm) && v.across != AllreduceAlgorithm::Auto;
-  return '"' + word_of(v.algorithm) + (both ? "/" + word_of(v.across) : "") + '"';
+  return '"' + word_of(v.algorithm) + (v.across == AllreduceAlgorithm::Auto ? "" : "/" + word_of(v.across)) + '"';
 }
 std::string text_of(const SlowLink& v) {
   return fmt::format("{{ link = {}, factor = {} }}", toml_text(v.link), v.factor);

@@ -32,10 +32,10 @@ SimulationReport predict_report(Inputs inputs, const std::string& run_file, cons
   LoopHooks hooks;
   hooks.observer = [&](std::int64_t, Time) { return reached(0.05, "simulating the run"); };
   report.prediction = predict_run(report.inputs, hooks);
-  for (const check::Doubt& doubt : check::machine_doubts(report.inputs))
-    report.prediction.warnings.push_back(doubt.key + ": " + doubt.message);
-  if (parts.curve && on) report.curve = predict_curve(report.inputs, report.inputs.run.output.curve, part(0.1, 0.4));
-  if (parts.explain && on) report.ladder = explain_step(report.inputs, report.prediction.step, part(0.1, 0.4));
+  for (std::string& doubt : check::machine_warnings(report.inputs))
+    report.prediction.warnings.push_back(std::move(doubt));
+  if (parts.curve && on) report.curve = predict_curve(report.inputs, report.inputs.run.output.curve, part(0.1, 0.25));
+  if (parts.explain && on) report.ladder = explain_step(report.inputs, report.prediction.step, part(0.25, 0.4));
   if (parts.interval && on)
     report.interval =
         predict_interval(report.inputs, report.prediction.step, read_model_error(paths, report.inputs), part(0.4, 1.0));

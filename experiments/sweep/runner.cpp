@@ -10,6 +10,7 @@
 
 #include "core/base/error.hpp"
 #include "core/run/metrics.hpp"
+#include "experiments/check/rule.hpp"
 #include "experiments/parallel.hpp"
 #include "experiments/sweep/fingerprint.hpp"
 
@@ -104,7 +105,8 @@ class Worker {
       const Inputs inputs = read_point(request_, plan_.axes, point.values, *plan_.files);
       LoopHooks hooks;
       hooks.observer = [&](std::int64_t, Time) { return !stop_; };
-      const RunPrediction prediction = predict_run(inputs, hooks);
+      RunPrediction prediction = predict_run(inputs, hooks);
+      for (std::string& doubt : check::machine_warnings(inputs)) prediction.warnings.push_back(std::move(doubt));
       if (prediction.run.stopped) return;
       std::optional<double> efficiency;
       if (job_.efficiency) {

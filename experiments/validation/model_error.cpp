@@ -275,7 +275,7 @@ ModelError read_model_error(const DataPaths& paths, const Inputs& inputs, const 
   if (cluster.gpus == 1) return out;
   const std::vector<ValidationRow> rows = read_validation(paths.data);
   const NodeSpec& node = inputs.cluster.node;
-  if (cluster.gpus > node.gpus || cluster.placement != "packed") {
+  if (cluster.gpus > node.gpus) {
     out.collective = collective_band(paths, rows, stated.between_nodes, without, "between_nodes", "between nodes");
   } else if (!node.nvlink.present && !node.pcie.switches.empty()) {
     std::vector<std::string> tables = stated.without_nvlink;

@@ -268,8 +268,12 @@ def front(table):
 def draw_pareto(directory, table, axes):
     fig, axis = style.figure(8.0, 4.8)
     axis.set_axisbelow(True)
-    axis.scatter(table["gpu_hours"], table["time_to_train_s"], s=18, color="0.6", marker="o", label="points")
-    best = front(table)
+    warned = table["warnings"] != "" if "warnings" in table else pandas.Series(False, index=table.index)
+    sound = table[~warned] if not warned.all() else table
+    axis.scatter(sound["gpu_hours"], sound["time_to_train_s"], s=18, color="0.6", marker="o", label="points")
+    if len(sound) < len(table):
+        axis.scatter(table[warned]["gpu_hours"], table[warned]["time_to_train_s"], s=24, color="0.6", marker="x", label="with warnings (results.csv)")
+    best = front(sound)
     axis.plot(best["gpu_hours"], best["time_to_train_s"], drawstyle="steps-pre", color=style.PREDICTED["color"], marker="D", markersize=5,
               linewidth=1.4, label="no point is better in both")
     shown = best.iloc[:: -(-len(best) // 8)]

@@ -249,7 +249,6 @@ StepResult RealWorld::run(const StepProgram& program, std::span<const StepArgs> 
   for (; seen < static_cast<std::size_t>(result.steps); ++seen)
     go_on = i.exchange(steps[seen], mine, result, parts) && go_on;
   result.stopped = !go_on;
-  result.simulated_steps = result.steps;
   i.report_broken(i.feed->loader());
   const double elapsed[] = {(i.recorder.now() - begin).seconds()};
   result.elapsed = Time::seconds(max_over_ranks(i.transport, elapsed)[0]);

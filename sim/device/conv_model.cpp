@@ -120,7 +120,7 @@ Time ConvModel::time(const Layer& layer, ConvPass pass, std::int64_t batch, cons
       const auto [n1, t1] = points.front();
       const auto [n2, t2] = points.back();
       const double slope = n2 > n1 ? (t2 - t1) / (n2 - n1) : t2 / n2;
-      return Time::seconds(std::max({slope * n, least * n, memory}) * (1 + lost / n));
+      return Time::seconds(std::max(std::max(slope, least) * (n + lost), memory));
     }
     if (points.size() == 1) return Time::seconds(std::max(points[0].second * n / points[0].first, memory));
     if (points.size() >= 2) {
@@ -134,7 +134,7 @@ Time ConvModel::time(const Layer& layer, ConvPass pass, std::int64_t batch, cons
     }
   }
   if (lost > 0)
-    return Time::seconds(std::max(cost.flops.count() / (f.efficiency * peak_.per_second()), memory) * (1 + lost / n));
+    return Time::seconds(std::max(cost.flops.count() / (f.efficiency * peak_.per_second()) * (1 + lost / n), memory));
   return Time::seconds(f.fixed.seconds() + std::max(cost.flops.count() / (f.efficiency * peak_.per_second()), memory));
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <stdexcept>
 
 #include "core/base/error.hpp"
@@ -13,22 +12,6 @@
 namespace lockstep::sim {
 
 namespace {
-
-/// The anchor whose precision is computed most alike, the first of the file among equals; of those in NCHW none. -1: there is none.
-int nearest_anchor(const GpuSpec& gpu, Precision nominal) {
-  using P = Precision;
-  const P precision = computed_as(gpu, nominal);
-  const std::array by_nearness = precision == P::Fp32   ? std::array{P::Fp32, P::Tf32, P::Fp16, P::Bf16}
-                                 : precision == P::Tf32 ? std::array{P::Tf32, P::Fp32, P::Fp16, P::Bf16}
-                                 : precision == P::Fp16 ? std::array{P::Fp16, P::Bf16, P::Tf32, P::Fp32}
-                                                        : std::array{P::Bf16, P::Fp16, P::Tf32, P::Fp32};
-  for (const P p : by_nearness) {
-    const auto it = std::find_if(gpu.anchors.begin(), gpu.anchors.end(),
-                                 [&](const Anchor& a) { return a.precision == p && !a.channels_first; });
-    if (it != gpu.anchors.end()) return static_cast<int>(it - gpu.anchors.begin());
-  }
-  return -1;
-}
 
 ModelGraph anchor_model(const GpuSpec& gpu, const Anchor& anchor) {
   try {

@@ -50,12 +50,6 @@ Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateC
   return {PathClass::Network, nics / std::max(1.0, sharers), wire};
 }
 
-/// Messages between nodes are copied through host memory.
-bool stages(const EstimateContext& context) {
-  const NodeSpec& node = context.cluster.node;
-  return context.staging.holds(!node.pcie.switches.empty() && !node.nics_beside(context.node_gpus));
-}
-
 /// Most of a lane that stands for `channels` channels of the library, where its messages go between nodes by TCP; else unlimited.
 Bandwidth tcp_cap(const EstimateContext& context, double channels) {
   const NicSpec& nic = context.cluster.node.nic;
@@ -85,11 +79,11 @@ Time nvls_time(const CollectivePlan& plan, const Phase& phase, const EstimateCon
   if (nodes > 1) {
     Time hop = nvls.network + node.nic.latency.value * 2;
     for (const TierSpec& tier : context.cluster.network.tiers) hop += tier.hop.value;
-    if (stages(context)) hop += context.limited.staging_latency.value;
+    if (stages(node, context.node_gpus, context.staging)) hop += context.limited.staging_latency.value;
     hop += tcp_latency(context);
     Bandwidth nics = std::min(node.nic.rate.value * std::max(1, node.nic.count),
                               tcp_cap(context, static_cast<double>(nvls.channels) / trees) * parts);
-    if (stages(context)) nics = std::min(nics, host_copy(node) * phase.node);
+    if (stages(node, context.node_gpus, context.staging)) nics = std::min(nics, host_copy(node) * phase.node);
     const int levels = static_cast<int>(std::bit_width(static_cast<unsigned>(nodes))) - 1;
     latency += (hop + chunk / (nics / parts)) * (2 * levels);
     rate = std::min(rate, nodes == 2 ? nics : nics / 2);
@@ -137,7 +131,7 @@ Time closed_form(const CollectivePlan& plan, const EstimateContext& context, int
     const Bandwidth channel = phase.orders.empty() ? Bandwidth::unlimited() : tree ? p.tree_cap : p.ring_cap;
     Bandwidth cap = std::min(channel * channels, p.total_cap);
     if (medium.path == PathClass::Network) {
-      if (stages(context)) {
+      if (stages(node, context.node_gpus, context.staging)) {
         link.alpha += library.staging_latency.value;
         // Rings over NVLink are dealt to GPUs by which they leave a node; without it all of them take every GPU's copies.
         const bool doors = node.nvlink.present && phase.group == Group::World && !tree;

@@ -1,6 +1,7 @@
 // Which messages between nodes are copied through host memory.
 #pragma once
 
+#include "core/spec/cluster_spec.hpp"
 #include "core/spec/library_spec.hpp"
 #include "core/spec/run_spec.hpp"
 
@@ -16,6 +17,11 @@ struct Staging {
 
 inline Staging staging_of(const LibrarySpec& library, const AllreduceSpec& allreduce) {
   return {library.host_memory, allreduce.gpudirect};
+}
+
+/// Whether messages between such nodes, of which `used` GPUs take part, are copied through host memory.
+inline bool stages(const NodeSpec& node, int used, const Staging& staging) {
+  return staging.holds(!node.pcie.switches.empty() && !node.nics_beside(used));
 }
 
 }  // namespace lockstep::sim

@@ -44,6 +44,7 @@ TEST(Zoo, PublishedParameterCounts) {
   EXPECT_EQ(build_model("resnet18").parameters(), 11689512);
   EXPECT_EQ(build_model("resnet34").parameters(), 21797672);
   EXPECT_EQ(build_model("resnet101").parameters(), 44549160);
+  EXPECT_EQ(build_model("resnet152").parameters(), 60192808);
 }
 
 TEST(Zoo, V15StridesInThe3x3AndV1InTheFirst1x1) {

@@ -39,6 +39,17 @@ TEST(Explain, FromOneGpuToThePrediction) {
   for (std::size_t i = 1; i < ladder.size(); ++i) EXPECT_GE(ladder[i].step, ladder[i - 1].step) << ladder[i].name;
 }
 
+// MN-1 without GPUDirect: with copies through host memory switched off the planner would choose another algorithm, whose step is longer.
+TEST(Explain, NoRungChoosesAnotherPlan) {
+  const Inputs inputs =
+      abci({"cluster.file=mn-1", "cluster.gpus=256", "training.global_batch=1024", "simulation.noise=false",
+            "simulation.fold=approx", "training.precision=fp32", "cluster.framework=\"\"", "allreduce.algorithm=auto",
+            "allreduce.across=auto", "allreduce.gpudirect=false"});
+  const auto ladder = explain_step(inputs, predict_step(inputs), {});
+  for (std::size_t i = 1; i < ladder.size(); ++i) EXPECT_GE(ladder[i].step, ladder[i - 1].step) << ladder[i].name;
+  EXPECT_EQ(predict_step(with_plan_fixed(inputs)).step, predict_step(inputs).step);
+}
+
 TEST(Explain, ShowsOnlyEffectsOfTheRun) {
   const auto has = [](const Inputs& inputs, const std::string& name) {
     const auto all = names(explain_step(inputs, predict_step(inputs), {}));

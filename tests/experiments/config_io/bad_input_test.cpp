@@ -136,6 +136,17 @@ TEST(BadInput, AmongIsAListOfTheLibrarysAlgorithms) {
       ElementsAre("run.toml:3:1: allreduce.among: \"tre\" is not known (did you mean \"tree\"?); expected one of "
                   "ring, tree, nvls",
                   "run.toml:3:1: allreduce.among: \"ring\" stands there twice; expected it once"));
+  EXPECT_THAT(run_faults("[allreduce]\nper_bucket = [\"ring\", \"tre\", \"torus/\", 3]\n"),
+              ElementsAre(testing::StartsWith(
+                              "run.toml:2:23: allreduce.per_bucket[1]: \"tre\" is not known (did you mean \"tree\"?)"),
+                          testing::StartsWith("run.toml:2:30: allreduce.per_bucket[2]: \"\" is not known"),
+                          "run.toml:2:40: allreduce.per_bucket[3]: expected an algorithm in quotes, found 3"));
+  EXPECT_THAT(run_faults("[allreduce]\nper_bucket = [\"ring/tree\"]\n"),
+              ElementsAre(testing::StartsWith(
+                  "run.toml:2:1: allreduce.per_bucket: expected \"ring\", or \"hierarchical/tree\"")));
+  EXPECT_THAT(run_faults("[allreduce]\nalgorithm = \"library\"\nper_bucket = [\"ring\"]\n"),
+              ElementsAre(testing::StartsWith(
+                  "run.toml:3:1: allreduce.per_bucket: algorithm \"library\" chooses for every bucket itself")));
   EXPECT_THAT(run_faults("[allreduce]\nalgorithm = \"ring\"\namong = [\"ring\"]\n"),
               ElementsAre("run.toml:3:1: allreduce.among: restricts the choice of the library; expected algorithm "
                           "\"library\" beside it, or no among"));

@@ -34,8 +34,8 @@ static auto fields(const BucketsSpec& s) {
   return std::tuple(a, b, c, d, e, f);
 }
 static auto fields(const AllreduceSpec& s) {
-  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = s;
-  return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l, m);
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = s;
+  return std::tuple(a, b, c, d, e, f, g, h, i, j, k, l, m, n);
 }
 static auto fields(const ClusterRef& s) {
   const auto& [a, b, c, d, e, f] = s;
@@ -134,6 +134,13 @@ struct Arbitrary {
     for (SlowLink& slow : v) {
       (*this)("", slow.link);
       slow.factor = number();
+    }
+  }
+  void operator()(const char*, std::vector<BucketAlgorithm>& v, const char* = nullptr) {
+    v.resize(static_cast<std::size_t>(*rc::gen::inRange(0, 3)));
+    for (BucketAlgorithm& b : v) {
+      (*this)("", b.algorithm);
+      (*this)("", b.across);
     }
   }
   void operator()(const char*, std::vector<std::string>& v, const char* = nullptr) {

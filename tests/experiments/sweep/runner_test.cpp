@@ -90,6 +90,18 @@ TEST(SweepRunner, FiguresAreThoseOfTheRun) {
   EXPECT_EQ(cell(0, "efficiency"), 1);
 }
 
+TEST(SweepRunner, ARowCarriesTheWarningsOfItsPoint) {
+  // 4,096 images do not fit a V100 of 16 GB.
+  const SweepRequest request = ladder({"training.global_batch=64,4096"});
+  const SweepPlan plan = plan_sweep(request, {});
+  std::vector<std::string> warnings(2);
+  SweepJob job;
+  job.finished = [&](const SweepRow& row) { warnings[index_of(row)] = row[row.size() - 2]; };
+  ASSERT_TRUE(run_sweep(request, plan, all(plan), job));
+  EXPECT_EQ(warnings[0], "");
+  EXPECT_THAT(warnings[1], testing::StartsWith("training.global_batch: "));
+}
+
 TEST(SweepRunner, AFailedPointIsARowAndTheOthersGoOn) {
   const SweepRequest request = weak_scaling();
   const SweepPlan plan = plan_sweep(request, {});

@@ -41,9 +41,27 @@ TEST(GpuSeries, V100HalfPrecisionIsFrozen) {
 }
 
 TEST(GpuSeries, V100SinglePrecisionIsFrozen) {
-  // Published (MXNet 1.2): 34.5, 65.0, 113.5, 174.8, 251.2, 298.5, 343.2, 363.7: errors -13, -5, -6, -4, -6, -1, -2, 0 %.
+  // Published (MXNet 1.2): 34.5, 65.0, 113.5, 174.8, 251.2, 298.5, 343.2, 363.7: errors -3, -5, -6, -4, -6, -1, -2, 0 %.
   expect_golden(GpuModel(read_gpu("v100-sxm2-16gb", kPaths), Precision::Fp32, "apache-mxnet-1.2"), "resnet50_v1",
-                {{1, 29.9}, {2, 61.6}, {4, 106.8}, {8, 168.1}, {16, 235.7}, {32, 295.1}, {64, 337.5}, {128, 363.7}});
+                {{1, 33.44}, {2, 61.72}, {4, 106.8}, {8, 168.1}, {16, 235.7}, {32, 295.1}, {64, 337.5}, {128, 363.7}});
+}
+
+TEST(GpuSeries, MoreWorkNeverTakesLess) {
+  // Weights are read once, however many waves a small batch wastes: neither a smaller batch nor a smaller image may cost more. (At 224 pixels shapes
+  // are measured, below them fitted: 192 comes out 16 % above 224 at one image of fp32.)
+  for (const char* name : {"v100-sxm2-16gb", "h100-sxm5-80gb", "p100-sxm2-16gb"}) {
+    const GpuModel model(read_gpu(name, kPaths), Precision::Fp32, "");
+    const auto step = [&](int image, std::int64_t batch) {
+      Time sum;
+      for (const LayerTime& t : model.layer_times(fuse(build_model("resnet50", image)), batch))
+        sum += t.forward + t.backward;
+      return sum;
+    };
+    for (std::int64_t batch = 1; batch <= 64; batch *= 2)
+      EXPECT_LE(step(224, batch), step(224, 2 * batch)) << name << " " << batch;
+    for (int image = 32; image <= 160; image += 32)
+      EXPECT_LE(step(image, 1), step(image + 32, 1)) << name << " " << image;
+  }
 }
 
 TEST(GpuSeries, BareModelAgainstEveryAnchor) {
@@ -158,7 +176,7 @@ TEST(GpuSeries, OneNumberOfLostWavesForAllGpus) {
     return best;
   };
   EXPECT_NEAR(waves[fitted(series.size())], read_gpu("v100-sxm2-16gb", kPaths).tail_waves.value, 0.021);
-  const double frozen[] = {0.111, 0.100, 0.021, 0.108, 0.036, 0.012, 0.076, 0.034};
+  const double frozen[] = {0.085, 0.100, 0.021, 0.104, 0.025, 0.012, 0.076, 0.048};
   for (std::size_t i = 0; i < series.size(); ++i) {
     const std::size_t k = fitted(i);
     EXPECT_GE(waves[k], 0.87) << series[i].name;
