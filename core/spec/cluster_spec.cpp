@@ -96,6 +96,8 @@ void check_nics(Checker& c, const ClusterSpec& cluster) {
     c.expect(nic >= 0 && nic < n.count, "node.nic.nic_of_gpu", "NIC {} does not exist; NICs are 0 to {}", nic,
              n.count - 1);
   if (node.pcie.switches.empty()) return;
+  c.expect(n.under_switch.empty() || n.cpu.empty(), "node.nic.cpu",
+           "NICs sit under switches or on sockets; expected under_switch or cpu, not both");
   if (!n.under_switch.empty()) {
     c.expect(n.under_switch.size() == count, "node.nic.under_switch", "{} entries for {} NICs", n.under_switch.size(),
              n.count);

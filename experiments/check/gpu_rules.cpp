@@ -53,11 +53,20 @@ Doubts peaks(const GpuSpec& gpu) {
   Doubts out;
   const double fp32 = gpu.fp32_peak.value.teraflops();
   if (fp32 < 0.05 || fp32 > 1000)
-    out.push_back({"fp32_peak", fmt::format("{} is outside 0.05 to 1,000 TFLOP/s", to_text(gpu.fp32_peak.value))});
+    return {{"fp32_peak", fmt::format("{} is outside 0.05 to 1,000 TFLOP/s", to_text(gpu.fp32_peak.value))}};
   if (gpu.half_peak.value < gpu.fp32_peak.value)
     out.push_back(
         {"half_peak", fmt::format("{} is below fp32_peak, {}; half-precision numbers can always be computed as fp32",
                                   to_text(gpu.half_peak.value), to_text(gpu.fp32_peak.value))});
+  // Dense tensor cores: 8 times fp32 (V100), 16 (A100), 15 (H100), 4 (8.6 and 8.9), 28 (B200); datasheets like to print twice that.
+  const int cc = gpu.compute_capability;
+  const double most = cc == 86 || cc == 89 ? 6 : cc < 100 ? 20 : 40;
+  const double times = gpu.half_peak.value.teraflops() / fp32;
+  if (cc >= 70 && times > most)
+    out.push_back(
+        {"half_peak", fmt::format("{} is {:.0f} times fp32_peak, which no GPU of compute capability {} reaches "
+                                  "on dense numbers; datasheets print twice the rate, for sparse ones",
+                                  to_text(gpu.half_peak.value), times, cc)});
   return out;
 }
 

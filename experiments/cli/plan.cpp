@@ -28,7 +28,7 @@ CLI::App* add_plan(CLI::App& app, const Context& context, Run& run) {
       app.add_subcommand("plan", "Gradient buckets and allreduce schedules of a run, their cost, and the alternatives");
   add_run_options(*command, options->run);
   command->add_flag("--simulate", options->simulate,
-                    "Cost the candidates by simulation instead of closed forms (slow for rings over many nodes)");
+                    "Cost by every message whatever the number of GPUs, not folded (slow for rings over many nodes)");
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
       "Examples:\n  lockstep plan experiments/fujitsu_abci_2048/run.toml\n  lockstep plan RUN.toml --set "

@@ -47,8 +47,8 @@ class Plan:
 
 
 def plan(run: RunOrPath, *, simulate: bool = False, progress: Callable[[float], None] | None = None) -> Plan:
-    """The gradient buckets of a run, their allreduce schedules, and what the alternatives would cost: by closed forms, or by events with `simulate`
-    (slow for rings over many nodes). Raises ConfigError.
+    """The gradient buckets of a run, their allreduce schedules, and what the alternatives would cost alone on the cluster, simulated: folded above 32 GPUs, every
+    message with `simulate` (slow for rings over many nodes). Raises ConfigError.
 
     >>> from lockstep import load
     >>> plan(load("experiments/dgx_ladders/run.toml")).candidates_us.sum().idxmin()

@@ -64,7 +64,7 @@ void expect_simulates(const std::string& cluster, int gpus) {
   EXPECT_LT(together / alone, 50) << cluster << " " << gpus;
 }
 
-TEST(Data, EveryClusterSimulatesANodeAndTwo) {
+TEST(DataSlow, EveryClusterSimulatesANodeAndTwo) {
   for (const std::string& name : stems(kData, "clusters")) {
     const ClusterSpec c = read_cluster(name, kData);
     expect_simulates(name, c.node.gpus);

@@ -40,6 +40,13 @@ TEST(GpuRules, Peaks) {
   g.half_peak = Sourced<FlopRate>(FlopRate::teraflops(12));
   EXPECT_THAT(said("peaks", g), ElementsAre(StartsWith("half_peak: ")));
   g = v100();
+  g.compute_capability = 90;  // an H100 on PCIe: 51 TFLOP/s in fp32, 756 in fp16, 1,513 of sparse matrices
+  g.fp32_peak = Sourced<FlopRate>(FlopRate::teraflops(51));
+  g.half_peak = Sourced<FlopRate>(FlopRate::teraflops(756));
+  EXPECT_THAT(said("peaks", g), IsEmpty());
+  g.half_peak = Sourced<FlopRate>(FlopRate::teraflops(1513));
+  EXPECT_THAT(said("peaks", g), ElementsAre(StartsWith("half_peak: 1513 TFLOP/s is 30 times")));
+  g = v100();
   g.fp32_peak = Sourced<FlopRate>(FlopRate::per_second(15.7e9));  // GFLOPS for TFLOPS
   EXPECT_THAT(said("peaks", g), ElementsAre(StartsWith("fp32_peak: ")));
 }

@@ -131,11 +131,14 @@ TEST(ModelErrorEvidenceSlow, ANodeWithoutNvlinkTakesItsOwnTables) {
 }
 
 TEST(ModelErrorEvidenceSlow, RunsOverNodesTakeTheListedTables) {
-  const ModelError inside = read_model_error(kData, ladder({}));
-  EXPECT_NE(inside.collective.source.find("inside a node"), std::string::npos);
-  for (const char* more : {"cluster.gpus=16", "cluster.placement=spread"}) {
-    const ModelError between = read_model_error(kData, ladder({more, "training.global_batch=3072"}));
-    EXPECT_NE(between.collective.source.find("between nodes"), std::string::npos) << more;
+  // No placement takes the ranks of a node apart, so a job that fits one stays in it.
+  for (const char* placement : {"packed", "spread"}) {
+    const std::string placed = std::string("cluster.placement=") + placement;
+    const ModelError inside = read_model_error(kData, ladder({placed}));
+    EXPECT_NE(inside.collective.source.find("inside a node"), std::string::npos) << placement;
+    const ModelError between =
+        read_model_error(kData, ladder({placed, "cluster.gpus=16", "training.global_batch=3072"}));
+    EXPECT_NE(between.collective.source.find("between nodes"), std::string::npos) << placement;
   }
   const std::filesystem::path data = std::filesystem::path(testing::TempDir()) / "lockstep-model-error";
   std::filesystem::remove_all(data);

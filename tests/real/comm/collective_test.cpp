@@ -123,7 +123,7 @@ class LateTransport final : public Transport {
 };
 
 // No step may overwrite what has not left, nor send what has not been combined, whatever the network's timing.
-TEST(Collectives, BitsDoNotDependOnTiming) {
+TEST(CollectivesSlow, BitsDoNotDependOnTiming) {
   EXPECT_TRUE(rc::check([](std::uint64_t seed) {
     const auto algorithm = *rc::gen::elementOf(
         std::vector<AllreduceAlgorithm>(std::begin(test::kAllAlgorithms), std::end(test::kAllAlgorithms)));

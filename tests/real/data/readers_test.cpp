@@ -230,7 +230,7 @@ TEST(Synthetic, ClassesDiffer) {
   }
 }
 
-TEST(FashionMnist, MeanAndDeviationOfTheRealImages) {
+TEST(FashionMnistSlow, MeanAndDeviationOfTheRealImages) {
   DataSpec d;
   d.kind = "idx";
   d.path = "/usr/share/datasets/fashion-mnist";
