@@ -102,11 +102,7 @@ std::string nothing_left_on(const Inputs& inputs, int gpus) {
   return why.empty() ? "" : "nothing is left to choose: " + why;
 }
 
-}  // namespace
-
-namespace {
-
-/// null: none does.
+/// The key that asks for NVLS; null: none does.
 const char* key_that_asks_for_nvls(const AllreduceSpec& a) {
   const auto asks = [](const BucketAlgorithm& b) { return b.algorithm == AllreduceAlgorithm::Nvls; };
   if (!a.per_bucket.empty())
@@ -114,8 +110,15 @@ const char* key_that_asks_for_nvls(const AllreduceSpec& a) {
   return a.algorithm == AllreduceAlgorithm::Nvls ? "allreduce.algorithm" : nullptr;
 }
 
-bool leaves_open(const BucketAlgorithm& b) {
-  return b.algorithm == AllreduceAlgorithm::Auto || (two_level(b.algorithm) && b.across == AllreduceAlgorithm::Auto);
+/// Some bucket's algorithm is the planner's choice.
+bool leaves_open(const RunSpec& run) {
+  if (run.cluster.gpus == 1) return false;
+  for (std::size_t b = 0; b < std::max<std::size_t>(1, run.allreduce.per_bucket.size()); ++b) {
+    const auto [algorithm, across] = bucket_algorithm(run.allreduce, b);
+    if (algorithm == AllreduceAlgorithm::Auto || (two_level(algorithm) && across == AllreduceAlgorithm::Auto))
+      return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -197,19 +200,19 @@ ProgramFactory program_factory(const Inputs& described) {
   return [inputs, world](std::int64_t global_batch) { return make_program(inputs, *world, global_batch); };
 }
 
-Inputs with_plan_fixed(const Inputs& inputs) {
-  const AllreduceSpec& a = inputs.run.allreduce;
-  const std::size_t said = std::max<std::size_t>(1, a.per_bucket.size());
-  bool open = false;
-  for (std::size_t b = 0; b < said; ++b) open = open || leaves_open(bucket_algorithm(a, b));
-  if (!open || inputs.run.cluster.gpus == 1) return inputs;
-  const StepProgram program = program_factory(inputs)(inputs.run.training.global_batch);
+Inputs with_plan_fixed(const Inputs& inputs, const StepProgram& program) {
+  if (!leaves_open(inputs.run)) return inputs;
   Inputs fixed = inputs;
   fixed.run.allreduce.per_bucket.clear();
   for (const CollectivePlan& plan : program.collectives)
     fixed.run.allreduce.per_bucket.push_back(
         {plan.algorithm, two_level(plan.algorithm) ? plan.across : AllreduceAlgorithm::Auto});
   return fixed;
+}
+
+Inputs with_plan_fixed(const Inputs& inputs) {
+  if (!leaves_open(inputs.run)) return inputs;
+  return with_plan_fixed(inputs, program_factory(inputs)(inputs.run.training.global_batch));
 }
 
 Inputs at_world_size(Inputs inputs, int gpus) {
@@ -238,7 +241,11 @@ RunPrediction predict_run(const Inputs& described, const LoopHooks& hooks) {
   p.timeline = world.timeline(traced_ranks(inputs.run), steps);
   p.warnings = schedule_warnings(inputs.run);
   p.run = train(
-      inputs.run, world, [&](std::int64_t batch) { return make_program(inputs, world, batch); }, hooks);
+      inputs.run, world,
+      [&](std::int64_t batch) {
+        return batch == inputs.run.training.global_batch ? p.program : make_program(inputs, world, batch);
+      },
+      hooks);
   return p;
 }
 

@@ -63,6 +63,8 @@ ProgramFactory program_factory(const Inputs& inputs);
 
 /// The same run with every algorithm that it leaves to the planner (`auto`) as the planner takes it now: changed figures then change its times, not its plan.
 Inputs with_plan_fixed(const Inputs& inputs);
+/// The same, without planning: `program` is what the planner makes of `inputs`.
+Inputs with_plan_fixed(const Inputs& inputs, const StepProgram& program);
 
 /// The same run on `gpus` GPUs with as many images per GPU: constant batch, slow ranks that do not exist left out.
 Inputs at_world_size(Inputs inputs, int gpus);

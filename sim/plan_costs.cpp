@@ -20,9 +20,10 @@ PlanCosts::PlanCosts(Machine& machine, const RunSpec& run, const ClusterSpec& cl
       lengths_(sound_ ? *sound_ : machine.fabric, machine.engine) {}
 
 CostSource PlanCosts::source(const CollectivePlan& plan) {
-  if (plan.protocol >= 0) return CostSource::Library;
-  return plan.grid.size() <= kByEvents ? CostSource::Events : CostSource::Folded;
+  return plan.protocol >= 0 ? CostSource::Library : source(plan.grid.size());
 }
+
+CostSource PlanCosts::source(int ranks) { return ranks <= kByEvents ? CostSource::Events : CostSource::Folded; }
 
 Time PlanCosts::by_events(const CollectivePlan& plan) {
   const int protocol = choose_protocol(plan, machine_.context, protocol_);

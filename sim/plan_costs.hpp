@@ -29,6 +29,7 @@ class PlanCosts {
   /// Every message, whatever the number of ranks.
   Time by_events(const CollectivePlan& plan);
   static CostSource source(const CollectivePlan& plan);
+  static CostSource source(int ranks);  ///< of plans that the library did not lay out
 
   /// How long collectives take on sound links, folded.
   CollectiveLengths& lengths() { return lengths_; }

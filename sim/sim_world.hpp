@@ -13,8 +13,6 @@
 #include "core/spec/gpu_spec.hpp"
 #include "core/spec/library_spec.hpp"
 #include "core/spec/run_spec.hpp"
-#include "sim/device/gpu_model.hpp"
-#include "sim/device/noise.hpp"
 #include "sim/plan_costs.hpp"
 #include "sim/step/step_simulation.hpp"
 

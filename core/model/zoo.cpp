@@ -70,7 +70,7 @@ ModelGraph build_model(const std::string& name, int image_size, int classes) {
     const auto [depth, width] = *net;
     const bool imagenet = depth == 18 || depth == 34 || depth == 50 || depth == 101 || depth == 152;
     if (imagenet && width == 0) return imagenet_resnet(depth, false, size(224), count(1000));
-    if (depth >= 8 && (depth - 2) % 6 == 0 && depth != 50)
+    if (depth >= 8 && (depth - 2) % 6 == 0 && !imagenet)
       return cifar_resnet(depth, size(32), count(10), width > 0 ? width : 16);
   }
   std::vector<std::string> names;

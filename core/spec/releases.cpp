@@ -53,7 +53,9 @@ int nearest_anchor(const GpuSpec& gpu, Precision nominal) {
   using P = Precision;
   constexpr int kFirstWithTensorCores = 70;
   const P precision = computed_as(gpu, nominal);
-  const auto on_tensor_cores = [&](P p) { return gpu.compute_capability >= kFirstWithTensorCores && p != P::Fp32; };
+  const auto on_tensor_cores = [&](P p) {
+    return gpu.compute_capability >= kFirstWithTensorCores && computed_as(gpu, p) != P::Fp32;
+  };
   const std::array by_nearness = precision == P::Fp32   ? std::array{P::Fp32, P::Tf32, P::Fp16, P::Bf16}
                                  : precision == P::Tf32 ? std::array{P::Tf32, P::Fp32, P::Fp16, P::Bf16}
                                  : precision == P::Fp16 ? std::array{P::Fp16, P::Bf16, P::Tf32, P::Fp32}

@@ -15,7 +15,8 @@ struct NvlinkGeneration {
   int links = 0;
 };
 /// Of the GPUs of a CUDA compute capability (70 = Volta); nothing where no GPU of it has NVLink or none is known.
-/// Source: stas00/ml-engineering@744d01e network/README.md (read) up to NVLink4; NVLink5 recalled (memory).
+/// Source: stas00/ml-engineering@744d01e network/README.md (read) up to NVLink4; NVLink5 recalled (memory). 8.6: the bridge
+/// of A40, A6000 and RTX 3090, 112.5 GB/s both ways (their datasheets, memory); A10 and A16, of 8.6 too, have none.
 std::optional<NvlinkGeneration> nvlink_of(int compute_capability);
 
 /// One PCIe x16 slot, per direction, of the generation that the first servers with these GPUs had. A generation adds, it never takes away.

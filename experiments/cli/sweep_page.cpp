@@ -107,16 +107,19 @@ std::string SweepPage::text() const {
     }
     out += table(cells) + "\n";
   }
-  const std::size_t warnings = at("warnings");
-  const auto warned = [&](const SweepRow& row) { return !row[warnings].empty(); };
-  std::size_t doubtful = 0;
-  for (const auto& [index, row] : rows) doubtful += warned(row) ? 1 : 0;
+  const std::size_t doubts = at("doubts");
+  const auto sound = [&](const SweepRow& row) { return !failed(row) && row[doubts].empty(); };
+  std::size_t good = 0, doubtful = 0;
+  for (const auto& [index, row] : rows) {
+    good += sound(row) ? 1 : 0;
+    doubtful += row[doubts].empty() ? 0 : 1;
+  }
   // A point beyond what the machine can do is nobody's best, unless there is no other.
   const auto best = [&](const std::string& label, const std::string& name, const std::string& unit, bool most) {
     const std::size_t c = at(name);
     const SweepRow* found = nullptr;
     for (const auto& [index, row] : rows) {
-      if (failed(row) || (warned(row) && doubtful < rows.size())) continue;
+      if (failed(row) || (good > 0 && !sound(row))) continue;
       const double value = std::stod(row[c]);
       const double record = found == nullptr ? 0 : std::stod((*found)[c]);
       if (found == nullptr || (most ? value > record : value < record)) found = &row;
@@ -129,8 +132,8 @@ std::string SweepPage::text() const {
   best("shortest training", "time_to_train_s", "s", false);
   best("fewest GPU-hours", "gpu_hours", "GPU-hours", false);
   if (doubtful > 0)
-    out += fmt::format("{} of {} points carry warnings (column \"warnings\" of results.csv){}\n", doubtful, rows.size(),
-                       doubtful < rows.size() ? " and are left out of these three" : "");
+    out += fmt::format("{} of {} points ask for more than the machine has (column \"doubts\" of results.csv){}\n",
+                       doubtful, rows.size(), good > 0 ? " and are left out of these three" : "");
   std::size_t bad = 0;
   for (const auto& [index, row] : rows) bad += failed(row) ? 1 : 0;
   out += fmt::format("{} of {} points in {:.1f} s{}{}\n", rows.size(), plan.points.size(), seconds,

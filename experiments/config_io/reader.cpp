@@ -284,8 +284,12 @@ void ConfigTable::read(const std::string& key, std::vector<BucketAlgorithm>& out
                 return false;
               }
               const std::size_t slash = node.text.find('/');
-              return word(node.text.substr(0, slash), item.algorithm) &&
-                     (slash == std::string::npos || word(node.text.substr(slash + 1), item.across));
+              if (!word(node.text.substr(0, slash), item.algorithm)) return false;
+              if (slash == std::string::npos) return true;
+              if (!word(node.text.substr(slash + 1), item.across)) return false;
+              if (item.across != AllreduceAlgorithm::Auto) return true;
+              reader_->fault(node, at, "\"auto\" after a slash; expected ring, halving_doubling or tree, or no slash");
+              return false;
             });
 }
 

@@ -75,10 +75,11 @@ void visit_run(Run& run, Visitor&& visit) {
   visit("separate_fp32", run.buckets.separate_fp32, "gradients of batch norm in fp32, in one last bucket");
 
   visit.section("allreduce");
-  visit("algorithm", run.allreduce.algorithm, "of every bucket");
+  visit("algorithm", run.allreduce.algorithm, "of every bucket, unless per_bucket");
   visit("across", run.allreduce.across, "between nodes, for torus, hierarchical and three_phase");
   visit("per_bucket", run.allreduce.per_bucket,
-        "algorithms of the first buckets, such as [\"tree\", \"hierarchical/ring\"], the last for all others; [] = algorithm");
+        "algorithms of the first buckets, such as [\"tree\", \"hierarchical/ring\"], the last for all others; [] = "
+        "algorithm");
   visit("library", run.allreduce.library, "costs and protocols: of `lockstep list libraries`, or a path");
   visit("protocol", run.allreduce.protocol, "of the library; auto = its own choice");
   visit("among", run.allreduce.among,

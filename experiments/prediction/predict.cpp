@@ -35,10 +35,11 @@ SimulationReport predict_report(Inputs inputs, const std::string& run_file, cons
   for (std::string& doubt : check::machine_warnings(report.inputs))
     report.prediction.warnings.push_back(std::move(doubt));
   if (parts.curve && on) report.curve = predict_curve(report.inputs, report.inputs.run.output.curve, part(0.1, 0.25));
-  if (parts.explain && on) report.ladder = explain_step(report.inputs, report.prediction.step, part(0.25, 0.4));
+  const Inputs planned = with_plan_fixed(report.inputs, report.prediction.program);
+  if (parts.explain && on) report.ladder = explain_step(planned, report.prediction.step, part(0.25, 0.4));
   if (parts.interval && on)
     report.interval =
-        predict_interval(report.inputs, report.prediction.step, read_model_error(paths, report.inputs), part(0.4, 1.0));
+        predict_interval(planned, report.prediction.step, read_model_error(paths, report.inputs), part(0.4, 1.0));
   if (models) report.accuracy = run_accuracy(report.inputs.run, *models);
   report.published = read_figures(paths.data, report.inputs.run.output.published);
   return report;

@@ -22,7 +22,8 @@ std::string phases_text(const CollectivePlan& plan) {
 const char* text_of(sim::CostSource source) {
   switch (source) {
     case sim::CostSource::Events: return "simulated alone on the cluster, every message";
-    case sim::CostSource::Folded: return "simulated alone on the cluster, nodes of each kind for all; --simulate: every message";
+    case sim::CostSource::Folded:
+      return "simulated alone on the cluster, nodes of each kind for all; --simulate: every message";
     case sim::CostSource::Library: break;
   }
   return "by the library's own estimate; --simulate: every message";
@@ -75,7 +76,9 @@ CostedPlan plan_and_cost(const Inputs& given, bool simulate, const Progress& pro
   plan.program = make_program(inputs, world, inputs.run.training.global_batch);
   plan.gpus = inputs.run.cluster.gpus;
   plan.node_gpus = gpus_per_node_used(inputs.run, inputs.cluster.node);
-  const auto cost = [&](const CollectivePlan& p) { return simulate ? world.costs().by_events(p) : world.costs().of(p); };
+  const auto cost = [&](const CollectivePlan& p) {
+    return simulate ? world.costs().by_events(p) : world.costs().of(p);
+  };
   const auto source = [&](const CollectivePlan& p) {
     return simulate ? sim::CostSource::Events : sim::PlanCosts::source(p);
   };
@@ -84,6 +87,7 @@ CostedPlan plan_and_cost(const Inputs& given, bool simulate, const Progress& pro
     plan.costs.push_back(cost(collective));
     plan.costs_by = source(collective);
   }
+  plan.candidates_by = simulate ? sim::CostSource::Events : sim::PlanCosts::source(plan.gpus);
   RunSpec open = inputs.run;
   open.allreduce.algorithm = AllreduceAlgorithm::Auto;
   open.allreduce.across = AllreduceAlgorithm::Auto;
@@ -99,7 +103,6 @@ CostedPlan plan_and_cost(const Inputs& given, bool simulate, const Progress& pro
     for (std::size_t c = 0; c < candidates.size(); ++c) {
       plan.candidates[c].algorithm = phases_text(candidates[c]);
       plan.candidates[c].costs.push_back(cost(candidates[c]));
-      plan.candidates_by = source(candidates[c]);
     }
   }
   return plan;

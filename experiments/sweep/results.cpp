@@ -24,8 +24,8 @@ const std::vector<std::string> kFigures{"gpus",       "global_batch", "step_ms",
 const std::vector<std::string> kOfTheRun{"steps",        "time_to_train_s", "gpu_hours",
                                          "top1_percent", "top1_low",        "top1_high"};
 // What stands at the end of each row, as text.
-const std::vector<std::string> kTexts{"event_digest", "fold", "inputs_digest", "warnings", "error"};
-constexpr std::size_t kInputsDigest = 3;  // from the end
+const std::vector<std::string> kTexts{"event_digest", "fold", "inputs_digest", "doubts", "warnings", "error"};
+constexpr std::size_t kInputsDigest = 4;  // from the end
 
 SweepRow first_cells(const SweepPoint& point) {
   SweepRow row{std::to_string(point.index)};
@@ -50,7 +50,8 @@ std::vector<std::string> sweep_columns(const std::vector<Axis>& axes, bool effic
   return columns;
 }
 
-SweepRow row_of(const SweepPoint& point, const RunPrediction& prediction, std::optional<double> efficiency) {
+SweepRow row_of(const SweepPoint& point, const RunPrediction& prediction, std::optional<double> efficiency,
+                const std::vector<std::string>& doubts) {
   const StepPrediction& step = prediction.step;
   const TrainingResult& run = prediction.run;
   const Breakdown& b = step.parts;
@@ -72,6 +73,7 @@ SweepRow row_of(const SweepPoint& point, const RunPrediction& prediction, std::o
   row.push_back(fmt::format("{:016x}", step.digest));
   row.push_back(step.folding);
   row.push_back(point.digest);
+  row.push_back(one_line(fmt::format("{}", fmt::join(doubts, "; "))));
   row.push_back(one_line(fmt::format("{}", fmt::join(prediction.warnings, "; "))));
   row.emplace_back();
   return row;
@@ -83,7 +85,7 @@ SweepRow failed_row(const SweepPoint& point, const std::string& error, bool effi
   row.push_back(point.gpus > 0 ? std::to_string(point.global_batch) : "");
   row.insert(row.end(), kFigures.size() - 2 + (efficiency ? 1 : 0) + kOfTheRun.size() + 2, "");
   row.push_back(point.digest);
-  row.emplace_back();
+  row.insert(row.end(), 2, "");
   row.push_back(one_line(error.empty() ? "unknown error" : error));
   return row;
 }
@@ -136,7 +138,7 @@ std::string json_line(const std::vector<std::string>& columns, const SweepRow& r
     const bool text = c + kTexts.size() >= columns.size();
     auto value = text ? nlohmann::ordered_json() : nlohmann::ordered_json::parse(row[c], nullptr, false);
     if (text || value.is_discarded()) value = row[c];
-    if (row[c].empty() && columns[c] != "warnings") value = nullptr;
+    if (row[c].empty() && columns[c] != "warnings" && columns[c] != "doubts") value = nullptr;
     j[columns[c]] = value;
   }
   return j.dump() + "\n";

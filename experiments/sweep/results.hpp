@@ -17,12 +17,13 @@ namespace lockstep {
 using SweepRow = std::vector<std::string>;
 
 /// index, the swept keys, gpus, global_batch, step_ms and its parts, images_per_s, efficiency if asked for, steps,
-/// time_to_train_s, gpu_hours, top1_percent with its band, event_digest, fold (which ranks were simulated), inputs_digest, warnings, error. Cells that a
+/// time_to_train_s, gpu_hours, top1_percent with its band, event_digest, fold (which ranks were simulated), inputs_digest, doubts, warnings, error. Cells that a
 /// point does not have are empty.
 std::vector<std::string> sweep_columns(const std::vector<Axis>& axes, bool efficiency);
 
-/// `efficiency` is against one GPU of the same model; absent where it was not asked for.
-SweepRow row_of(const SweepPoint& point, const RunPrediction& prediction, std::optional<double> efficiency);
+/// `efficiency` is against one GPU of the same model; absent where it was not asked for. `doubts`: what the machine would not do (check::machine_warnings).
+SweepRow row_of(const SweepPoint& point, const RunPrediction& prediction, std::optional<double> efficiency,
+                const std::vector<std::string>& doubts);
 /// A point without a prediction. `error` is one line; several faults are separated by "; ".
 SweepRow failed_row(const SweepPoint& point, const std::string& error, bool efficiency);
 std::string error_of(const std::vector<Fault>& faults);

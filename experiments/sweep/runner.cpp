@@ -105,15 +105,14 @@ class Worker {
       const Inputs inputs = read_point(request_, plan_.axes, point.values, *plan_.files);
       LoopHooks hooks;
       hooks.observer = [&](std::int64_t, Time) { return !stop_; };
-      RunPrediction prediction = predict_run(inputs, hooks);
-      for (std::string& doubt : check::machine_warnings(inputs)) prediction.warnings.push_back(std::move(doubt));
+      const RunPrediction prediction = predict_run(inputs, hooks);
       if (prediction.run.stopped) return;
       std::optional<double> efficiency;
       if (job_.efficiency) {
         efficiency = scaling_efficiency(prediction.step.images_per_second, prediction.step.gpus,
                                         alone_.images_per_second(inputs), 1);
       }
-      row = row_of(point, prediction, efficiency);
+      row = row_of(point, prediction, efficiency, check::machine_warnings(inputs));
     } catch (const ConfigError& e) {
       row = failed_row(point, error_of(e.faults()), job_.efficiency);
     } catch (const std::exception& e) {

@@ -281,7 +281,7 @@ ValidationResult validate_row(const ValidationRow& row, const std::filesystem::p
     const Inputs against = load_row(row, row.against, data, experiments);
     result.predicted /= predict_step(against).step.milliseconds();
     if (interval) {
-      const Quantity one = step_quantity(inputs), other = step_quantity(against);
+      const Quantity one = step_quantity(with_plan_fixed(inputs)), other = step_quantity(with_plan_fixed(against));
       add_interval(
           result, inputs, data,
           [&](const Change& change, bool noisy) { return one(change, noisy) / other(change, noisy); }, true, threads);

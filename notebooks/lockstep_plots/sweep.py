@@ -4,7 +4,7 @@
 Usage: python3 notebooks/lockstep_plots/sweep.py RESULT_DIRECTORY [--value images_per_s]
 Reads results.csv and sweep.json; writes beside them, each as PNG and SVG,
   sweep   the step and --value over one or two swept keys: lines over one, a map over two, a line per combination of the others over more
-  pareto  time to train against GPU-hours of every point, and those that no other beats in both
+  pareto  time to train against GPU-hours of every point, and those that no other beats in both (of points that the machine has room for)
 --value is a column of results.csv with numbers: step_ms, images_per_s, efficiency, time_to_train_s, gpu_hours, top1_percent, ...
 """
 
@@ -55,7 +55,7 @@ def read(directory):
         fail(f"{e.filename}: no such file; expected a result directory of `lockstep sweep`")
     except (ValueError, KeyError, TypeError) as e:
         fail(f"{directory / 'sweep.json'}: cannot be read: {e}; expected sweep.json of `lockstep sweep`")
-    needed = ["index", *swept, "gpus", "step_ms", "time_to_train_s", "gpu_hours", "event_digest", "error"]
+    needed = ["index", *swept, "gpus", "step_ms", "time_to_train_s", "gpu_hours", "event_digest", "doubts", "error"]
     table = pandas.DataFrame(tables.read(directory / "results.csv", needed, "results.csv of `lockstep sweep`"))
     if table.empty:
         fail(f"{directory / 'results.csv'}: no point in it yet")
@@ -268,11 +268,11 @@ def front(table):
 def draw_pareto(directory, table, axes):
     fig, axis = style.figure(8.0, 4.8)
     axis.set_axisbelow(True)
-    warned = table["warnings"] != "" if "warnings" in table else pandas.Series(False, index=table.index)
-    sound = table[~warned] if not warned.all() else table
+    doubtful = table["doubts"] != ""
+    sound = table[~doubtful] if not doubtful.all() else table
     axis.scatter(sound["gpu_hours"], sound["time_to_train_s"], s=18, color="0.6", marker="o", label="points")
     if len(sound) < len(table):
-        axis.scatter(table[warned]["gpu_hours"], table[warned]["time_to_train_s"], s=24, color="0.6", marker="x", label="with warnings (results.csv)")
+        axis.scatter(table[doubtful]["gpu_hours"], table[doubtful]["time_to_train_s"], s=24, color="0.6", marker="x", label="more than the machine has (doubts)")
     best = front(sound)
     axis.plot(best["gpu_hours"], best["time_to_train_s"], drawstyle="steps-pre", color=style.PREDICTED["color"], marker="D", markersize=5,
               linewidth=1.4, label="no point is better in both")

@@ -26,8 +26,8 @@ struct LayerTime {
 ///   all times but pack_time() are then multiplied by one factor, chosen so that the anchor's throughput is met at the anchor's batch, update included.
 class GpuModel {
  public:
-  /// `framework` picks the anchor of that precision (find_anchor). Without any anchor of the precision the factor of the nearest
-  /// precision is taken and `anchored()` is false (band 25 %). Throws ConfigError (key "cluster.framework") for an unknown one.
+  /// `framework` picks the anchor of that precision (find_anchor). Without any anchor of the precision the factor of nearest_anchor()
+  /// is taken, or 1, and `anchored()` is false (band 25 %). Throws ConfigError (key "cluster.framework") for an unknown one.
   /// `small_batch` off leaves the waves of wave_model.hpp out and lets a kernel's gap hide behind its work.
   GpuModel(const GpuSpec& gpu, Precision precision, const std::string& framework, bool small_batch = true);
 

@@ -1,5 +1,5 @@
-// A closed-form guess of what a collective costs on a cluster: it chooses protocols and algorithms, and says how hard a collective's kernels work. Times of
-// collectives come from events.
+// A closed-form guess of what a collective costs on a cluster: it chooses protocols, under a library's rule algorithms too, and says how hard a collective's
+// kernels work. Times of collectives come from events.
 #pragma once
 
 #include <string>

@@ -35,7 +35,7 @@ def sweep_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Texts of a table's rows as numbers where all of a column are; empty cells as missing values."""
     frame = frame.replace("", None)
     for name in frame.columns:
-        if name in ("event_digest", "inputs_digest", "digest", "warnings", "error"):
+        if name in ("event_digest", "inputs_digest", "digest", "doubts", "warnings", "error"):
             continue
         try:
             frame[name] = pd.to_numeric(frame[name])

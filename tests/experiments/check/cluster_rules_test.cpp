@@ -31,6 +31,9 @@ TEST(ClusterRules, NvlinkRate) {
   s.cluster.node.nvlink.per_link.high = gb(25.1);  // the band's end is simulated too
   EXPECT_THAT(said("nvlink_rate", s),
               ElementsAre(AllOf(StartsWith("node.nvlink.per_link: "), HasSubstr("25.0 GB/s"), HasSubstr("NVLink2"))));
+  s.gpu.compute_capability = 86;  // an A40's bridge: 56.25 GB/s each way over four links
+  s.cluster.node.nvlink.per_link = Sourced<Bandwidth>(gb(14.0625));
+  EXPECT_THAT(said("nvlink_rate", s), IsEmpty());
   s.gpu = read_gpu("p40", kData);
   EXPECT_THAT(said("nvlink_rate", s), ElementsAre(AllOf(StartsWith("node.nvlink: "), HasSubstr("61"))));
 }

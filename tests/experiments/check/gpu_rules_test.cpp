@@ -45,7 +45,7 @@ TEST(GpuRules, Peaks) {
   g.half_peak = Sourced<FlopRate>(FlopRate::teraflops(756));
   EXPECT_THAT(said("peaks", g), IsEmpty());
   g.half_peak = Sourced<FlopRate>(FlopRate::teraflops(1513));
-  EXPECT_THAT(said("peaks", g), ElementsAre(StartsWith("half_peak: 1513 TFLOP/s is 30 times")));
+  EXPECT_THAT(said("peaks", g), ElementsAre(StartsWith("half_peak: 1.51 PFLOP/s is 30 times")));
   g = v100();
   g.fp32_peak = Sourced<FlopRate>(FlopRate::per_second(15.7e9));  // GFLOPS for TFLOPS
   EXPECT_THAT(said("peaks", g), ElementsAre(StartsWith("fp32_peak: ")));

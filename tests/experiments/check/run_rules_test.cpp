@@ -45,6 +45,8 @@ TEST(RunRules, SmallBatchesUnderBatchNorm) {
 
 TEST(RunRules, PartNode) {
   EXPECT_THAT(said("part_node", {"cluster.gpus=6", "training.global_batch=192"}), ElementsAre(HasSubstr("leave 2 of")));
+  EXPECT_THAT(said("part_node", {"cluster.gpus=6", "training.global_batch=192", "cluster.placement=spread"}),
+              ElementsAre(HasSubstr("leave 2 of")));
 }
 
 TEST(RunRules, Unanchored) {

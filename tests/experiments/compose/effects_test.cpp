@@ -36,6 +36,25 @@ TEST(Effects, OneRowPerSwitch) {
   EXPECT_EQ(effect_switches().size() * sizeof(bool), sizeof(EffectsSpec));
 }
 
+TEST(Effects, CopiesThroughHostAreThoseOfTheSimulator) {
+  Inputs in = everything();
+  EXPECT_TRUE(copies_through_host(in));
+  in.run.allreduce.gpudirect = true;
+  EXPECT_FALSE(copies_through_host(in));
+  in.library.host_memory = true;  // whatever the adapters can
+  EXPECT_TRUE(copies_through_host(in));
+  in.library.host_memory = false;
+  in.run.allreduce.gpudirect = false;
+  in.run.cluster.gpus = in.cluster.node.gpus;  // in one node, wherever it is
+  in.run.cluster.placement = "spread";
+  EXPECT_EQ(copies_through_host(in), in.cluster.node.meets_in_host(0, in.cluster.node.gpus));
+  in = everything();
+  in.cluster.node.nic.cpu.clear();
+  in.cluster.node.nic.under_switch = {0, 1};  // beside the GPUs: no message crosses the host
+  ASSERT_TRUE(in.cluster.node.nics_beside(in.cluster.node.gpus));
+  EXPECT_FALSE(copies_through_host(in));
+}
+
 TEST(Effects, EachCanBeSwitchedOffAndCostsTime) {
   const Time all = predict_step(everything()).step;
   for (const EffectSwitch& s : effect_switches()) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "experiments/inputs/read_inputs.hpp"
+#include "experiments/interval.hpp"
 
 namespace lockstep {
 namespace {
@@ -48,6 +49,18 @@ TEST(Explain, NoRungChoosesAnotherPlan) {
   const auto ladder = explain_step(inputs, predict_step(inputs), {});
   for (std::size_t i = 1; i < ladder.size(); ++i) EXPECT_GE(ladder[i].step, ladder[i - 1].step) << ladder[i].name;
   EXPECT_EQ(predict_step(with_plan_fixed(inputs)).step, predict_step(inputs).step);
+}
+
+// A plan that an interval would choose anew for every changed figure: none of its ends may be another algorithm's.
+TEST(Explain, TheIntervalKeepsThePlanToo) {
+  const Inputs inputs = abci({"allreduce.algorithm=auto", "allreduce.across=auto", "simulation.noise=false"});
+  const StepPrediction centre = predict_step(inputs);
+  const Interval open = predict_interval(inputs, centre, {}, {}),
+                 fixed = predict_interval(with_plan_fixed(inputs), centre, {}, {});
+  EXPECT_EQ(open.low, fixed.low);
+  EXPECT_EQ(open.high, fixed.high);
+  for (const BucketAlgorithm& b : with_plan_fixed(inputs).run.allreduce.per_bucket)
+    EXPECT_NE(b.algorithm, AllreduceAlgorithm::Auto);
 }
 
 TEST(Explain, ShowsOnlyEffectsOfTheRun) {

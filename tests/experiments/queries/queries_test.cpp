@@ -236,6 +236,22 @@ TEST(CostedPlan, SaysHowItCameByItsCosts) {
   EXPECT_EQ(by(library, false), std::pair(S::Library, S::Folded));
 }
 
+// One node stands for many, so a link that has failed somewhere must not be taken for one of every node: the planner's costs leave it out.
+TEST(CostedPlan, AFailedLinkDoesNotStandForMany) {
+  const auto costs = [](std::vector<std::string> sets) {
+    sets.insert(sets.end(), {"cluster.gpus=64", "training.global_batch=2560"});
+    return plan_and_cost(read_inputs(kRoot / "experiments/fujitsu_abci_2048/run.toml", sets, kData), false, {}).costs;
+  };
+  EXPECT_EQ(costs({}), costs({"simulation.failed_links=[\"node0.nic0\"]"}));
+  EXPECT_NE(costs({}), costs({"cluster_file.node.nic.rate=6GBps"}));
+}
+
+TEST(CostedPlan, NvlsOfABucketNeedsItsSwitches) {
+  EXPECT_THROW(read_inputs(kRoot / "experiments/fujitsu_abci_2048/run.toml",
+                           {"allreduce.per_bucket=[\"tree\", \"nvls\"]"}, kData),
+               ConfigError);
+}
+
 TEST(CostedPlan, FoldedCostsAreNearThoseOfEvents) {
   const Inputs in = read_inputs(kRoot / "experiments/fujitsu_abci_2048/run.toml",
                                 {"cluster.gpus=128", "training.global_batch=5120"}, kData);

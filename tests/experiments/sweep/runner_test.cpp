@@ -90,16 +90,16 @@ TEST(SweepRunner, FiguresAreThoseOfTheRun) {
   EXPECT_EQ(cell(0, "efficiency"), 1);
 }
 
-TEST(SweepRunner, ARowCarriesTheWarningsOfItsPoint) {
+TEST(SweepRunner, ARowSaysWhatTheMachineWouldNotDo) {
   // 4,096 images do not fit a V100 of 16 GB.
   const SweepRequest request = ladder({"training.global_batch=64,4096"});
   const SweepPlan plan = plan_sweep(request, {});
-  std::vector<std::string> warnings(2);
+  std::vector<std::string> doubts(2);
   SweepJob job;
-  job.finished = [&](const SweepRow& row) { warnings[index_of(row)] = row[row.size() - 2]; };
+  job.finished = [&](const SweepRow& row) { doubts[index_of(row)] = row[row.size() - 3]; };
   ASSERT_TRUE(run_sweep(request, plan, all(plan), job));
-  EXPECT_EQ(warnings[0], "");
-  EXPECT_THAT(warnings[1], testing::StartsWith("training.global_batch: "));
+  EXPECT_EQ(doubts[0], "");
+  EXPECT_THAT(doubts[1], testing::StartsWith("training.global_batch: "));
 }
 
 TEST(SweepRunner, AFailedPointIsARowAndTheOthersGoOn) {

@@ -302,7 +302,7 @@ void train_ten_steps(OptimizerKind kind, double rate) {
   EXPECT_LT(off, 1e-4 * moved);
 }
 
-TEST(TenSteps, OfSgd) { train_ten_steps(OptimizerKind::Sgd, 0.02); }
+TEST(TenStepsSlow, OfSgd) { train_ten_steps(OptimizerKind::Sgd, 0.02); }
 TEST(TenSteps, OfLars) { train_ten_steps(OptimizerKind::Lars, 0.05); }
 
 }  // namespace

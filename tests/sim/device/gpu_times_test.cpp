@@ -55,8 +55,9 @@ TEST(GpuTimes, TheNearestAnchorStandsIn) {
   // fp32 runs on other units than the tensor cores: their anchors say nothing of it.
   EXPECT_DOUBLE_EQ(GpuModel(gpu, Precision::Fp32, "").anchor_factor(), 1);
   EXPECT_FALSE(GpuModel(gpu, Precision::Fp32, "").anchored());
-  gpu.compute_capability = 70;  // BF16 is computed as fp32 there
-  EXPECT_DOUBLE_EQ(GpuModel(gpu, Precision::Bf16, "").anchor_factor(), 1);
+  gpu.compute_capability = 70;  // BF16 and TF32 are computed as fp32 there
+  EXPECT_DOUBLE_EQ(GpuModel(gpu, Precision::Bf16, "").anchor_factor(),
+                   GpuModel(gpu, Precision::Tf32, "").anchor_factor());
   gpu.compute_capability = 60;  // the same units for all
   EXPECT_NE(GpuModel(gpu, Precision::Fp32, "").anchor_factor(), 1);
   gpu.anchors[0].model = "bert";
