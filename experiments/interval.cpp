@@ -227,7 +227,9 @@ std::vector<Uncertain> model_errors(const Inputs& in, const ModelError& error) {
       return other.precision == anchor.precision && !other.channels_first;
     });
     if (!in.run.cluster.same_software || (in.run.cluster.framework.empty() && rivals > 1))
-      compute("other software than the anchor's", error.software, 1);
+      compute(in.run.cluster.framework.empty() ? "other software than the anchor's (no cluster.framework)"
+                                               : "other software than the anchor's",
+              error.software, 1);
     compute("another release than the anchor's", error.drift,
             std::sqrt(years_between(anchor.framework, in.run.cluster.framework)));
     compute("the release lies between two anchors'", error.beyond, 1);

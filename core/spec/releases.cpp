@@ -31,7 +31,8 @@ double years_between(const std::string& a, const std::string& b) {
   return one && other && one->product == other->product ? std::abs(one->month - other->month) / 12.0 : 0;
 }
 
-int find_anchor(const GpuSpec& gpu, Precision precision, const std::string& framework) {
+int find_anchor(const GpuSpec& gpu, Precision nominal, const std::string& framework) {
+  const Precision precision = computed_as(gpu, nominal);
   const auto wanted = release_of(framework);
   int nearest = -1;
   std::pair<int, int> least;  // months away, month
@@ -69,13 +70,15 @@ int nearest_anchor(const GpuSpec& gpu, Precision nominal) {
   return -1;
 }
 
-int anchor_in_nchw(const GpuSpec& gpu, Precision precision) {
+int anchor_in_nchw(const GpuSpec& gpu, Precision nominal) {
+  const Precision precision = computed_as(gpu, nominal);
   const auto it = std::find_if(gpu.anchors.begin(), gpu.anchors.end(),
                                [&](const Anchor& a) { return a.precision == precision && a.channels_first; });
   return it == gpu.anchors.end() ? -1 : static_cast<int>(it - gpu.anchors.begin());
 }
 
-int anchor_beyond(const GpuSpec& gpu, Precision precision, const std::string& framework) {
+int anchor_beyond(const GpuSpec& gpu, Precision nominal, const std::string& framework) {
+  const Precision precision = computed_as(gpu, nominal);
   constexpr int kUnlikely = 20;  // one over 5 %
   const auto wanted = release_of(framework);
   const int taken = find_anchor(gpu, precision, framework);
@@ -93,7 +96,8 @@ int anchor_beyond(const GpuSpec& gpu, Precision precision, const std::string& fr
   return beyond >= 0 && std::abs(near) * kUnlikely > std::abs(near) + least ? beyond : -1;
 }
 
-std::string unknown_anchor(const GpuSpec& gpu, Precision precision, const std::string& framework) {
+std::string unknown_anchor(const GpuSpec& gpu, Precision nominal, const std::string& framework) {
+  const Precision precision = computed_as(gpu, nominal);
   std::string known;
   bool dated = false, meant = false;
   for (const Anchor& a : gpu.anchors) {

@@ -22,6 +22,8 @@ std::string product_of(const std::string& framework);
 /// Years between two releases of one product; 0 if either is none or the products differ.
 double years_between(const std::string& a, const std::string& b);
 
+/// All below take a precision for the one that the GPU computes it as (computed_as): TF32 before Ampere has the anchors of fp32.
+
 /// Index of the anchor at `precision` that stands for `framework`: the one of that name; else, if the name is a release, the product's release
 /// nearest to it in time if that is within three years, of two equally near the older. The first of the precision that is not of NCHW if
 /// `framework` is empty. -1: none.

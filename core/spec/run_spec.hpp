@@ -123,8 +123,8 @@ struct AllreduceSpec {
   AllreduceAlgorithm across = AllreduceAlgorithm::Auto;  ///< between nodes, for torus, hierarchical and three_phase
   /// Of the first buckets, in the order of the backward pass; the last one goes for all others. Empty: `algorithm` for all.
   std::vector<BucketAlgorithm> per_bucket;
-  std::string library = "plain";                         ///< file stem in data/libraries: protocol costs; or a path
-  std::string protocol = "auto";                         ///< auto, simple, ll, ll128
+  std::string library = "plain";  ///< file stem in data/libraries: protocol costs; or a path
+  std::string protocol = "auto";  ///< auto, simple, ll, ll128
   /// Algorithm `Library`: what its rule may choose of ring, tree and nvls, as NCCL_ALGO restricts it; empty = all. One rank takes no notice.
   std::vector<std::string> among;
   int torus_x = 0;                ///< row length; 0 = GPUs per node

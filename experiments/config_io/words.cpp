@@ -56,7 +56,8 @@ constexpr Word<BucketPolicy> kBuckets[] = {
     {BucketPolicy::Horovod, "horovod", "whatever is ready at each cycle, up to `size`, after a negotiation"}};
 
 constexpr Word<AllreduceAlgorithm> kAlgorithms[] = {
-    {AllreduceAlgorithm::Auto, "auto", "per bucket the cheapest of all but torus, three_phase and library, as simulated"},
+    {AllreduceAlgorithm::Auto, "auto",
+     "per bucket the cheapest of all but torus, three_phase and library, as simulated"},
     {AllreduceAlgorithm::Ring, "ring", "2(n-1) steps around a ring"},
     {AllreduceAlgorithm::HalvingDoubling, "halving_doubling",
      "recursive halving and doubling, binary blocks for any count"},

@@ -29,6 +29,7 @@ TEST(Release, IsReadFromTheEndOfAName) {
 
 TEST(FindAnchor, TakesTheNameThenTheNearestReleaseOfThePrecision) {
   GpuSpec gpu;
+  gpu.compute_capability = 80;
   gpu.anchors = {anchor("mxnet-20.12", Precision::Fp16), anchor("mxnet-19.07", Precision::Fp16),
                  anchor("mxnet-19.01", Precision::Fp32), anchor("xla", Precision::Fp16),
                  anchor("mxnet-18.05", Precision::Fp16)};
@@ -43,6 +44,9 @@ TEST(FindAnchor, TakesTheNameThenTheNearestReleaseOfThePrecision) {
   EXPECT_EQ(at("pytorch-19.07"), -1);
   EXPECT_EQ(at("mxnet"), -1);
   EXPECT_EQ(find_anchor(gpu, Precision::Bf16, ""), -1);
+  gpu.compute_capability = 70;  // both are computed as fp32
+  EXPECT_EQ(find_anchor(gpu, Precision::Bf16, ""), 2);
+  EXPECT_EQ(find_anchor(gpu, Precision::Tf32, "mxnet-19.02"), 2);
 }
 
 TEST(FindAnchor, TakesNoneInNchwThatIsNotNamed) {
@@ -79,6 +83,7 @@ TEST(AnchorBeyond, IsTheNearestOnTheOtherSide) {
 
 TEST(UnknownAnchor, NamesThoseOfThePrecision) {
   GpuSpec gpu;
+  gpu.compute_capability = 80;
   gpu.name = "g";
   gpu.anchors = {anchor("xla", Precision::Fp16), anchor("mxnet-19.01", Precision::Fp32)};
   EXPECT_EQ(unknown_anchor(gpu, Precision::Fp16, "torch"),
