@@ -87,7 +87,8 @@ Machine::Machine(const RunSpec& run, const ClusterSpec& cluster, LibrarySpec its
              gpu_of_rank, cluster.node.gpus},
       context(estimate_context(planned, library, std::min(world, cluster.node.gpus), run, capability)) {}
 
-Fabric sound_fabric(const Machine& machine, const RunSpec& run, const ClusterSpec& cluster) {
+std::optional<Fabric> sound_fabric(const Machine& machine, const RunSpec& run, const ClusterSpec& cluster) {
+  if (run.simulation.slow_links.empty() && run.simulation.failed_links.empty()) return std::nullopt;
   return fabric_of(machine.gpu_of_rank, run, cluster, machine.library, {});
 }
 

@@ -1,6 +1,7 @@
 // The part of a simulated cluster that a job has: who sits where, the links, and what planners and the engine know of them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,8 +34,8 @@ struct Machine {
   EstimateContext context;
 };
 
-/// A fabric of the same nodes whose links are all as the cluster file has them.
-Fabric sound_fabric(const Machine& machine, const RunSpec& run, const ClusterSpec& cluster);
+/// A fabric of the same nodes whose links are all as the cluster file has them; none where the machine's own is such a one.
+std::optional<Fabric> sound_fabric(const Machine& machine, const RunSpec& run, const ClusterSpec& cluster);
 
 /// Time of a bare collective, launch included: a row of nccl-tests. Local rank i enters i x `stagger` after local rank 0: one process
 /// that drives all GPUs of a node launches on one after the other.

@@ -6,17 +6,12 @@ namespace {
 
 constexpr int kByEvents = 32;  // ranks: up to there every message takes milliseconds
 
-std::optional<Fabric> sound_fabric_if_needed(const Machine& machine, const RunSpec& run, const ClusterSpec& cluster) {
-  if (run.simulation.slow_links.empty() && run.simulation.failed_links.empty()) return std::nullopt;
-  return sound_fabric(machine, run, cluster);
-}
-
 }  // namespace
 
 PlanCosts::PlanCosts(Machine& machine, const RunSpec& run, const ClusterSpec& cluster)
     : machine_(machine),
       protocol_(run.allreduce.protocol),
-      sound_(sound_fabric_if_needed(machine, run, cluster)),
+      sound_(sound_fabric(machine, run, cluster)),
       lengths_(sound_ ? *sound_ : machine.fabric, machine.engine) {}
 
 CostSource PlanCosts::source(const CollectivePlan& plan) {

@@ -16,7 +16,8 @@ namespace lockstep {
 using CostTable = std::function<Time(const CollectivePlan&)>;
 
 /// Lays out the allreduce of `elements` values as `run.allreduce` says, but for its `per_bucket`. `Auto` algorithms take the cheapest candidate by `costs`
-/// (ties: the earlier in the list ring, halving_doubling, tree, hierarchical, nvls; torus and three_phase only where they are asked for). Local ranks are packed `node_gpus` per node.
+/// (ties: the earlier in the list ring, halving_doubling, tree, hierarchical, nvls; torus and three_phase only where they are asked for). Local ranks are
+/// packed `node_gpus` per node.
 /// `library`: needed by `Library` and `Nvls`; a cost of Time::never() rules a candidate out; ConfigError (key "allreduce.protocol" or "allreduce.among") if all are.
 CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node_gpus, std::int64_t elements,
                               int element_bytes, const CostTable& costs, const LibrarySpec* library = nullptr);
@@ -31,8 +32,8 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
                                                  std::int64_t elements, int element_bytes,
                                                  const LibrarySpec* library = nullptr);
 
-/// The whole step program of `run`, whose buckets go by bucket_algorithm() each, for steps of `global_batch` images on nodes like `node`. `ready`: time at which each tensor's gradient is complete after the start
-/// of backward (needed by the Horovod-like policy only; may be empty otherwise).
+/// The whole step program of `run`, whose buckets go by bucket_algorithm() each, for steps of `global_batch` images on nodes like `node`. `ready`: time at
+/// which each tensor's gradient is complete after the start of backward (needed by the Horovod-like policy only; may be empty otherwise).
 StepProgram plan_step(const RunSpec& run, std::int64_t global_batch, const NodeSpec& node,
                       std::shared_ptr<const ModelGraph> fused, const std::vector<Time>& ready, const CostTable& costs,
                       const LibrarySpec* library = nullptr);

@@ -6,6 +6,7 @@
 #include "core/base/units_text.hpp"
 #include "core/model/layer_cost.hpp"
 #include "core/model/zoo.hpp"
+#include "experiments/check/limits.hpp"
 #include "experiments/check/rule.hpp"
 #include "experiments/check/step_memory.hpp"
 
@@ -58,11 +59,9 @@ Doubts peaks(const GpuSpec& gpu) {
     out.push_back(
         {"half_peak", fmt::format("{} is below fp32_peak, {}; half-precision numbers can always be computed as fp32",
                                   to_text(gpu.half_peak.value), to_text(gpu.fp32_peak.value))});
-  // Dense tensor cores: 8 times fp32 (V100), 16 (A100), 15 (H100), 4 (8.6 and 8.9), 28 (B200); datasheets like to print twice that.
   const int cc = gpu.compute_capability;
-  const double most = cc == 86 || cc == 89 ? 6 : cc < 100 ? 20 : 40;
   const double times = gpu.half_peak.value.teraflops() / fp32;
-  if (cc >= 70 && times > most)
+  if (cc >= 70 && times > most_half_over_fp32(cc))
     out.push_back(
         {"half_peak", fmt::format("{} is {:.0f} times fp32_peak, which no GPU of compute capability {} reaches "
                                   "on dense numbers; datasheets print twice the rate, for sparse ones",

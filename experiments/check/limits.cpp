@@ -21,6 +21,11 @@ PcieGeneration pcie_of(int compute_capability) {
   return {generation, Bandwidth::bytes_per_second(16 * transfers * 128 / 130 / 8)};
 }
 
+double most_half_over_fp32(int compute_capability) {
+  if (compute_capability == 86 || compute_capability == 89) return 6;
+  return compute_capability < 100 ? 20 : 40;
+}
+
 Bandwidth fastest_port() { return Bandwidth::gigabits_per_second(800); }
 
 LatencyWindow latency_window() { return {Time::nanoseconds(10), Time::milliseconds(1)}; }

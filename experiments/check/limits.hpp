@@ -27,6 +27,10 @@ struct PcieGeneration {
 /// 16 lanes x 8, 16 or 32 GT/s x 128/130 / 8 bits (memory). Compute capability 80 and 86 to 89: gen4; from 90: gen5; processors (0): gen5.
 PcieGeneration pcie_of(int compute_capability);
 
+/// Most that the dense half-precision peak of a GPU with tensor cores (compute capability >= 70) is of its fp32 peak, with room for others of a generation: V100 8 times,
+/// A100 16, H100 15, 8.6 and 8.9 4, B200 28 (their datasheets, memory). Sparse peaks, which datasheets print too, are twice that.
+double most_half_over_fp32(int compute_capability);
+
 /// Port rate of the fastest network in production: 800 Gbit/s, per direction (memory).
 Bandwidth fastest_port();
 

@@ -35,6 +35,7 @@ SimulationReport predict_report(Inputs inputs, const std::string& run_file, cons
   for (std::string& doubt : check::machine_warnings(report.inputs))
     report.prediction.warnings.push_back(std::move(doubt));
   if (parts.curve && on) report.curve = predict_curve(report.inputs, report.inputs.run.output.curve, part(0.1, 0.25));
+  // Planned already, so that neither ladder nor interval plans once more.
   const Inputs planned = with_plan_fixed(report.inputs, report.prediction.program);
   if (parts.explain && on) report.ladder = explain_step(planned, report.prediction.step, part(0.25, 0.4));
   if (parts.interval && on)

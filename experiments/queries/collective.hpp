@@ -42,8 +42,8 @@ struct AllreduceRow {
 /// The allreduce that `inputs.run.allreduce` asks for on `inputs.run.cluster.gpus` GPUs of `inputs.cluster`; of the run nothing else counts.
 class BareAllreduce {
  public:
-  /// Lays out the job and searches the rings of the node once. `element_bytes` >= 1; local rank i enters i times `stagger` after local rank 0. Throws ConfigError
-  /// ("--protocol", "--among") for a protocol that the library does not have, and where they leave its rule nothing to choose.
+  /// Lays out the job and searches the rings of the node once. `element_bytes` >= 1; local rank i enters i times `stagger` after local rank 0.
+  /// Throws ConfigError ("--protocol", "--among") for a protocol that the library does not have, and where they leave its rule nothing to choose.
   BareAllreduce(Inputs inputs, int element_bytes, Time stagger);
   BareAllreduce(const BareAllreduce&) = delete;
   BareAllreduce& operator=(const BareAllreduce&) = delete;

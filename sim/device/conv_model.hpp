@@ -27,8 +27,8 @@ struct ConvFit {
 /// the peak only where Winograd or FFT apply: filters larger than 1x1 at stride 1.
 /// A shape without rows takes the median line of its filter size (1x1, 3x3, others; all together where a size has fewer than three shapes).
 /// With `small_batch` and a device that has multiprocessors, rows say only what one more image costs (the line's slope, no image cheaper than above);
-/// the waves of wave_model.hpp say what the batch loses: time = cost of an image x (N + lost images), never below moving everything through memory once. The rows' own intercepts, of a benchmark that
-/// repeats one convolution on warm caches, are about half of what networks show. Shapes without rows take the fitted efficiency for the image.
+/// the waves of wave_model.hpp say what the batch loses: time = cost of an image x (N + lost images), never below moving everything
+/// through memory once. The rows' own intercepts, of a benchmark that repeats one convolution on warm caches, are about half of what networks show. Shapes without rows take the fitted efficiency for the image.
 class ConvModel {
  public:
   ConvModel(const GpuSpec& gpu, Precision precision, bool small_batch = true);

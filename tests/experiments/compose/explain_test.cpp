@@ -40,27 +40,48 @@ TEST(Explain, FromOneGpuToThePrediction) {
   for (std::size_t i = 1; i < ladder.size(); ++i) EXPECT_GE(ladder[i].step, ladder[i - 1].step) << ladder[i].name;
 }
 
-// MN-1 without GPUDirect: with copies through host memory switched off the planner would choose another algorithm, whose step is longer.
-TEST(Explain, NoRungChoosesAnotherPlan) {
-  const Inputs inputs =
-      abci({"cluster.file=mn-1", "cluster.gpus=256", "training.global_batch=1024", "simulation.noise=false",
-            "simulation.fold=approx", "training.precision=fp32", "cluster.framework=\"\"", "allreduce.algorithm=auto",
-            "allreduce.across=auto", "allreduce.gpudirect=false"});
-  const auto ladder = explain_step(inputs, predict_step(inputs), {});
-  for (std::size_t i = 1; i < ladder.size(); ++i) EXPECT_GE(ladder[i].step, ladder[i - 1].step) << ladder[i].name;
-  EXPECT_EQ(predict_step(with_plan_fixed(inputs)).step, predict_step(inputs).step);
+/// 64 GPUs, of which the planner makes something else where messages cost nothing, or much.
+Inputs planned_by_auto(const std::string& buckets) {
+  return abci({"cluster.gpus=64", "training.global_batch=2560", "buckets.policy=size", "buckets.size=" + buckets,
+               "allreduce.algorithm=auto", "allreduce.across=auto", "simulation.noise=false",
+               "simulation.fold=approx"});
 }
 
-// A plan that an interval would choose anew for every changed figure: none of its ends may be another algorithm's.
-TEST(Explain, TheIntervalKeepsThePlanToo) {
-  const Inputs inputs = abci({"allreduce.algorithm=auto", "allreduce.across=auto", "simulation.noise=false"});
+TEST(Explain, NoRungChoosesAnotherPlan) {
+  const Inputs inputs = planned_by_auto("64KiB");
   const StepPrediction centre = predict_step(inputs);
-  const Interval open = predict_interval(inputs, centre, {}, {}),
-                 fixed = predict_interval(with_plan_fixed(inputs), centre, {}, {});
-  EXPECT_EQ(open.low, fixed.low);
-  EXPECT_EQ(open.high, fixed.high);
-  for (const BucketAlgorithm& b : with_plan_fixed(inputs).run.allreduce.per_bucket)
-    EXPECT_NE(b.algorithm, AllreduceAlgorithm::Auto);
+  EXPECT_EQ(predict_step(with_plan_fixed(inputs)).step, centre.step);
+  const auto bytes_only = [](Inputs in) {
+    in.run.effects = {};
+    for (bool EffectsSpec::*effect :
+         {&EffectsSpec::link_latency, &EffectsSpec::protocol, &EffectsSpec::reduction, &EffectsSpec::staging,
+          &EffectsSpec::tcp, &EffectsSpec::coordination, &EffectsSpec::contention, &EffectsSpec::input})
+      in.run.effects.*effect = false;
+    return predict_step(in).step;
+  };
+  ASSERT_NE(bytes_only(inputs), bytes_only(with_plan_fixed(inputs)));  // the planner would choose anew
+  const auto ladder = explain_step(inputs, centre, {});
+  const auto rung = std::find_if(ladder.begin(), ladder.end(),
+                                 [](const Rung& r) { return r.name == "bytes on links that are shared"; });
+  ASSERT_NE(rung, ladder.end());
+  EXPECT_EQ(rung->step, bytes_only(with_plan_fixed(inputs)));
+}
+
+// Messages that cost much at one end of the band: the planner would choose anew there.
+TEST(Explain, TheIntervalKeepsThePlanToo) {
+  Inputs inputs = planned_by_auto("16MiB");
+  auto& latency = inputs.cluster.node.nic.latency;
+  latency.high = Time::microseconds(500);
+  const auto at_high = [](Inputs in) {
+    in.cluster.node.nic.latency.value = in.cluster.node.nic.latency.high;
+    return predict_step(in).step;
+  };
+  ASSERT_NE(at_high(inputs), at_high(with_plan_fixed(inputs)));
+  const Interval interval = predict_interval(inputs, predict_step(inputs), {}, {});
+  const auto of = std::find_if(interval.parameters.begin(), interval.parameters.end(),
+                               [](const auto& p) { return p.parameter == "cluster_file.node.nic.latency"; });
+  ASSERT_NE(of, interval.parameters.end());
+  EXPECT_NEAR(of->at_high / at_high(with_plan_fixed(inputs)), 1, 1e-9);
 }
 
 TEST(Explain, ShowsOnlyEffectsOfTheRun) {

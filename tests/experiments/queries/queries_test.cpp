@@ -202,7 +202,7 @@ TEST(Collective, AutoIsNoSlowerThanWhatItRejects) {
 }
 
 // 64 nodes of MN-1 share one cable up per four down, which no closed form sees: beyond 32 ranks candidates are folded. (By the closed form halving and
-// doubling across nodes would win, 2.2 times as slow as the ring across.)
+// doubling across nodes would win: 25.9 ms, the ring across 14.8.)
 TEST(Collective, AutoSeesThinCablesInLargeWorldsToo) {
   AllreduceRequest r;
   r.cluster = "mn-1";
