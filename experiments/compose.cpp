@@ -68,7 +68,7 @@ std::vector<Fault> link_faults(const Inputs& inputs) {
                                        "cluster with a fat tree");
   if (s.slow_links.empty() && s.failed_links.empty()) return faults;
   const bool joined = cluster.network.kind != NetworkKind::None;
-  const sim::Fabric whole(cluster, joined ? cluster.nodes : 1, sim::Routing::Static, 0);
+  const sim::Fabric whole(cluster, joined ? cluster.nodes : 1, Routing::Static, 0);
   const auto check = [&](const char* key, const std::string& name) {
     if (!sim::find_links(whole.links(), name).empty()) return;
     std::vector<std::string> known;

@@ -1,6 +1,7 @@
 #include "sim/machine.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/base/error.hpp"
 #include "core/base/rng.hpp"
@@ -12,24 +13,24 @@ namespace {
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 /// The nodes of a job, in the order of its ranks.
-std::vector<int> nodes_of(const std::string& placement, int nodes, const ClusterSpec& cluster, std::uint64_t seed) {
+std::vector<int> nodes_of(Placement placement, int nodes, const ClusterSpec& cluster, std::uint64_t seed) {
   std::vector<int> node_of(at(nodes));
-  if (placement == "packed") {
-    for (int i = 0; i < nodes; ++i) node_of[at(i)] = i;
-  } else if (placement == "spread") {
-    for (int i = 0; i < nodes; ++i) node_of[at(i)] = static_cast<int>(std::int64_t{i} * cluster.nodes / nodes);
-  } else if (placement == "random") {
-    std::vector<int> all(at(cluster.nodes));
-    for (int i = 0; i < cluster.nodes; ++i) all[at(i)] = i;
-    Rng rng(seed, "placement");
-    for (int i = 0; i < nodes; ++i) {
-      const auto j = at(i) + rng.below(static_cast<std::uint64_t>(cluster.nodes - i));
-      std::swap(all[at(i)], all[j]);
-      node_of[at(i)] = all[at(i)];
+  switch (placement) {
+    case Placement::Packed: std::iota(node_of.begin(), node_of.end(), 0); break;
+    case Placement::Spread:
+      for (int i = 0; i < nodes; ++i) node_of[at(i)] = static_cast<int>(std::int64_t{i} * cluster.nodes / nodes);
+      break;
+    case Placement::Random: {
+      std::vector<int> all(at(cluster.nodes));
+      std::iota(all.begin(), all.end(), 0);
+      Rng rng(seed, "placement");
+      for (int i = 0; i < nodes; ++i) {
+        const auto j = at(i) + rng.below(static_cast<std::uint64_t>(cluster.nodes - i));
+        std::swap(all[at(i)], all[j]);
+        node_of[at(i)] = all[at(i)];
+      }
+      break;
     }
-  } else {
-    throw ConfigError("cluster " + cluster.name, "cluster.placement",
-                      "\"" + placement + "\" is not packed, spread or random");
   }
   return node_of;
 }
@@ -56,14 +57,13 @@ ClusterSpec planned_cluster(ClusterSpec cluster, const std::vector<int>& gpu_of_
 
 Fabric fabric_of(const std::vector<int>& gpu_of_rank, const RunSpec& run, const ClusterSpec& cluster,
                  const LibrarySpec& library, const LinkChanges& changes) {
-  const Routing routing = run.simulation.routing == "ecmp" ? Routing::Ecmp : Routing::Static;
-  return Fabric(cluster, nodes_needed(gpu_of_rank, cluster.node.gpus), routing, run.training.seed, changes,
-                staging_of(library, run.allreduce));
+  return Fabric(cluster, nodes_needed(gpu_of_rank, cluster.node.gpus), run.simulation.routing, run.training.seed,
+                changes, staging_of(library, run.allreduce));
 }
 
 }  // namespace
 
-std::vector<int> place(const std::string& placement, int world_size, const ClusterSpec& cluster, std::uint64_t seed) {
+std::vector<int> place(Placement placement, int world_size, const ClusterSpec& cluster, std::uint64_t seed) {
   const int per_node = cluster.node.gpus;
   const int nodes = (world_size + per_node - 1) / per_node;
   if (nodes > cluster.nodes) {

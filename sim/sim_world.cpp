@@ -9,6 +9,7 @@
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
 #include "core/base/rng.hpp"
+#include "core/spec/words.hpp"
 #include "sim/device/gpu_model.hpp"
 #include "sim/device/input.hpp"
 #include "sim/device/noise.hpp"
@@ -71,7 +72,7 @@ struct SimWorld::Impl {
   }
   /// Whether a rank stands for all: collectives are then timed one by one.
   bool approximate() const {
-    return world > 1 && settings.run.simulation.fold == "approx" && not_approximate().empty();
+    return world > 1 && settings.run.simulation.fold == FoldMode::Approx && not_approximate().empty();
   }
 
   double spread() const {
@@ -183,14 +184,15 @@ struct SimWorld::Impl {
   std::int64_t kept_steps = 0;
 
   StepOutcome fold_and_run(StepInput& input) {
-    const std::string& mode = settings.run.simulation.fold;
+    const FoldMode mode = settings.run.simulation.fold;
     const std::string all = "every rank is simulated";
-    if (world == 1 || mode == "none") {
-      folding = mode + ": " + all;
+    if (world == 1 || mode == FoldMode::None) {
+      folding = word_of(mode) + ": " + all;
       return simulation.run(input);
     }
     if (approximate()) return approximated(input);
-    const std::string instead = mode == "exact" ? mode : "approx does not know " + not_approximate() + "; exact";
+    const std::string instead =
+        mode == FoldMode::Exact ? "exact" : "approx does not know " + not_approximate() + "; exact";
     if (settings.run.simulation.background > 0) {  // capacities that are drawn anew for every step
       folding = instead + ": " + all;
       return simulation.run(input);
@@ -268,7 +270,7 @@ Time SimWorld::now() const { return impl_->clock; }
 void SimWorld::prepare(const RunPlan& plan) {
   auto& i = *impl_;
   i.clock = i.settings.run.setup.startup;
-  if (i.settings.run.training.initialization == "broadcast" && i.world > 1) {
+  if (i.settings.run.training.initialization == Initialization::Broadcast && i.world > 1) {
     // Rank 0 sends the fp32 weights down a binomial tree of nodes, pipelined: one transfer plus the tree's depth in latencies.
     const Bytes size(plan.graph->parameters() * 4);
     const auto& node = i.settings.cluster.node;

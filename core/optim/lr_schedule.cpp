@@ -54,7 +54,7 @@ double learning_rate(const ScheduleSpec& s, const SchedulePoint& point) {
 
 double weight_decay_factor(const ScheduleSpec& s, const SchedulePoint& point) {
   const double peak = peak_rate(s, point.global_batch);
-  return s.weight_decay == "with_lr" && peak > 0 ? learning_rate(s, point) / peak : 1;
+  return s.weight_decay == WeightDecayKind::WithRate && peak > 0 ? learning_rate(s, point) / peak : 1;
 }
 
 double momentum_scale(double rate, double previous_rate) { return previous_rate > 0 ? rate / previous_rate : 1; }

@@ -24,7 +24,7 @@ ScheduleSpec fujitsu_v06_schedule() {
   s.power = 2.2;
   s.end_lr = 0.0325;
   s.decay_epochs = 52;
-  s.weight_decay = "with_lr";
+  s.weight_decay = WeightDecayKind::WithRate;
   return s;
 }
 

@@ -134,18 +134,6 @@ BucketPlan plan_buckets(const ModelGraph& graph, const BucketsSpec& spec, Precis
   return plan;
 }
 
-std::string to_text(BucketPolicy policy) {
-  switch (policy) {
-    case BucketPolicy::PerTensor: return "per_tensor";
-    case BucketPolicy::One: return "one";
-    case BucketPolicy::Size: return "size";
-    case BucketPolicy::Fixed: return "fixed";
-    case BucketPolicy::Ddp: return "ddp";
-    case BucketPolicy::Horovod: return "horovod";
-  }
-  return "?";
-}
-
 std::vector<TensorId> tensors_in_order(const BucketPlan& plan) {
   std::vector<TensorId> order;
   for (const Bucket& bucket : plan.buckets) order.insert(order.end(), bucket.tensors.begin(), bucket.tensors.end());

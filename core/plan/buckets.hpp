@@ -48,6 +48,4 @@ std::string wrong_counts(const ModelGraph& graph, const BucketsSpec& spec);
 BucketPlan plan_buckets(const ModelGraph& graph, const BucketsSpec& spec, Precision precision,
                         const std::vector<Time>& ready = {});
 
-std::string to_text(BucketPolicy policy);
-
 }  // namespace lockstep

@@ -7,6 +7,7 @@
 #include "core/base/units_text.hpp"
 #include "core/plan/node_rings.hpp"
 #include "core/plan/planner.hpp"
+#include "core/spec/words.hpp"
 
 namespace lockstep {
 
@@ -218,7 +219,7 @@ std::string no_nvls_left(const NodeSpec& node, const LibrarySpec& library, int n
 }  // namespace
 
 bool leaves(const std::vector<std::string>& among, AllreduceAlgorithm algorithm) {
-  return among.empty() || std::find(among.begin(), among.end(), to_text(algorithm)) != among.end();
+  return among.empty() || std::find(among.begin(), among.end(), word_of(algorithm)) != among.end();
 }
 
 std::string nothing_left(const NodeSpec& node, const LibrarySpec& library, int node_gpus, const LibraryView& view) {
@@ -231,7 +232,7 @@ std::string nothing_left(const NodeSpec& node, const LibrarySpec& library, int n
   const auto add = [&](const std::string& reason) { why += (why.empty() ? "" : "; ") + reason; };
   for (const LibraryEstimate& e : estimates) {
     if (asked(library, view, e))
-      add(to_text(e.algorithm) + "/" + library.protocols[static_cast<std::size_t>(e.protocol)].name + ": " + e.reason);
+      add(word_of(e.algorithm) + "/" + library.protocols[static_cast<std::size_t>(e.protocol)].name + ": " + e.reason);
   }
   if (!view.among.empty() && leaves(view.among, A::Nvls)) add("nvls: " + no_nvls_left(node, library, node_gpus, view));
   return why;
@@ -320,7 +321,7 @@ int library_choice(const std::vector<LibraryEstimate>& estimates, AllreduceAlgor
 
 std::string to_text(const LibrarySpec& library, const std::vector<LibraryEstimate>& estimates, int chosen, int others) {
   const auto one = [&](const LibraryEstimate& e) {
-    const std::string name = to_text(e.algorithm) + "/" + library.protocols[static_cast<std::size_t>(e.protocol)].name;
+    const std::string name = word_of(e.algorithm) + "/" + library.protocols[static_cast<std::size_t>(e.protocol)].name;
     return name + " " + (e.allowed ? to_text(e.time) : "off: " + e.reason);
   };
   std::vector<const LibraryEstimate*> rest;

@@ -253,19 +253,4 @@ StepProgram plan_step(const RunSpec& run, std::int64_t global_batch, const NodeS
                             run.cluster.gpus, run.training.norm_group);
 }
 
-std::string to_text(AllreduceAlgorithm algorithm) {
-  switch (algorithm) {
-    case AllreduceAlgorithm::Auto: return "auto";
-    case AllreduceAlgorithm::Ring: return "ring";
-    case AllreduceAlgorithm::HalvingDoubling: return "halving_doubling";
-    case AllreduceAlgorithm::Tree: return "tree";
-    case AllreduceAlgorithm::Torus: return "torus";
-    case AllreduceAlgorithm::Hierarchical: return "hierarchical";
-    case AllreduceAlgorithm::ThreePhase: return "three_phase";
-    case AllreduceAlgorithm::Nvls: return "nvls";
-    case AllreduceAlgorithm::Library: return "library";
-  }
-  return "?";
-}
-
 }  // namespace lockstep

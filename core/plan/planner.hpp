@@ -41,6 +41,4 @@ StepProgram plan_step(const RunSpec& run, std::int64_t global_batch, const NodeS
 /// GPUs of one node that the run uses: all of them, or fewer when the world is smaller than a node.
 int gpus_per_node_used(const RunSpec& run, const NodeSpec& node);
 
-std::string to_text(AllreduceAlgorithm algorithm);
-
 }  // namespace lockstep

@@ -85,9 +85,8 @@ std::uint64_t digest_of(const StepProgram& program) {
 
 StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPlan buckets,
                                std::vector<CollectivePlan> collectives, int accumulation, bool overlap,
-                               const std::string& update, int world_size, std::int64_t norm_group) {
+                               UpdateTime update, int world_size, std::int64_t norm_group) {
   LOCKSTEP_EXPECTS(accumulation >= 1 && world_size >= 1 && collectives.size() == buckets.buckets.size());
-  LOCKSTEP_EXPECTS(update == "whole" || update == "per_bucket");
   StepProgram p;
   p.graph = std::move(graph);
   p.buckets = std::move(buckets);
@@ -151,7 +150,7 @@ StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPl
     previous = op.id;
     p.updates.push_back(std::move(group));
   };
-  if (update == "whole") {
+  if (update == UpdateTime::Whole) {
     UpdateGroup all;
     for (const auto& tensor : p.graph->tensors) all.tensors.push_back(tensor.id);
     add_update(std::move(all), allreduce_of);

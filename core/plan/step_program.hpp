@@ -10,6 +10,7 @@
 #include "core/model/graph.hpp"
 #include "core/plan/buckets.hpp"
 #include "core/plan/collective.hpp"
+#include "core/spec/run_spec.hpp"
 
 namespace lockstep {
 
@@ -60,7 +61,7 @@ std::uint64_t digest_of(const StepProgram& program);
 /// Update groups: "whole" = one group over all tensors after every bucket; "per_bucket" = one per bucket. Frozen order on each lane.
 StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPlan buckets,
                                std::vector<CollectivePlan> collectives, int accumulation, bool overlap,
-                               const std::string& update, int world_size, std::int64_t norm_group = 0);
+                               UpdateTime update, int world_size, std::int64_t norm_group = 0);
 
 /// What differs between ranks: how many of the step's images rank `r` takes: floor((r + 1) B / N) - floor(r B / N).
 std::int64_t images_of_rank(std::int64_t images, int world_size, Rank rank);

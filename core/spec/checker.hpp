@@ -2,9 +2,7 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,14 +21,6 @@ class Checker {
   void expect(bool good, const std::string& key, fmt::format_string<Args...> message, Args&&... args) {
     if (!good) faults.push_back({file_, key, fmt::format(message, std::forward<Args>(args)...)});
   }
-  /// A fault unless `value` is one of the words `known`.
-  void word(const std::string& value, const std::string& key, const std::vector<std::string>& known) {
-    if (std::find(known.begin(), known.end(), value) != known.end()) return;
-    const std::string near = nearest(value, known);
-    expect(false, key, "\"{}\" is not known{}; expected one of {}", value,
-           near.empty() ? "" : fmt::format(" (did you mean \"{}\"?)", near), fmt::join(known, ", "));
-  }
-
   std::vector<Fault> faults;
 
  private:

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "core/spec/checker.hpp"
+#include "core/spec/words.hpp"
 
 namespace lockstep {
 
@@ -23,6 +24,11 @@ bool two_level(AllreduceAlgorithm a) {
   return a == AllreduceAlgorithm::Torus || a == AllreduceAlgorithm::Hierarchical || a == AllreduceAlgorithm::ThreePhase;
 }
 
+bool goes_across(AllreduceAlgorithm a) {
+  return a == AllreduceAlgorithm::Auto || a == AllreduceAlgorithm::Ring || a == AllreduceAlgorithm::HalvingDoubling ||
+         a == AllreduceAlgorithm::Tree;
+}
+
 BucketAlgorithm bucket_algorithm(const AllreduceSpec& allreduce, std::size_t bucket) {
   BucketAlgorithm asked{allreduce.algorithm, allreduce.across};
   if (!allreduce.per_bucket.empty()) {
@@ -36,8 +42,10 @@ BucketAlgorithm bucket_algorithm(const AllreduceSpec& allreduce, std::size_t buc
 std::vector<Fault> among_faults(const AllreduceSpec& allreduce) {
   Checker c("run file");
   const std::vector<std::string>& among = allreduce.among;
+  const std::vector<std::string> known{"ring", "tree", "nvls"};
   for (auto it = among.begin(); it != among.end(); ++it) {
-    c.word(*it, "allreduce.among", {"ring", "tree", "nvls"});
+    c.expect(std::find(known.begin(), known.end(), *it) != known.end(), "allreduce.among", "{}",
+             unknown_word(*it, known));
     c.expect(std::find(among.begin(), it, *it) == it, "allreduce.among", "\"{}\" stands there twice; expected it once",
              *it);
   }
@@ -71,9 +79,6 @@ void check_training(Checker& c, const RunSpec& run) {
   c.expect(t.augmentation_off_from >= 0, "training.augmentation_off_from", "epoch {}; expected 0 (never) or more",
            t.augmentation_off_from);
   c.expect(t.log_every >= 1, "training.log_every", "{} steps; expected at least 1", t.log_every);
-  c.word(t.device, "training.device", {"cpu", "cuda"});
-  c.word(t.initialization, "training.initialization", {"same_seed", "broadcast"});
-  c.word(t.norm_statistics, "training.norm_statistics", {"rank0", "mean", "recompute"});
   c.expect(t.norm_group >= 0, "training.norm_group", "{} images; expected 1 or more, or 0 for those of a micro-step",
            t.norm_group);
   c.expect(t.norm_group <= 0 || t.accumulation == 1, "training.accumulation",
@@ -116,7 +121,6 @@ void check_optimizer(Checker& c, const RunSpec& run) {
   c.expect(o.trust > 0, "optimizer.trust", "{} is not a trust coefficient; expected more than 0, such as 0.001",
            o.trust);
   c.expect(o.epsilon >= 0, "optimizer.epsilon", "{} is negative; expected 0 or more", o.epsilon);
-  c.word(o.update, "optimizer.update", {"whole", "per_bucket"});
 }
 
 void check_schedule(Checker& c, const RunSpec& run) {
@@ -142,7 +146,6 @@ void check_schedule(Checker& c, const RunSpec& run) {
   }
   c.expect(s.decay_epochs >= 0, "schedule.decay_epochs", "{} epochs; expected 0 (to the end of the run) or more",
            s.decay_epochs);
-  c.word(s.weight_decay, "schedule.weight_decay", {"constant", "with_lr"});
 }
 
 void check_buckets(Checker& c, const RunSpec& run) {
@@ -156,22 +159,17 @@ void check_buckets(Checker& c, const RunSpec& run) {
   for (int n : b.tensors) c.expect(n >= 1, "buckets.tensors", "a bucket of {} tensors; expected at least 1", n);
 }
 
-bool between_nodes(AllreduceAlgorithm a) {
-  return a == AllreduceAlgorithm::Auto || a == AllreduceAlgorithm::Ring || a == AllreduceAlgorithm::HalvingDoubling ||
-         a == AllreduceAlgorithm::Tree;
-}
-
 void check_allreduce(Checker& c, const RunSpec& run) {
   const TrainingSpec& t = run.training;
   const int gpus = run.cluster.gpus;
   const auto& a = run.allreduce;
-  c.expect(between_nodes(a.across), "allreduce.across", "between nodes expected auto, ring, halving_doubling or tree");
+  c.expect(goes_across(a.across), "allreduce.across", "between nodes expected auto, ring, halving_doubling or tree");
   c.expect(a.per_bucket.empty() || a.algorithm != AllreduceAlgorithm::Library, "allreduce.per_bucket",
            "algorithm \"library\" chooses for every bucket itself; expected another algorithm, or no per_bucket");
   for (const BucketAlgorithm& b : a.per_bucket) {
     c.expect(b.algorithm != AllreduceAlgorithm::Library, "allreduce.per_bucket",
              "the library's rule goes for all buckets or none; expected algorithm = \"library\" without per_bucket");
-    c.expect(two_level(b.algorithm) ? between_nodes(b.across) : b.across == AllreduceAlgorithm::Auto,
+    c.expect(two_level(b.algorithm) ? goes_across(b.across) : b.across == AllreduceAlgorithm::Auto,
              "allreduce.per_bucket",
              "expected \"ring\", or \"hierarchical/tree\" with ring, halving_doubling or tree after torus, "
              "hierarchical or three_phase");
@@ -185,17 +183,13 @@ void check_allreduce(Checker& c, const RunSpec& run) {
   if (a.torus_x > 0 && gpus >= 1)
     c.expect(gpus % a.torus_x == 0, "allreduce.torus_x", "{} GPUs do not fill rows of {}", gpus, a.torus_x);
 
-  c.word(a.wire, "allreduce.wire", {"auto", "fp32", "fp16", "bf16"});
-  c.word(a.reduction, "allreduce.reduction", {"planned", "ordered", "mpi"});
-  c.expect(a.reduction != "ordered" || t.norm_group > 0, "allreduce.reduction",
+  c.expect(a.reduction != Reduction::Ordered || t.norm_group > 0, "allreduce.reduction",
            "ordered sums go batch-norm group by group; expected training.norm_group, such as 32");
 }
 
 void check_simulation(Checker& c, const RunSpec& run) {
   const int last_rank = std::max(1, run.cluster.gpus) - 1;
   const auto& m = run.simulation;
-  c.word(m.fold, "simulation.fold", {"none", "exact", "approx"});
-  c.word(m.routing, "simulation.routing", {"static", "ecmp"});
   c.expect(m.sampled_steps >= 1, "simulation.sampled_steps", "{} steps; expected at least 1", m.sampled_steps);
   c.expect(m.step_jitter < 0.5, "simulation.step_jitter", "{} is out of range; expected a relative sigma below 0.5",
            m.step_jitter);
@@ -222,16 +216,13 @@ void check_simulation(Checker& c, const RunSpec& run) {
 
 void check_data(Checker& c, const RunSpec& run) {
   const auto& d = run.data;
-  c.word(d.kind, "data.kind", {"synthetic", "imagenet_folder", "cifar10", "idx"});
   c.expect(d.training_images >= 1 && d.training_images <= kMostImages, "data.training_images",
            "{} images; expected 1 to {}", d.training_images, kMostImages);
   c.expect(d.validation_images >= 0 && d.validation_images <= kMostImages, "data.validation_images",
            "{} images; expected 0 to {}", d.validation_images, kMostImages);
   c.expect(d.shrink >= 1 && d.shrink <= 256, "data.shrink", "{} pixels; expected 1 (as stored) to 256", d.shrink);
-  c.expect(d.shrink <= 1 || d.kind == "idx" || d.kind == "cifar10", "data.shrink",
-           "images of kind {} cannot be averaged; expected kind idx or cifar10, or leave it out", d.kind);
-  c.word(d.augmentation, "data.augmentation", {"auto", "none", "pad_crop_flip", "random_resized_crop"});
-  c.word(d.broken, "data.broken", {"fail", "skip"});
+  c.expect(d.shrink <= 1 || d.kind == DataKind::Idx || d.kind == DataKind::Cifar10, "data.shrink",
+           "images of this kind cannot be averaged; expected data.kind idx or cifar10, or leave it out");
   c.expect(d.jitter >= 0 && d.jitter <= 1, "data.jitter", "{}; expected 0 (off) to 1, usual is 0.4", d.jitter);
   c.expect(d.lighting >= 0 && d.lighting <= 10, "data.lighting", "{}; expected 0 (off) to 10, usual is 0.1",
            d.lighting);
@@ -261,8 +252,7 @@ void check_real(Checker& c, const RunSpec& run) {
            "{} threads; expected 1 to 4096, or 0 for the host's cores shared among its ranks", run.real.threads);
   c.expect(run.real.loss_scale >= 0 && run.real.loss_scale <= 16777216, "real.loss_scale",
            "{}; expected 0 (dynamic) or a factor of at most 16777216", run.real.loss_scale);
-  c.word(run.real.jpeg, "real.jpeg", {"auto", "host", "device"});
-  c.expect(run.real.jpeg != "device" || run.training.device == "cuda", "real.jpeg",
+  c.expect(run.real.jpeg != JpegDecoder::Device || run.training.device == DeviceKind::Cuda, "real.jpeg",
            "\"device\" decodes on a GPU; expected training.device = \"cuda\" with it, or \"{}\"", "auto");
   c.expect(run.real.timeout > Time::zero(), "real.timeout", "expected more than 0, such as \"60s\"");
 }
@@ -275,7 +265,6 @@ std::vector<Fault> validate(const RunSpec& run) {
   check_training(c, run);
   const int gpus = run.cluster.gpus;
   c.expect(gpus >= 1 && gpus <= kMostGpus, "cluster.gpus", "{} GPUs; expected 1 to {}", gpus, kMostGpus);
-  c.word(run.cluster.placement, "cluster.placement", {"packed", "spread", "random"});
   check_batches(c, run);
   check_optimizer(c, run);
   check_schedule(c, run);
@@ -305,10 +294,12 @@ int accumulation_at(const RunSpec& run, std::int64_t global_batch) {
 }
 
 Precision wire_precision(const RunSpec& run) {
-  const std::string& wire = run.allreduce.wire;
-  if (wire == "fp16") return Precision::Fp16;
-  if (wire == "bf16") return Precision::Bf16;
-  if (wire == "fp32") return Precision::Fp32;
+  switch (run.allreduce.wire) {
+    case WireFormat::Fp32: return Precision::Fp32;
+    case WireFormat::Fp16: return Precision::Fp16;
+    case WireFormat::Bf16: return Precision::Bf16;
+    case WireFormat::Auto: break;
+  }
   return run.training.precision;
 }
 

@@ -20,29 +20,34 @@ struct ModelSpec {
   int classes = 0;     ///< 0 takes the model's own (1000; 10 for the CIFAR nets)
 };
 
+enum class DeviceKind { Cpu, Cuda };
+/// How ranks come to the same weights: each draws them from the seed, or rank 0 sends its own.
+enum class Initialization { SameSeed, Broadcast };
 /// Weights of fully connected layers before the first step; real/tensors/initialise.hpp states them.
 enum class LinearInit { Goyal, FanIn };
+/// Moving averages of batch norm before an evaluation: rank 0's, the mean over ranks, or taken anew from training images.
+enum class NormAverages { Rank0, Mean, Recompute };
 
 struct TrainingSpec {
   double epochs = 90;
   std::int64_t global_batch = 256;  ///< images per optimizer step over all ranks
   int accumulation = 1;             ///< micro-steps per step
   Precision precision = Precision::Fp16;
-  std::string device = "cpu";  ///< of a real run: cpu, cuda; the simulator ignores it
+  DeviceKind device = DeviceKind::Cpu;  ///< of a real run; the simulator ignores it
   std::uint64_t seed = 42;
-  double label_smoothing = 0.0;              ///< in [0, 1)
-  double evaluate_every = 4;                 ///< epochs; 0 evaluates only at the end
-  std::int64_t log_every = 100;              ///< steps
-  double checkpoint_every = 0;               ///< epochs; 0 = only at the end of a real run
-  int checkpoint_keep = 3;                   ///< newest checkpoints that are kept, >= 1
-  double augmentation_off_from = 0;          ///< epoch from which augmentation is off (Fujitsu: 85); 0 = never
-  std::string initialization = "same_seed";  ///< same_seed (no broadcast) or broadcast
-  bool zero_gamma = false;                   ///< gamma of each block's last batch norm starts at 0 (Goyal et al., 5.1)
+  double label_smoothing = 0.0;      ///< in [0, 1)
+  double evaluate_every = 4;         ///< epochs; 0 evaluates only at the end
+  std::int64_t log_every = 100;      ///< steps
+  double checkpoint_every = 0;       ///< epochs; 0 = only at the end of a real run
+  int checkpoint_keep = 3;           ///< newest checkpoints that are kept, >= 1
+  double augmentation_off_from = 0;  ///< epoch from which augmentation is off (Fujitsu: 85); 0 = never
+  Initialization initialization = Initialization::SameSeed;
+  bool zero_gamma = false;  ///< gamma of each block's last batch norm starts at 0 (Goyal et al., 5.1)
   LinearInit linear_init = LinearInit::Goyal;
   /// Images whose batch-norm statistics are taken together: a micro-step. 0 = those that a rank has in a micro-step, with
   /// `accumulation` of them; else `accumulation` follows: global batch / (ranks x group).
   std::int64_t norm_group = 0;
-  std::string norm_statistics = "mean";  ///< moving averages before evaluation: rank0, mean over ranks, or recompute
+  NormAverages norm_statistics = NormAverages::Mean;
 };
 
 enum class OptimizerKind { Sgd, Nesterov, Lars };
@@ -59,6 +64,7 @@ enum class LarsVariant {
   Timm
 };
 enum class NormKernels { PerLayer, Batched };  ///< LARS norms: one launch per layer, or all layers together (Fujitsu)
+enum class UpdateTime { Whole, PerBucket };    ///< one update after all buckets, or as each bucket arrives
 
 struct OptimizerSpec {
   OptimizerKind kind = OptimizerKind::Sgd;
@@ -71,11 +77,13 @@ struct OptimizerSpec {
   double epsilon = 0.0;            ///< LARS denominator
   bool skip_bias_and_norm = true;  ///< no decay and no trust ratio on biases, gamma and beta
   NormKernels norms = NormKernels::Batched;
-  std::string update = "whole";  ///< whole: one update after all buckets; per_bucket: as each bucket arrives
+  UpdateTime update = UpdateTime::Whole;
 };
 
 enum class WarmupKind { None, Constant, Gradual };
 enum class DecayKind { Constant, Step, Linear, Polynomial, Cosine };
+/// Whether weight decay follows the warm-up and decay of the rate (Fujitsu).
+enum class WeightDecayKind { Constant, WithRate };
 
 struct ScheduleSpec {
   double base_lr = 0.1;  ///< peak rate, after linear scaling if `linear_scaling_base` is set
@@ -91,8 +99,7 @@ struct ScheduleSpec {
   double end_lr = 0;
   double decay_epochs = 0;         ///< length of the decay after warm-up; 0 = to the end of the run
   bool first_step_is_one = false;  ///< MLPerf MXNet counts steps from 1, the TF reference from 0
-  std::string weight_decay =
-      "constant";  ///< constant, or with_lr: decay follows the same warm-up and decay factor (Fujitsu)
+  WeightDecayKind weight_decay = WeightDecayKind::Constant;
   std::vector<std::pair<double, std::int64_t>> batches;  ///< (epoch, global batch from there on); empty = constant
 };
 
@@ -111,12 +118,19 @@ enum class AllreduceAlgorithm { Auto, Ring, HalvingDoubling, Tree, Torus, Hierar
 
 /// Made of an algorithm inside rows or nodes and one across them: torus, hierarchical, three_phase.
 bool two_level(AllreduceAlgorithm algorithm);
+/// May be asked for as the part of those that goes across, or left to the planner: auto, ring, halving_doubling, tree.
+bool goes_across(AllreduceAlgorithm algorithm);
 
 struct BucketAlgorithm {
   AllreduceAlgorithm algorithm = AllreduceAlgorithm::Auto;
   AllreduceAlgorithm across = AllreduceAlgorithm::Auto;  ///< of two_level(): ring, halving_doubling, tree, or auto
   friend bool operator==(const BucketAlgorithm&, const BucketAlgorithm&) = default;
 };
+
+/// Gradients in messages: in the training precision, or in one of these; sums are fp32.
+enum class WireFormat { Auto, Fp32, Fp16, Bf16 };
+/// Who sums in a real run: the planned algorithm; the order of the batch-norm groups, whatever the number of ranks; or MPI_Allreduce.
+enum class Reduction { Planned, Ordered, Mpi };
 
 struct AllreduceSpec {
   AllreduceAlgorithm algorithm = AllreduceAlgorithm::Auto;
@@ -133,18 +147,19 @@ struct AllreduceSpec {
   int in_flight = 1;              ///< collectives that a rank may have under way at once
   bool overlap = true;            ///< start a bucket as soon as backward has filled it; false: after backward
   bool gpudirect = false;         ///< NIC reads and writes GPU memory even across the host bridge
-  std::string wire = "auto";  ///< values in messages: fp32, fp16, bf16, or auto = the training precision; sums are fp32
-  /// Of a real run: planned = the algorithm above; ordered = sums in the order of the batch-norm groups, whatever the
-  /// number of ranks; mpi = MPI_Allreduce.
-  std::string reduction = "planned";
+  WireFormat wire = WireFormat::Auto;
+  Reduction reduction = Reduction::Planned;
 };
+
+/// Of ranks on nodes: node after node; over the whole cluster; a seeded choice of nodes. A node's ranks stay together.
+enum class Placement { Packed, Spread, Random };
 
 struct ClusterRef {
   std::string file;       ///< path, or the stem of a file in data/clusters
   int gpus = 1;           ///< world size
   std::string gpu;        ///< override of the cluster's GPU; empty = its own
   std::string framework;  ///< which single-GPU anchor of the GPU file to use; empty = its first for the precision
-  std::string placement = "packed";  ///< packed, spread or random over the nodes
+  Placement placement = Placement::Packed;
   /// The run uses the anchor's own software. False: another release, so the prediction interval carries the spread
   /// between releases; so it does when several anchors would do and `framework` names none.
   bool same_software = true;
@@ -171,16 +186,20 @@ struct SlowLink {
   double factor = 1;  ///< share of its rate that is left, > 0
 };
 
+/// Which ranks are simulated. None: every one; Exact: one of each class of ranks that nothing tells apart, with the same result; Approx: a
+/// few nodes stand for all, the slowest rank for its expected maximum.
+enum class FoldMode { None, Exact, Approx };
+/// Over several cables: by destination modulo k, or by a hash of source and destination.
+enum class Routing { Static, Ecmp };
+
 struct SimulationSpec {
-  /// none: every rank is simulated; exact: one of each class of ranks that nothing tells apart, with the same result; approx: a few
-  /// nodes stand for all, the slowest rank for its expected maximum.
-  std::string fold = "none";
+  FoldMode fold = FoldMode::None;
   std::int64_t sampled_steps = 4;  ///< steps simulated per program when noise is on
   bool noise = true;
   double step_jitter = -1;  ///< sigma of a rank's compute time per step, relative; < 0 takes the GPU file's
   double gpu_spread = -1;   ///< sigma of the fixed speed of a GPU, relative; < 0 takes the GPU file's
   std::vector<SlowRank> slow_ranks;
-  std::string routing = "static";  ///< static (destination-mod-k) or ecmp
+  Routing routing = Routing::Static;
   std::vector<SlowLink> slow_links;
   /// Names as in slow_links. Routes go around them: other cables of the fat tree, another NIC of the node, PCIe for an
   /// NVLink pair, and the rings in the nodes are found anew.
@@ -203,8 +222,13 @@ struct EffectsSpec {
   bool input = true;         ///< images that come too late
 };
 
+enum class DataKind { Synthetic, ImagenetFolder, Cifar10, Idx };
+enum class Augmentation { Auto, None, PadCropFlip, RandomResizedCrop };  ///< of training images; Auto: by kind of data
+/// What becomes of an image that cannot be read: the run stops, or it is named, counted and replaced.
+enum class OnBroken { Fail, Skip };
+
 struct DataSpec {
-  std::string kind = "synthetic";  ///< synthetic, imagenet_folder, cifar10, idx
+  DataKind kind = DataKind::Synthetic;
   std::string path;
   std::int64_t training_images = 1281167;
   std::int64_t validation_images = 50000;
@@ -214,12 +238,15 @@ struct DataSpec {
   /// Stored images are first averaged over squares of this side (idx and cifar10): 28 x 28 with 2 is 14 x 14. Each
   /// mean is rounded to a whole level of 255; rows and columns that fill no square are left out.
   int shrink = 1;
-  std::string augmentation = "auto";  ///< of training images: auto (by kind), none, pad_crop_flip, random_resized_crop
+  Augmentation augmentation = Augmentation::Auto;
   double jitter = 0;    ///< of random_resized_crop: brightness, contrast, saturation each times 1 +- up to this, 0 to 1
   double lighting = 0;  ///< of random_resized_crop: sigma of colour noise along ImageNet's principal axes (usual: 0.1)
   int threads = 1;      ///< that load images on each rank, ahead of the step; 0 = none, the step waits
-  std::string broken = "fail";  ///< an image that cannot be read: fail (stop) or skip (named, counted, replaced)
+  OnBroken broken = OnBroken::Fail;
 };
+
+/// Where JPEG images are decoded for a GPU: by libjpeg, by nvJPEG, or (Auto) by nvJPEG if the program has it. Their pixels differ slightly.
+enum class JpegDecoder { Auto, Host, Device };
 
 /// How a real run uses the machine; the simulator ignores it.
 struct RealSpec {
@@ -227,8 +254,7 @@ struct RealSpec {
   bool deterministic = true;  ///< only algorithms whose results do not depend on the batch size
   double loss_scale = 0;      ///< factor of gradients in fp16 on a GPU: constant; 0 = dynamic
   bool cuda_graph = true;  ///< a GPU replays whole steps instead of launching kernel by kernel, where shapes allow it
-  /// Where JPEG images are decoded for a GPU: device (nvJPEG), host (libjpeg), or auto: on the device if the program has nvJPEG. Their pixels differ slightly.
-  std::string jpeg = "auto";
+  JpegDecoder jpeg = JpegDecoder::Auto;
   Time timeout =
       Time::seconds(60);  ///< without any progress of a collective, the run ends and names who was waited for
 };
@@ -269,7 +295,7 @@ struct RunSpec {
 
 /// Contradictions and ranges, with the dotted key of each in Fault::key; Fault::where is left for the edge to fill.
 /// Includes: batch not divisible by gpus * accumulation, non-positive or absurdly large counts (more than 1e8 steps),
-/// unknown words, a rate step inside the warm-up, slow ranks that do not exist.
+/// a rate step inside the warm-up, slow ranks that do not exist.
 std::vector<Fault> validate(const RunSpec& run);
 
 /// `output.trace_ranks` of this world. Pure.

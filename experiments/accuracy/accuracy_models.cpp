@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
-#include "experiments/config_io/words.hpp"
+#include "core/spec/words.hpp"
 
 namespace lockstep {
 

@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/spec/words.hpp"
 #include "experiments/config_io/csv.hpp"
-#include "experiments/config_io/words.hpp"
 
 namespace lockstep {
 

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
+#include "core/spec/words.hpp"
 #include "experiments/check/accepted.hpp"
 #include "experiments/check/rule.hpp"
 #include "experiments/config_io/node.hpp"
-#include "experiments/config_io/words.hpp"
 #include "experiments/inputs/read_inputs.hpp"
 
 namespace lockstep::check {

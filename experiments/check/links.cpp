@@ -19,7 +19,7 @@ std::string tier_of(const sim::Link& link) { return link.name.substr(0, link.nam
 
 std::vector<Cables> cables_of(const ClusterSpec& cluster) {
   const int nodes = cluster.network.kind == NetworkKind::None ? 1 : cluster.nodes;
-  const sim::Fabric fabric(cluster, nodes, sim::Routing::Static, 0);
+  const sim::Fabric fabric(cluster, nodes, Routing::Static, 0);
   const auto& links = fabric.links();
   const std::size_t between = fabric.first_cable(), per_node = between / static_cast<std::size_t>(nodes);
   std::vector<Cables> out;

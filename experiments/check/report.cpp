@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "core/base/error.hpp"
-#include "experiments/config_io/words.hpp"
+#include "core/spec/words.hpp"
 
 namespace lockstep::check {
 

@@ -6,9 +6,9 @@
 #include "core/base/units_text.hpp"
 #include "core/model/zoo.hpp"
 #include "core/spec/releases.hpp"
+#include "core/spec/words.hpp"
 #include "experiments/check/rule.hpp"
 #include "experiments/check/step_memory.hpp"
-#include "experiments/config_io/words.hpp"
 
 namespace lockstep::check {
 

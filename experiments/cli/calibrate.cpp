@@ -54,7 +54,7 @@ int calibrate(const Context& context, const Options& options) {
   write_file(directory / "processor.toml", processor_toml(m, rates, "profile.csv", source));
   fmt::print("{}\n  matrix product {:.0f} GFLOP/s, copy {:.1f} GB/s{}; step {:.2f} ms over {} steps\n",
              m.info.description, rates.fp32.per_second() / 1e9, rates.memory.gigabytes_per_second(),
-             m.inputs.run.training.device == "cpu" ? " (one thread)" : "",
+             m.inputs.run.training.device == DeviceKind::Cpu ? " (one thread)" : "",
              m.result.elapsed.milliseconds() / static_cast<double>(m.steps), m.steps);
   std::string sets = fmt::format("--set cluster.gpu={}/processor.toml", directory.string());
   if (!messages.empty()) {

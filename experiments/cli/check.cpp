@@ -2,12 +2,12 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/spec/words.hpp"
 #include "experiments/check/check_file.hpp"
 #include "experiments/check/links.hpp"
 #include "experiments/check/report.hpp"
 #include "experiments/check/topology_svg.hpp"
 #include "experiments/cli/command.hpp"
-#include "experiments/config_io/words.hpp"
 #include "experiments/output/report.hpp"
 
 namespace lockstep::cli {

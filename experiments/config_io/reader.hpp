@@ -12,9 +12,9 @@
 #include "core/base/error.hpp"
 #include "core/base/units.hpp"
 #include "core/spec/sourced.hpp"
+#include "core/spec/words.hpp"
 #include "experiments/config_io/node.hpp"
 #include "experiments/config_io/overlay.hpp"
-#include "experiments/config_io/words.hpp"
 
 namespace lockstep {
 

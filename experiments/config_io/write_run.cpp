@@ -3,10 +3,10 @@
 #include <type_traits>
 
 #include "core/base/units_text.hpp"
+#include "core/spec/words.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/config_io/overlay.hpp"
 #include "experiments/config_io/run_fields.hpp"
-#include "experiments/config_io/words.hpp"
 
 namespace lockstep {
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "core/spec/words.hpp"
 #include "experiments/accuracy/accuracy_models.hpp"
 #include "experiments/output/report.hpp"
 
@@ -34,7 +35,7 @@ std::string to_json(const SimulationReport& r) {
   j["gpus"] = step.gpus;
   j["global_batch"] = step.global_batch;
   j["seed"] = r.inputs.run.training.seed;
-  j["fold"] = r.inputs.run.simulation.fold;
+  j["fold"] = word_of(r.inputs.run.simulation.fold);
   j["folding"] = step.folding;
   j["step_ms"] = step.step.milliseconds();
   if (r.interval) {

@@ -11,7 +11,8 @@
 #include "core/base/units_text.hpp"
 #include "core/plan/alpha_beta.hpp"
 #include "core/plan/planner.hpp"
-#include "experiments/config_io/words.hpp"
+#include "core/spec/words.hpp"
+#include "experiments/config_io/choices.hpp"
 
 namespace lockstep {
 
@@ -67,7 +68,7 @@ AllreduceRow BareAllreduce::at(Bytes size) {
       inputs_.run, inputs_.cluster.node, machine_.context.node_gpus, row.elements, element_bytes_,
       [&](const CollectivePlan& p) { return costs_.of(p); }, &inputs_.library);
   row.bytes = plan.bytes();
-  row.algorithm = to_text(plan.algorithm);
+  row.algorithm = word_of(plan.algorithm);
   row.channels = channels_of(plan, inputs_.library.nvls);
   if (by_library(inputs_)) row.estimates = library_estimates(inputs_.library, machine_.context.view, plan.bytes());
   row.chosen = library_choice(row.estimates, plan.algorithm, plan.protocol);
@@ -83,15 +84,6 @@ AllreduceRow BareAllreduce::at(Bytes size) {
   return row;
 }
 
-AllreduceAlgorithm algorithm_of(const std::string& word, const std::string& key, const std::string& where) {
-  const auto taken = choices();
-  const auto choice = std::find_if(taken.begin(), taken.end(), [&](const Choice& c) { return c.key == key; });
-  std::vector<std::string> known;
-  for (const auto& [option, meaning] : choice->options) known.push_back(option);
-  if (std::find(known.begin(), known.end(), word) == known.end()) wrong(where, unknown_word(word, known));
-  return *value_of<AllreduceAlgorithm>(word);
-}
-
 Inputs read_collective(const AllreduceRequest& request, const DataPaths& paths) {
   Inputs inputs;
   inputs.cluster = read_cluster(request.cluster, paths);
@@ -103,8 +95,8 @@ Inputs read_collective(const AllreduceRequest& request, const DataPaths& paths) 
                                 inputs.cluster.name));
   }
   auto& allreduce = inputs.run.allreduce;
-  allreduce.algorithm = algorithm_of(request.algorithm, "allreduce.algorithm", "--algorithm");
-  allreduce.across = algorithm_of(request.across, "allreduce.across", "--across");
+  allreduce.algorithm = value_of_key<AllreduceAlgorithm>("allreduce.algorithm", request.algorithm, "--algorithm");
+  allreduce.across = value_of_key<AllreduceAlgorithm>("allreduce.across", request.across, "--across");
   allreduce.protocol = request.protocol;
   allreduce.among = request.among;
   if (std::vector<Fault> faults = among_faults(allreduce); !faults.empty()) {
@@ -114,7 +106,7 @@ Inputs read_collective(const AllreduceRequest& request, const DataPaths& paths) 
   allreduce.gpudirect = request.gpudirect;
   if (request.channels < 0) wrong("--channels", fmt::format("{}: expected 0 (all) or more", request.channels));
   allreduce.channels = request.channels;
-  inputs.run.cluster.placement = request.placement;
+  inputs.run.cluster.placement = value_of_key<Placement>("cluster.placement", request.placement, "--placement");
   if (!request.launch.empty()) inputs.library.launch = Sourced<Time>(time_of(request.launch, "--launch"));
   return inputs;
 }
@@ -181,7 +173,7 @@ std::string to_json(const std::vector<AllreduceRow>& rows, const LibrarySpec& li
                    {"busbw_GBps", row.busbw.gigabytes_per_second()},
                    {"messages", row.messages}});
     for (const LibraryEstimate& e : row.estimates) {
-      out.back()["estimates"].push_back({{"algorithm", to_text(e.algorithm)},
+      out.back()["estimates"].push_back({{"algorithm", word_of(e.algorithm)},
                                          {"protocol", library.protocols[static_cast<std::size_t>(e.protocol)].name},
                                          {"allowed", e.allowed},
                                          {"reason", e.reason},

@@ -60,8 +60,6 @@ class BareAllreduce {
   sim::PlanCosts costs_;
 };
 
-/// The algorithm that `word` means for a key of run files, "allreduce.algorithm" or "allreduce.across". Throws ConfigError at `where` for another word.
-AllreduceAlgorithm algorithm_of(const std::string& word, const std::string& key, const std::string& where);
 /// The files that a request names and what it sets of them, checked. Throws ConfigError with the flag.
 Inputs read_collective(const AllreduceRequest& request, const DataPaths& paths);
 /// Throws ConfigError ("--stagger", "--element-bytes").

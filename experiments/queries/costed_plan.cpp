@@ -7,6 +7,7 @@
 
 #include "core/base/units_text.hpp"
 #include "core/plan/planner.hpp"
+#include "core/spec/words.hpp"
 #include "experiments/effects.hpp"
 
 namespace lockstep {
@@ -117,7 +118,7 @@ std::string to_json(const CostedPlan& plan) {
                                   {"tensors", bucket.tensors.size()},
                                   {"bytes", bucket.bytes().count()},
                                   {"last_layer", program.graph->layer(bucket.last_layer).name},
-                                  {"algorithm", to_text(program.collectives[b].algorithm)},
+                                  {"algorithm", word_of(program.collectives[b].algorithm)},
                                   {"messages", plan.counts[b].messages},
                                   {"bytes_sent", plan.counts[b].elements_sent * bucket.element_bytes},
                                   {"longest_lane", plan.counts[b].longest},
@@ -136,7 +137,7 @@ std::string to_text(const CostedPlan& plan) {
   const StepProgram& program = plan.program;
   std::string out =
       fmt::format("{} gradients in {} buckets ({}), {} in all; {} ranks, {} per node\n", program.graph->tensors.size(),
-                  program.buckets.buckets.size(), to_text(program.buckets.policy), to_text(program.buckets.total()),
+                  program.buckets.buckets.size(), word_of(program.buckets.policy), to_text(program.buckets.total()),
                   plan.gpus, plan.node_gpus);
   const auto& c = program.buckets.coordination;
   out += fmt::format("coordination: {}\n\n", c.negotiated ? "a round over all ranks per cycle of " + to_text(c.cycle)

@@ -10,7 +10,8 @@
 #include "core/base/error.hpp"
 #include "core/model/layer_cost.hpp"
 #include "core/model/zoo.hpp"
-#include "experiments/config_io/words.hpp"
+#include "core/spec/words.hpp"
+#include "experiments/config_io/choices.hpp"
 
 namespace lockstep {
 

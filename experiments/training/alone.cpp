@@ -2,7 +2,7 @@
 
 #include "core/base/error.hpp"
 #include "core/model/zoo.hpp"
-#include "experiments/training/device_kind.hpp"
+#include "experiments/training/device_backend.hpp"
 #include "real/comm/transport.hpp"
 #include "real/world/real_world.hpp"
 

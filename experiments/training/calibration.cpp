@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "experiments/config_io/words.hpp"
+#include "core/spec/words.hpp"
 
 namespace lockstep {
 

@@ -16,7 +16,7 @@
 #include "experiments/inputs/read_inputs.hpp"
 #include "experiments/output/report.hpp"
 #include "experiments/output/train_log.hpp"
-#include "experiments/training/device_kind.hpp"
+#include "experiments/training/device_backend.hpp"
 #include "real/comm/mpi/mpi_transport.hpp"
 #include "real/world/real_world.hpp"
 

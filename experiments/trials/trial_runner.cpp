@@ -28,7 +28,7 @@ class SharedImages {
     key.model = run.model;
     key.data = run.data;
     key.training.device = run.training.device;
-    if (run.data.kind == "synthetic") key.training.seed = run.training.seed;  // others ignore it
+    if (run.data.kind == DataKind::Synthetic) key.training.seed = run.training.seed;  // others ignore it
     const std::string text = write_run(key);
     const std::lock_guard lock(guard_);
     const auto found = known_.find(text);

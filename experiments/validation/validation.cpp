@@ -12,9 +12,9 @@
 
 #include "core/base/error.hpp"
 #include "core/base/units_text.hpp"
+#include "experiments/config_io/choices.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/config_io/csv.hpp"
-#include "experiments/config_io/words.hpp"
 #include "experiments/inputs/read_inputs.hpp"
 #include "experiments/interval.hpp"
 #include "experiments/queries/collective.hpp"
@@ -82,8 +82,8 @@ double collective_us(const ValidationRow& row, const std::vector<std::string>& s
   in.cluster = read_cluster(get("cluster", ""), paths);
   in.library = read_library(get("library", "plain"), paths);
   in.run.cluster.gpus = std::stoi(get("gpus", "1"));
-  in.run.allreduce.algorithm = algorithm_of(get("algorithm", "ring"), "allreduce.algorithm", where);
-  in.run.allreduce.across = algorithm_of(get("across", "ring"), "allreduce.across", where);
+  in.run.allreduce.algorithm = value_of_key<AllreduceAlgorithm>("allreduce.algorithm", get("algorithm", "ring"), where);
+  in.run.allreduce.across = value_of_key<AllreduceAlgorithm>("allreduce.across", get("across", "ring"), where);
   in.run.allreduce.protocol = get("protocol", "auto");
   in.run.allreduce.among = split(get("among", ""), ',');
   if (std::vector<Fault> faults = among_faults(in.run.allreduce); !faults.empty()) {

@@ -36,7 +36,7 @@ class CpuDevice final : public Device {
         transport_(*s.transport),
         recorder_(*s.recorder),
         threads_(run_.real.threads > 0 ? run_.real.threads : share_of_cores(transport_)),
-        ordered_(run_.allreduce.reduction == "ordered"),
+        ordered_(run_.allreduce.reduction == Reduction::Ordered),
         lane_(transport_, run_.allreduce.in_flight, run_.real.timeout) {}
 
   std::string kind() const override { return "cpu"; }
@@ -216,8 +216,8 @@ class CpuDevice final : public Device {
     const WireType wire = wire_type(wire_precision(run_), bucket.element_bytes);
     return lane_.start("the " + program.name(op), [&t = transport_, &collective, buffers, wire, filled = filled_,
                                                    how = run_.allreduce.reduction](std::uint32_t sequence) {
-      if (how == "ordered") return run_ordered(buffers, filled, sequence, t);
-      if (how == "mpi") return run_library(buffers[0], t);
+      if (how == Reduction::Ordered) return run_ordered(buffers, filled, sequence, t);
+      if (how == Reduction::Mpi) return run_library(buffers[0], t);
       return run_planned(collective, sequence, buffers[0], wire, t);
     });
   }

@@ -95,26 +95,26 @@ std::byte* put_taps(const Taps& taps, std::byte* to) {
 
 }  // namespace
 
-Recipe recipe_of(const std::string& kind, const std::string& augmentation) {
+Recipe recipe_of(DataKind kind, Augmentation augmentation) {
   Recipe r;
-  if (kind == "idx") {
+  if (kind == DataKind::Idx) {
     r.training = Augment::PadCropFlip;
     r.pad = 2;            // 28 x 28 images in 32 x 32 have a border of 2 already
     r.mean.fill(0.2860);  // Fashion-MNIST's 60,000 training images; a test computes them
     r.deviation.fill(0.3530);
-  } else if (kind == "cifar10") {
+  } else if (kind == DataKind::Cifar10) {
     r.training = Augment::PadCropFlip;
     r.mean = {0.4914, 0.4822, 0.4465};  // CIFAR-10's training images, as customary [memory]
     r.deviation = {0.2470, 0.2435, 0.2616};
   } else {
-    r.resize = kind == "imagenet_folder";
+    r.resize = kind == DataKind::ImagenetFolder;
     r.training = r.resize ? Augment::RandomResizedCrop : Augment::None;
     r.mean = {0.485, 0.456, 0.406};  // ImageNet's training images, as customary [memory]
     r.deviation = {0.229, 0.224, 0.225};
   }
-  if (augmentation == "none") r.training = Augment::None;
-  if (augmentation == "pad_crop_flip") r.training = Augment::PadCropFlip;
-  if (augmentation == "random_resized_crop") r.training = Augment::RandomResizedCrop;
+  if (augmentation == Augmentation::None) r.training = Augment::None;
+  if (augmentation == Augmentation::PadCropFlip) r.training = Augment::PadCropFlip;
+  if (augmentation == Augmentation::RandomResizedCrop) r.training = Augment::RandomResizedCrop;
   return r;
 }
 

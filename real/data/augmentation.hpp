@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/model/graph.hpp"
+#include "core/spec/run_spec.hpp"
 #include "real/data/colour.hpp"
 #include "real/data/image.hpp"
 #include "real/data/image_table.hpp"
@@ -39,9 +40,9 @@ struct Recipe {
   std::array<double, 3> mean{}, deviation{1, 1, 1};  ///< of pixels in [0, 1], per channel
 };
 
-/// The usual recipe of a kind of data; `augmentation` as in the run file: auto takes the kind's, the others replace the
+/// The usual recipe of a kind of data; `augmentation`: Auto takes the kind's, the others replace the
 /// training part.
-Recipe recipe_of(const std::string& kind, const std::string& augmentation);
+Recipe recipe_of(DataKind kind, Augmentation augmentation);
 
 /// What chance decided for one image.
 struct Draw {

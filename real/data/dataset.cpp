@@ -7,6 +7,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/rng.hpp"
+#include "core/spec/words.hpp"
 #include "real/data/order.hpp"
 
 namespace lockstep {
@@ -101,17 +102,17 @@ std::unique_ptr<Dataset> open_dataset(const DataSpec& data, Split split, const S
                                       std::uint64_t seed) {
   const std::int64_t wanted = split == Split::Training ? data.training_images : data.validation_images;
   std::unique_ptr<Dataset> set;
-  if (data.kind == "synthetic") return open_synthetic(wanted, split, input, classes, seed);
+  if (data.kind == DataKind::Synthetic) return open_synthetic(wanted, split, input, classes, seed);
   if (data.path.empty())
     throw ConfigError("run file", "data.path",
-                      fmt::format("missing; expected the directory with the images of kind {}", data.kind));
+                      fmt::format("missing; expected the directory with the images of kind {}", word_of(data.kind)));
   std::error_code code;
   if (!std::filesystem::is_directory(data.path, code))
     throw ConfigError("run file", "data.path",
                       fmt::format("\"{}\" is not a directory{}", data.path, code ? ": " + code.message() : ""));
-  if (data.kind == "idx") set = open_idx(data.path, split);
-  if (data.kind == "cifar10") set = open_cifar10(data.path, split);
-  if (data.kind == "imagenet_folder") set = open_image_folder(data.path, split);
+  if (data.kind == DataKind::Idx) set = open_idx(data.path, split);
+  if (data.kind == DataKind::Cifar10) set = open_cifar10(data.path, split);
+  if (data.kind == DataKind::ImagenetFolder) set = open_image_folder(data.path, split);
   LOCKSTEP_EXPECTS(set != nullptr);
   if (data.shrink > 1) set = shrunk(std::move(set), data.shrink);
   std::vector<Fault> faults;

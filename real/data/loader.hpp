@@ -14,17 +14,12 @@
 #include <vector>
 
 #include "core/base/units.hpp"
+#include "core/spec/run_spec.hpp"
 #include "real/data/augmentation.hpp"
 #include "real/data/dataset.hpp"
 #include "real/data/device_decoder.hpp"
 
 namespace lockstep {
-
-enum class OnBroken {
-  Fail,  ///< next() throws, naming the image
-  /// Named; in training the next image of the data set that can be read takes its place, in evaluation its label is -1.
-  Skip
-};
 
 /// In which form a device takes its images.
 struct ImageForm {
@@ -38,6 +33,8 @@ struct LoaderOptions {
   ImageForm form;  ///< its decoder outlives the loader
   std::uint64_t seed = 42;
   int threads = 1;  ///< 0: next() does the work itself
+  /// Fail: next() throws, naming the image. Skip: it is named; in training the next image of the data set that can be read takes its place,
+  /// in evaluation its label is -1.
   OnBroken on_broken = OnBroken::Fail;
   std::int64_t depth = 64;  ///< most requests that may be outstanding
 };

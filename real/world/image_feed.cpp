@@ -21,7 +21,7 @@ LoaderOptions loader_options(const RunSpec& run, const Shape& input, ImageForm f
   o.form = form;
   o.seed = run.training.seed;
   o.threads = run.data.threads;
-  o.on_broken = run.data.broken == "skip" ? OnBroken::Skip : OnBroken::Fail;
+  o.on_broken = run.data.broken;
   return o;
 }
 

@@ -100,9 +100,10 @@ struct RealWorld::Impl {
 
   /// The moving averages that the evaluation uses, equal on all ranks.
   std::vector<float> agreed_statistics(const StepProgram& program, std::int64_t epoch) {
-    std::vector<float> mine = run.training.norm_statistics == "recompute" ? recomputed_statistics(program, epoch)
-                                                                          : device->state().statistics;
-    if (run.training.norm_statistics == "rank0") {
+    std::vector<float> mine = run.training.norm_statistics == NormAverages::Recompute
+                                  ? recomputed_statistics(program, epoch)
+                                  : device->state().statistics;
+    if (run.training.norm_statistics == NormAverages::Rank0) {
       transport.broadcast(std::as_writable_bytes(std::span(mine)), 0);
       return mine;
     }
@@ -220,7 +221,8 @@ void RealWorld::prepare(const RunPlan& plan) {
   i.graph = plan.graph;
   TensorSet weights(*i.graph);
   initialise(*i.graph, plan.seed, i.run.training, weights);
-  if (i.run.training.initialization == "broadcast") i.transport.broadcast(std::as_writable_bytes(weights.all()), 0);
+  if (i.run.training.initialization == Initialization::Broadcast)
+    i.transport.broadcast(std::as_writable_bytes(weights.all()), 0);
   ModelState initial{{weights.all().begin(), weights.all().end()}, {}, NormStatistics(*i.graph).values(), {}};
   initial.velocity.resize(initial.weights.size(), 0.0f);
   i.check_equal(initial.weights);

@@ -9,6 +9,7 @@
 
 #include "core/spec/cluster_spec.hpp"
 #include "core/spec/library_spec.hpp"
+#include "core/spec/run_spec.hpp"
 #include "sim/network/link_names.hpp"
 #include "sim/network/network.hpp"
 #include "sim/network/staging.hpp"
@@ -28,8 +29,6 @@ struct Route {
   Bandwidth connection = Bandwidth::unlimited();
   int connections = 1;
 };
-
-enum class Routing { Static, Ecmp };
 
 /// Builds every link of the nodes [0, nodes) and of the network that joins them, and finds routes.
 /// Inside a node: NVLink pair if there is one; NVSwitch; a pair without NVLink goes over PCIe (switch, host bridge,

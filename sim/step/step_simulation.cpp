@@ -5,6 +5,7 @@
 
 #include "core/base/error.hpp"
 #include "core/plan/planner.hpp"
+#include "core/spec/words.hpp"
 #include "sim/step/communication_lanes.hpp"
 
 namespace lockstep::sim {
@@ -162,7 +163,7 @@ BucketReport bucket_report(const CollectiveChoice& choice, int bucket, const Com
   BucketReport row;
   row.bucket = BucketId(bucket);
   row.bytes = choice.plan->bytes();
-  row.algorithm = to_text(choice.plan->algorithm);
+  row.algorithm = word_of(choice.plan->algorithm);
   row.protocol = library.protocols[static_cast<std::size_t>(choice.protocol)].name;
   double ready = 0, begin = 0;
   for (int r = 0; r < compute.world(); ++r) {

@@ -66,7 +66,7 @@ CollectiveRequest request(AllreduceAlgorithm algorithm, int gpus_per_node, std::
 Outcome allreduce(const ClusterSpec& cluster, AllreduceAlgorithm algorithm) {
   Outcome o;
   measure(o, [&] {
-    sim::Fabric fabric(cluster, cluster.nodes, sim::Routing::Static, 1, {}, {.gpudirect = true});
+    sim::Fabric fabric(cluster, cluster.nodes, Routing::Static, 1, {}, {.gpudirect = true});
     const CollectivePlan plan = plan_collective(request(algorithm, cluster.node.gpus));
     const auto s = settings(kRanks, cluster.node.gpus);
     o.simulated_ps = sim::bare_collective_time(fabric, s, plan, 0, {}, nullptr, &o.messages).picoseconds();
@@ -79,12 +79,12 @@ Outcome iteration() {
   const Iteration it = resnet50_iteration();
   measure(o, [&] {
     const ClusterSpec cluster = flat_cluster(kRanks);
-    sim::Fabric fabric(cluster, kRanks, sim::Routing::Static, 1, {}, {.gpudirect = true});
+    sim::Fabric fabric(cluster, kRanks, Routing::Static, 1, {}, {.gpudirect = true});
     std::vector<CollectivePlan> plans;
     for (const Bucket& b : it.buckets.buckets)
       plans.push_back(plan_collective(request(AllreduceAlgorithm::Ring, 1, b.elements)));
-    const StepProgram program =
-        build_step_program(std::make_shared<const ModelGraph>(it.graph), it.buckets, plans, 1, true, "whole", kRanks);
+    const StepProgram program = build_step_program(std::make_shared<const ModelGraph>(it.graph), it.buckets, plans, 1,
+                                                   true, UpdateTime::Whole, kRanks);
     sim::RankDurations durations;
     durations.of_op.resize(program.ops.size());
     bool first = true;

@@ -49,7 +49,7 @@ std::vector<sg4::Host*> star(int ranks) {
 /// Links and ring routes of our own fabric: the same destination-mod-k choices.
 std::vector<sg4::Host*> tree(int ranks) {
   const int nodes = (ranks + kTreeGpus - 1) / kTreeGpus;
-  sim::Fabric fabric(tree_cluster(nodes), nodes, sim::Routing::Static, 1);
+  sim::Fabric fabric(tree_cluster(nodes), nodes, Routing::Static, 1);
   sg4::NetZone* zone = sg4::create_full_zone("tree");
   std::vector<sg4::Host*> hosts;
   for (int r = 0; r < ranks; ++r) hosts.push_back(zone->create_host("h" + std::to_string(r), 1e9)->seal());

@@ -245,7 +245,7 @@ TEST_F(CommGpu, HostStagedThroughTheLibrary) {
       2, AllreduceAlgorithm::Ring,
       [](Transport& t, std::vector<LaneBucket> buckets) {
         LaneSettings settings;
-        settings.reduction = "mpi";
+        settings.reduction = Reduction::Mpi;
         return std::make_unique<HostStagedLane>(t, std::move(buckets), settings);
       },
       kFirstDevice);
@@ -270,7 +270,7 @@ TEST_F(CommGpu, HostStagedOrderedSumsDoNotDependOnTheNumberOfRanks) {
       bucket.memory = memory.data();
       bucket.groups = each;
       LaneSettings settings;
-      settings.reduction = "ordered";
+      settings.reduction = Reduction::Ordered;
       HostStagedLane lane(t, {bucket}, settings);
       lane.begin_step(compute);
       Event ready;

@@ -71,7 +71,7 @@ TEST_F(DeviceGpuSlow, EvaluationCountsEveryImageOnce) {
   RunSpec run = tiny_run();
   run.training.epochs = 1;
   run.data.validation_images = 19;
-  for (const std::string policy : {"mean", "rank0", "recompute"}) {
+  for (const NormAverages policy : {NormAverages::Mean, NormAverages::Rank0, NormAverages::Recompute}) {
     run.training.norm_statistics = policy;
     expect_follows_processors(run);
     if (IsSkipped()) return;
@@ -82,7 +82,7 @@ TEST_F(DeviceGpuSlow, EvaluationOfTwoRanks) {
   RunSpec run = tiny_run();
   run.training.epochs = 1;
   run.data.validation_images = 19;
-  for (const std::string policy : {"mean", "rank0", "recompute"}) {
+  for (const NormAverages policy : {NormAverages::Mean, NormAverages::Rank0, NormAverages::Recompute}) {
     run.training.norm_statistics = policy;
     expect_follows_processors(run, 2);
     if (IsSkipped()) return;
@@ -183,7 +183,7 @@ TEST_F(DeviceGpu, AConstantScaleStays) {
 TEST_F(DeviceGpuSlow, OrderedSumsGiveEqualBitsForOneTwoAndFourRanks) {
   RunSpec run = tiny_run();
   run.training.norm_group = 2;
-  run.allreduce.reduction = "ordered";
+  run.allreduce.reduction = Reduction::Ordered;
   run.data.training_images = 22;  // the last step of an epoch has three groups
   for (const int ranks : {1, 2, 4}) {
     const Outcome o = train_on(run, named(std::to_string(ranks), ranks));
@@ -200,9 +200,9 @@ TEST_F(DeviceGpuSlow, OrderedSumsGiveEqualBitsForOneTwoAndFourRanks) {
 TEST_F(DeviceGpuSlow, PlannedSumsOverNcclAndThroughTheHost) {
   RunSpec run = tiny_run();
   run.training.norm_group = 2;
-  run.allreduce.reduction = "ordered";
+  run.allreduce.reduction = Reduction::Ordered;
   ASSERT_EQ(train_on(run, named("ordered")).error(), "");
-  run.allreduce.reduction = "planned";
+  run.allreduce.reduction = Reduction::Planned;
   for (const int devices : {1, 4}) {
     const int visible = show_devices(devices);
     for (const int ranks : {2, 4}) {

@@ -29,7 +29,7 @@ namespace lockstep::test {
 /// Six steps of eight images of 16 x 16 pixels through a residual network of 8 convolutions.
 inline RunSpec tiny_run() {
   RunSpec run = small_run();
-  run.training.device = "cuda";
+  run.training.device = DeviceKind::Cuda;
   run.training.global_batch = 8;
   run.training.log_every = 1;
   run.data.training_images = 24;
@@ -114,7 +114,7 @@ class Runs {
     const auto graph =
         std::make_shared<const ModelGraph>(fuse(build_model(run.model.name, run.model.image_size, run.model.classes)));
     const auto open = [&](Split split) {
-      if (run.data.kind != "synthetic")
+      if (run.data.kind != DataKind::Synthetic)
         return open_dataset(run.data, split, graph->input(), graph->classes, run.training.seed);
       const std::int64_t images = split == Split::Training ? run.data.training_images : run.data.validation_images;
       return open_synthetic(std::max<std::int64_t>(1, images), split, graph->input(), graph->classes,

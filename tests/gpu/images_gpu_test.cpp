@@ -25,7 +25,7 @@ TEST(ImagesGpu, HaveTheBitsOfTheHost) {
   const Shape shape{3, 64, 48};
   const auto each = static_cast<std::size_t>(shape.elements());
   for (const double jitter : {0.0, 0.4}) {
-    Recipe recipe = recipe_of("imagenet_folder", "auto");
+    Recipe recipe = recipe_of(DataKind::ImagenetFolder, Augmentation::Auto);
     recipe.colours = {jitter, 0.1};
     std::vector<float> slots(kImages * each), wanted(kImages * each), got(kImages * each);
     std::vector<PackedImage> images;

@@ -29,14 +29,14 @@ class JpegGpu : public Files, protected Runs {
       }
     }
   }
-  RunSpec folder_run(const std::string& jpeg) const {
+  RunSpec folder_run(JpegDecoder jpeg) const {
     RunSpec run = tiny_run();
-    run.data.kind = "imagenet_folder";
+    run.data.kind = DataKind::ImagenetFolder;
     run.data.path = directory().string();
     run.data.training_images = 12;
     run.data.validation_images = 12;
     run.data.threads = 3;
-    run.data.broken = "skip";
+    run.data.broken = OnBroken::Skip;
     run.data.jitter = 0.4;
     run.data.lighting = 0.1;
     run.training.global_batch = 4;
@@ -126,7 +126,7 @@ TEST_F(JpegGpu, BrokenImagesAreTreatedAsByTheHost) {
   const auto decoder = cuda::nvjpeg_decoder(0);
   const auto load = [&](DeviceDecoder* by, OnBroken on_broken, bool training) {
     LoaderOptions options;
-    options.recipe = recipe_of("imagenet_folder", "auto");
+    options.recipe = recipe_of(DataKind::ImagenetFolder, Augmentation::Auto);
     options.shape = {3, 16, 16};
     options.threads = 3;
     options.on_broken = on_broken;
@@ -161,7 +161,7 @@ TEST_F(JpegGpu, BrokenImagesAreTreatedAsByTheHost) {
 // Nothing is shrunk here, so in the emulation, whose nvJPEG is libjpeg, both train on the same pixels up to rounding of the weights; on a GPU its pixels differ by a step or two of 255, and
 // six steps with a rate of 0.05 do not multiply that by more than some ten.
 TEST_F(JpegGpuSlow, TrainingFollowsTheHostsDecoder) {
-  const Outcome host = train_named(folder_run("host"), "host");
+  const Outcome host = train_named(folder_run(JpegDecoder::Host), "host");
   ASSERT_EQ(host.error(), "");
   EXPECT_THAT(host.info, testing::Not(HasSubstr("nvJPEG")));
   ASSERT_TRUE(host.result.top1.has_value());
@@ -169,14 +169,14 @@ TEST_F(JpegGpuSlow, TrainingFollowsTheHostsDecoder) {
     Order order;
     order.name = "cpu";
     order.device = reference;
-    ASSERT_EQ(train_on(folder_run("host"), order).error(), "");
+    ASSERT_EQ(train_on(folder_run(JpegDecoder::Host), order).error(), "");
     EXPECT_LT(distance(weights("host"), weights("cpu")), 1e-4);
   }
   require_nvjpeg();
   if (IsSkipped()) return;
   for (const int ranks : {1, 2}) {
     const std::string name = "device" + std::to_string(ranks);
-    const Outcome device = train_named(folder_run("auto"), name, ranks);
+    const Outcome device = train_named(folder_run(JpegDecoder::Auto), name, ranks);
     ASSERT_EQ(device.error(), "");
     EXPECT_THAT(device.info, HasSubstr("nvJPEG"));
     if (ranks == 1) {

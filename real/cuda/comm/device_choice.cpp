@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/spec/words.hpp"
 
 namespace lockstep::cuda {
 
@@ -36,7 +37,7 @@ std::string version(std::size_t code, std::size_t thousands) {
 
 }  // namespace
 
-DeviceChoice choose_device(std::span<const VisibleDevices> ranks, int rank, const std::string& reduction,
+DeviceChoice choose_device(std::span<const VisibleDevices> ranks, int rank, Reduction reduction,
                            std::optional<LaneKind> wanted) {
   LOCKSTEP_EXPECTS(0 <= rank && rank < static_cast<int>(ranks.size()));
   const std::vector<int> devices = devices_of(ranks);
@@ -48,8 +49,8 @@ DeviceChoice choose_device(std::span<const VisibleDevices> ranks, int rank, cons
       crowded = fmt::format("ranks share GPU {} of host {}, which NCCL does not support", devices[r], ranks[r].host);
   }
   std::string why = crowded;
-  if (why.empty() && reduction != "planned")
-    why = fmt::format("NCCL has no reduction \"{}\"; expected \"planned\"", reduction);
+  if (why.empty() && reduction != Reduction::Planned)
+    why = fmt::format("NCCL has no reduction \"{}\"; expected \"planned\"", word_of(reduction));
 
   DeviceChoice choice;
   choice.device = devices[static_cast<std::size_t>(rank)];

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/spec/run_spec.hpp"
 #include "real/comm/transport.hpp"
 
 namespace lockstep::cuda {
@@ -27,11 +28,11 @@ struct DeviceChoice {
 };
 
 /// For rank `rank` of `ranks`: its number among the ranks that see the same devices, modulo these. NCCL unless two ranks anywhere in the job
-/// take one device, which NCCL refuses, or `reduction` (run.allreduce.reduction) is not "planned", as only real/comm
+/// take one device, which NCCL refuses, or `reduction` (run.allreduce.reduction) is not Planned, as only real/comm
 /// sums in an order or through MPI; then host-staged, for all ranks. `wanted`: the user insists. Throws BackendError
 /// naming every rank that sees no device; ConfigError (key "allreduce") if NCCL is wanted and cannot be. Pure; equal
 /// ranks decide equally.
-DeviceChoice choose_device(std::span<const VisibleDevices> ranks, int rank, const std::string& reduction,
+DeviceChoice choose_device(std::span<const VisibleDevices> ranks, int rank, Reduction reduction,
                            std::optional<LaneKind> wanted = std::nullopt);
 
 /// Tells all ranks what this one sees; one gather.

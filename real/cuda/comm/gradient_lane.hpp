@@ -10,6 +10,7 @@
 
 #include "core/base/ids.hpp"
 #include "core/plan/step_program.hpp"
+#include "core/spec/run_spec.hpp"
 #include "real/comm/transport.hpp"
 #include "real/comm/wire.hpp"
 #include "real/cuda/base/stream.hpp"
@@ -42,9 +43,9 @@ struct LaneSettings {
   /// run.real.timeout. NCCL: of one collective, from when this rank's device has begun it. Host-staged: without any
   /// progress, the wait for this rank's own device included.
   Time timeout = Time::seconds(60);
-  std::string reduction = "planned";  ///< run.allreduce.reduction: planned, ordered, mpi; NCCL: planned only
-  int in_flight = 1;                  ///< run.allreduce.in_flight; NCCL always runs one after the other
-  Time patience = Time::seconds(2);   ///< of the roll call before a time-out of NCCL is reported
+  Reduction reduction = Reduction::Planned;  ///< run.allreduce.reduction; NCCL: planned only
+  int in_flight = 1;                         ///< run.allreduce.in_flight; NCCL always runs one after the other
+  Time patience = Time::seconds(2);          ///< of the roll call before a time-out of NCCL is reported
 };
 
 /// Used by the thread of its rank, with its device current, which must stay so. Every rank starts the same buckets in

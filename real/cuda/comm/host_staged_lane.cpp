@@ -57,14 +57,14 @@ class HostStagedLane::StagedRun final : public CollectiveRun {
 
  private:
   std::unique_ptr<CollectiveRun> collective() {
-    const std::string& how = lane_.settings_.reduction;
-    if (how == "ordered") {
+    const Reduction how = lane_.settings_.reduction;
+    if (how == Reduction::Ordered) {
       std::vector<std::span<float>> groups;
       groups.reserve(static_cast<std::size_t>(slot_.bucket.groups));
       for (int g = 0; g < slot_.bucket.groups; ++g) groups.push_back(slot_.group(g));
       return run_ordered(std::move(groups), slot_.filled, sequence_, lane_.transport_);
     }
-    if (how == "mpi") return run_library(slot_.group(0), lane_.transport_);
+    if (how == Reduction::Mpi) return run_library(slot_.group(0), lane_.transport_);
     return run_planned(slot_.bucket.plan, sequence_, slot_.group(0), slot_.bucket.wire, lane_.transport_);
   }
   bool arrived() const {
@@ -101,12 +101,11 @@ class HostStagedLane::StagedRun final : public CollectiveRun {
 
 HostStagedLane::HostStagedLane(Transport& transport, std::vector<LaneBucket> buckets, LaneSettings settings)
     : transport_(transport), settings_(std::move(settings)), lane_(transport, settings_.in_flight, settings_.timeout) {
-  const std::string& how = settings_.reduction;
-  LOCKSTEP_EXPECTS(how == "planned" || how == "ordered" || how == "mpi");
+  const Reduction how = settings_.reduction;
   cuda::check(cudaGetDevice(&device_), "cudaGetDevice");
   for (LaneBucket& b : buckets) {
     LOCKSTEP_EXPECTS(b.plan.grid.size() == transport.size() && b.groups >= 1);
-    LOCKSTEP_EXPECTS(how == "ordered" ? b.wire == WireType::Fp32 : b.groups == 1);
+    LOCKSTEP_EXPECTS(how == Reduction::Ordered ? b.wire == WireType::Fp32 : b.groups == 1);
     auto s = std::make_unique<Slot>();
     s->name = fmt::format("the allreduce of bucket {}", slots_.size());
     s->bucket = std::move(b);

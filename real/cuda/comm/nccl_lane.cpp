@@ -79,7 +79,7 @@ NcclLane::NcclLane(Transport& transport, std::vector<LaneBucket> buckets, LaneSe
     : transport_(transport),
       settings_(std::move(settings)),
       communicators_(transport, groups_of(buckets), settings_.timeout) {
-  LOCKSTEP_EXPECTS(settings_.reduction == "planned");
+  LOCKSTEP_EXPECTS(settings_.reduction == Reduction::Planned);
   slots_.reserve(buckets.size());
   for (LaneBucket& b : buckets) {
     LOCKSTEP_EXPECTS(b.plan.grid.size() == transport.size() && b.groups == 1);

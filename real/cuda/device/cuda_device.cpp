@@ -94,8 +94,9 @@ class CudaDevice final : public Device {
         choice_(chosen_device(s)),
         handles_(compute_),
         algorithms_(handles_.environment()),
-        ordered_(run_.allreduce.reduction == "ordered") {
-    if (run_.data.kind == "imagenet_folder" && run_.real.jpeg != "host") decoder_ = nvjpeg_decoder(choice_.device);
+        ordered_(run_.allreduce.reduction == Reduction::Ordered) {
+    if (run_.data.kind == DataKind::ImagenetFolder && run_.real.jpeg != JpegDecoder::Host)
+      decoder_ = nvjpeg_decoder(choice_.device);
   }
 
   std::string kind() const override { return "cuda"; }
@@ -472,7 +473,7 @@ class CudaDevice final : public Device {
 }  // namespace cuda
 
 void require_cuda(const RunSpec& run) {
-  if (run.real.jpeg == "device" && !cuda::has_nvjpeg())
+  if (run.real.jpeg == JpegDecoder::Device && !cuda::has_nvjpeg())
     throw ConfigError("run file", "real.jpeg",
                       "this program was built without nvJPEG (nvjpeg.h was not found); expected \"auto\" or \"host\"");
   std::string reason;

@@ -100,7 +100,7 @@ TEST(Buckets, EveryTensorInExactlyOne) {
   }));
 }
 
-StepProgram program_of(int accumulation, bool overlap, const std::string& update) {
+StepProgram program_of(int accumulation, bool overlap, UpdateTime update) {
   auto graph = std::make_shared<const ModelGraph>(resnet50());
   BucketPlan buckets = plan_buckets(*graph, spec_of(BucketPolicy::Ddp), Precision::Fp32);
   std::vector<CollectivePlan> plans;
@@ -114,7 +114,7 @@ StepProgram program_of(int accumulation, bool overlap, const std::string& update
 }
 
 TEST(StepProgram, NeedsPointBackwardsAndBucketsFollowTheirLayer) {
-  const StepProgram p = program_of(2, true, "whole");
+  const StepProgram p = program_of(2, true, UpdateTime::Whole);
   std::map<int, int> backward_of;
   for (const Op& op : p.ops) {
     for (OpId need : op.needs) EXPECT_LT(need, op.id);
@@ -128,7 +128,7 @@ TEST(StepProgram, NeedsPointBackwardsAndBucketsFollowTheirLayer) {
 }
 
 TEST(StepProgram, WithoutOverlapBucketsWaitForTheLastBackward) {
-  const StepProgram p = program_of(1, false, "whole");
+  const StepProgram p = program_of(1, false, UpdateTime::Whole);
   OpId last;
   for (const Op& op : p.ops) {
     if (op.kind == OpKind::Backward) last = op.id;
@@ -139,16 +139,16 @@ TEST(StepProgram, WithoutOverlapBucketsWaitForTheLastBackward) {
 }
 
 TEST(StepProgram, Updates) {
-  EXPECT_EQ(program_of(1, true, "whole").updates.size(), 1u);
-  const StepProgram p = program_of(1, true, "per_bucket");
+  EXPECT_EQ(program_of(1, true, UpdateTime::Whole).updates.size(), 1u);
+  const StepProgram p = program_of(1, true, UpdateTime::PerBucket);
   EXPECT_EQ(p.updates.size(), p.buckets.buckets.size());
-  EXPECT_NE(p.digest, program_of(1, true, "whole").digest);
-  EXPECT_EQ(p.digest, program_of(1, true, "per_bucket").digest);
+  EXPECT_NE(p.digest, program_of(1, true, UpdateTime::Whole).digest);
+  EXPECT_EQ(p.digest, program_of(1, true, UpdateTime::PerBucket).digest);
 }
 
 // A world that has prepared one program must not take another for it. CollectivePlan::protocol was once left out.
 TEST(StepProgram, DigestIsOfEverything) {
-  const StepProgram program = program_of(2, true, "per_bucket");
+  const StepProgram program = program_of(2, true, UpdateTime::PerBucket);
   EXPECT_EQ(program.digest, digest_of(program));
   std::set<std::uint64_t> digests{program.digest};
   const auto changed = [&](auto&& change) {

@@ -7,6 +7,7 @@
 #include "core/optim/optimizer.hpp"
 #include "core/plan/planner.hpp"
 #include "core/run/training_loop.hpp"
+#include "core/spec/words.hpp"
 #include "thread_world.hpp"
 
 namespace lockstep::test {
@@ -125,9 +126,9 @@ TEST(Seam, EveryAlgorithmTrainsLikeOneRank) {
         const double tolerance = 10 * 20 * lr / (1 - 0.9) * spread * std::ldexp(1.0, -24);
         ASSERT_LT(tolerance, 0.05);  // far below what one lost contribution does
         EXPECT_LT(largest_difference(world.weights(0), expected), tolerance)
-            << to_text(algorithm) << ", " << ranks << " ranks";
+            << word_of(algorithm) << ", " << ranks << " ranks";
         for (int r = 1; r < ranks; ++r)
-          EXPECT_EQ(world.weights(r), world.weights(0)) << to_text(algorithm) << ", rank " << r;
+          EXPECT_EQ(world.weights(r), world.weights(0)) << word_of(algorithm) << ", rank " << r;
         EXPECT_TRUE(world.post().empty());
       }
     }

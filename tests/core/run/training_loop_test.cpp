@@ -141,7 +141,7 @@ TEST(Loop, StepArgsOfFujitsu) {
   run.schedule.power = 2.2;
   run.schedule.end_lr = 0.0325;
   run.schedule.decay_epochs = 52;
-  run.schedule.weight_decay = "with_lr";
+  run.schedule.weight_decay = WeightDecayKind::WithRate;
   EXPECT_EQ(total_steps(run), 1350);
   EXPECT_DOUBLE_EQ(step_args(run, 270).lr, 6.5);
   EXPECT_DOUBLE_EQ(step_args(run, 540).lr, 13);

@@ -69,8 +69,8 @@ TEST(RunSpec, EveryFaultAtOnce) {
 
 TEST(RunSpec, UnknownWordNamesTheNearest) {
   RunSpec run;
-  run.cluster.placement = "pakced";
-  EXPECT_THAT(texts(validate(run)), Contains(HasSubstr("did you mean \"packed\"?")));
+  run.allreduce.among = {"tre"};
+  EXPECT_THAT(texts(validate(run)), Contains(HasSubstr("did you mean \"tree\"?")));
 }
 
 TEST(RunSpec, StepsPerEpoch) {

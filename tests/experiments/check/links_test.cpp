@@ -32,7 +32,7 @@ TEST(Cables, EveryNameOfEveryClusterFindsItsLinks) {
   for (const char* name : {"abci", "dgx1-v100", "dgx2"}) {
     const ClusterSpec cluster = read_cluster(name, kData);
     const int nodes = cluster.network.kind == NetworkKind::None ? 1 : cluster.nodes;
-    const sim::Fabric fabric(cluster, nodes, sim::Routing::Static, 0);
+    const sim::Fabric fabric(cluster, nodes, Routing::Static, 0);
     std::size_t links = 0;
     for (const Cables& c : cables_of(cluster)) {
       EXPECT_EQ(sim::find_links(fabric.links(), c.first).size(), 2u) << c.first;

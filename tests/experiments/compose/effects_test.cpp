@@ -46,7 +46,7 @@ TEST(Effects, CopiesThroughHostAreThoseOfTheSimulator) {
   in.library.host_memory = false;
   in.run.allreduce.gpudirect = false;
   in.run.cluster.gpus = in.cluster.node.gpus;  // in one node, wherever it is
-  in.run.cluster.placement = "spread";
+  in.run.cluster.placement = Placement::Spread;
   EXPECT_EQ(copies_through_host(in), in.cluster.node.meets_in_host(0, in.cluster.node.gpus));
   in = everything();
   in.cluster.node.nic.cpu.clear();

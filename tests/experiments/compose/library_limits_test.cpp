@@ -6,6 +6,7 @@
 
 #include "core/base/error.hpp"
 #include "core/plan/planner.hpp"
+#include "core/spec/words.hpp"
 #include "experiments/config_io/config_io.hpp"
 #include "experiments/effects.hpp"
 #include "experiments/interval.hpp"
@@ -271,7 +272,7 @@ TEST(LibraryLimits, TheErrorOfCollectivesStretchesEveryOneOfThem) {
         for (const std::int64_t bytes : {std::int64_t{4} << 10, std::int64_t{512} << 10, std::int64_t{24} << 20}) {
           const sim::CollectiveTime a = job.time(Bytes(bytes)), b = other.time(Bytes(bytes));
           const std::string what = std::string(j.cluster) + " " + j.library + " " + std::to_string(j.gpus) + ", " +
-                                   to_text(algorithm) + ", " + std::to_string(bytes) + " bytes";
+                                   word_of(algorithm) + ", " + std::to_string(bytes) + " bytes";
           EXPECT_EQ(a.protocol, b.protocol) << what;
           EXPECT_EQ(a.messages, b.messages) << what;
           EXPECT_NEAR(b.time / a.time / factor, 1, 1e-4) << what;

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "core/base/error.hpp"
-#include "experiments/config_io/words.hpp"
+#include "experiments/config_io/choices.hpp"
 #include "experiments/inputs/read_inputs.hpp"
 #include "experiments/queries/collective.hpp"
 #include "experiments/queries/costed_plan.hpp"

@@ -328,7 +328,7 @@ const std::vector<VisibleDevices> kTwoNodes = {
 
 TEST(DeviceChoice, LocalRankTakesItsDevice) {
   for (int r = 0; r < 4; ++r) {
-    const auto choice = choose_device(kTwoNodes, r, "planned");
+    const auto choice = choose_device(kTwoNodes, r, Reduction::Planned);
     EXPECT_EQ(choice.device, r % 2);
     EXPECT_EQ(choice.lane, LaneKind::Nccl);
     EXPECT_EQ(choice.sharing, 1);
@@ -339,16 +339,16 @@ TEST(DeviceChoice, LocalRankTakesItsDevice) {
 // Ranks on threads have a host each, and share the GPUs all the same.
 TEST(DeviceChoice, RanksOnThreadsShareAMachine) {
   const std::vector<VisibleDevices> two = {{"thread 0", {"g0", "g1"}}, {"thread 1", {"g0", "g1"}}};
-  EXPECT_EQ(choose_device(two, 1, "planned").device, 1);
-  EXPECT_EQ(choose_device(two, 1, "planned").lane, LaneKind::Nccl);
+  EXPECT_EQ(choose_device(two, 1, Reduction::Planned).device, 1);
+  EXPECT_EQ(choose_device(two, 1, Reduction::Planned).lane, LaneKind::Nccl);
   const std::vector<VisibleDevices> one = {{"thread 0", {"g0"}}, {"thread 1", {"g0"}}};
-  EXPECT_EQ(choose_device(one, 1, "planned").lane, LaneKind::HostStaged);
+  EXPECT_EQ(choose_device(one, 1, Reduction::Planned).lane, LaneKind::HostStaged);
 }
 
 // A launcher that gives each rank one GPU: every rank sees its own as number 0.
 TEST(DeviceChoice, LaunchersMayHandOutDevices) {
   const std::vector<VisibleDevices> ranks = {{"a", {"g0"}}, {"a", {"g1"}}, {"a", {"g2"}}};
-  const auto choice = choose_device(ranks, 2, "planned");
+  const auto choice = choose_device(ranks, 2, Reduction::Planned);
   EXPECT_EQ(choice.device, 0);
   EXPECT_EQ(choice.lane, LaneKind::Nccl);
 }
@@ -357,21 +357,21 @@ TEST(DeviceChoice, MoreRanksThanDevicesGoThroughTheHost) {
   auto ranks = kTwoNodes;
   ranks.push_back({"b", {"g2", "g3"}});
   for (int r = 0; r < 5; ++r) {
-    const auto choice = choose_device(ranks, r, "planned");
+    const auto choice = choose_device(ranks, r, Reduction::Planned);
     EXPECT_EQ(choice.lane, LaneKind::HostStaged) << "all ranks, those of node a as well";
     EXPECT_THAT(choice.warning, AllOf(HasSubstr("GPU 0 of host b"), HasSubstr("NCCL")));
     EXPECT_EQ(choice.sharing, r == 2 || r == 4 ? 2 : 1);
   }
-  EXPECT_EQ(choose_device(ranks, 4, "planned").device, 0);
-  EXPECT_THROW(choose_device(ranks, 0, "planned", LaneKind::Nccl), ConfigError);
-  EXPECT_EQ(choose_device(ranks, 0, "planned", LaneKind::HostStaged).warning, "");
+  EXPECT_EQ(choose_device(ranks, 4, Reduction::Planned).device, 0);
+  EXPECT_THROW(choose_device(ranks, 0, Reduction::Planned, LaneKind::Nccl), ConfigError);
+  EXPECT_EQ(choose_device(ranks, 0, Reduction::Planned, LaneKind::HostStaged).warning, "");
 }
 
 TEST(DeviceChoice, OrderedSumsAreNotForNccl) {
-  EXPECT_EQ(choose_device(kTwoNodes, 0, "ordered").lane, LaneKind::HostStaged);
-  EXPECT_EQ(choose_device(kTwoNodes, 0, "ordered").warning, "");
-  EXPECT_THROW(choose_device(kTwoNodes, 0, "mpi", LaneKind::Nccl), ConfigError);
-  EXPECT_EQ(choose_device(kTwoNodes, 0, "planned", LaneKind::HostStaged).lane, LaneKind::HostStaged);
+  EXPECT_EQ(choose_device(kTwoNodes, 0, Reduction::Ordered).lane, LaneKind::HostStaged);
+  EXPECT_EQ(choose_device(kTwoNodes, 0, Reduction::Ordered).warning, "");
+  EXPECT_THROW(choose_device(kTwoNodes, 0, Reduction::Mpi, LaneKind::Nccl), ConfigError);
+  EXPECT_EQ(choose_device(kTwoNodes, 0, Reduction::Planned, LaneKind::HostStaged).lane, LaneKind::HostStaged);
 }
 
 TEST(DeviceChoice, RanksWithoutADeviceAreNamed) {
@@ -379,7 +379,7 @@ TEST(DeviceChoice, RanksWithoutADeviceAreNamed) {
   ranks[1].devices.clear();
   ranks[3].devices.clear();
   try {
-    choose_device(ranks, 0, "planned");
+    choose_device(ranks, 0, Reduction::Planned);
     FAIL();
   } catch (const BackendError& e) {
     EXPECT_STREQ(e.what(), "no GPU is visible to rank 1 (host a), rank 3 (host b)");

@@ -16,7 +16,7 @@ namespace {
 Image grey(int h, int w, std::vector<std::uint8_t> pixels) { return {1, h, w, std::move(pixels), 0, {}}; }
 
 TEST(Draw, RandomResizedCropStaysWithinItsBounds) {
-  const Recipe recipe = recipe_of("imagenet_folder", "auto");
+  const Recipe recipe = recipe_of(DataKind::ImagenetFolder, Augmentation::Auto);
   constexpr int kH = 400, kW = 500, kDraws = 4000;
   double least = 1, most = 0, least_aspect = 9, most_aspect = 0, left_most = kW, right_most = 0;
   int flipped = 0;
@@ -52,7 +52,7 @@ TEST(Draw, RandomResizedCropStaysWithinItsBounds) {
 // Small crops always fit, so none is drawn again and the area is uniform: mean 0.15, deviation of the mean 0.1 /
 // sqrt(12 x 4000) = 0.0005.
 TEST(Draw, TheAreaIsUniform) {
-  Recipe recipe = recipe_of("imagenet_folder", "auto");
+  Recipe recipe = recipe_of(DataKind::ImagenetFolder, Augmentation::Auto);
   recipe.least_area = 0.1;
   recipe.most_area = 0.2;
   double sum = 0;
@@ -66,7 +66,7 @@ TEST(Draw, TheAreaIsUniform) {
 // Of a strip of 10 x 1000 pixels no crop of the permitted shapes and areas fits: the largest central one is 10 wide, 10
 // / 0.75 = 13 high.
 TEST(Draw, WhereNothingFitsTheCentreIsTaken) {
-  Recipe recipe = recipe_of("imagenet_folder", "auto");
+  Recipe recipe = recipe_of(DataKind::ImagenetFolder, Augmentation::Auto);
   recipe.least_area = 0.5;
   const Region r = *draw_of(recipe, true, 1, 0, 0, 1000, 10, {3, 224, 224}).region;
   EXPECT_EQ(r.width, 10);
@@ -77,7 +77,8 @@ TEST(Draw, WhereNothingFitsTheCentreIsTaken) {
 
 // 400 x 600: the shorter side becomes 256, so 224 pixels are 400 x 224 / 256 = 350 of the image.
 TEST(Draw, EvaluationTakesTheCentre) {
-  const Draw d = draw_of(recipe_of("imagenet_folder", "auto"), false, 1, 2, 3, 400, 600, {3, 224, 224});
+  const Draw d =
+      draw_of(recipe_of(DataKind::ImagenetFolder, Augmentation::Auto), false, 1, 2, 3, 400, 600, {3, 224, 224});
   EXPECT_DOUBLE_EQ(d.region->height, 350);
   EXPECT_DOUBLE_EQ(d.region->width, 350);
   EXPECT_DOUBLE_EQ(d.region->top, 25);
@@ -88,7 +89,7 @@ TEST(Draw, EvaluationTakesTheCentre) {
 // Pad 4: 9 x 9 places, flipped or not: 162 cases, each 100 times in 16,200 draws, with a deviation of 10; six of them,
 // since there are so many cases.
 TEST(Draw, PadCropFlipUsesAllPlacesAlike) {
-  const Recipe recipe = recipe_of("cifar10", "auto");
+  const Recipe recipe = recipe_of(DataKind::Cifar10, Augmentation::Auto);
   std::map<std::tuple<int, int, bool>, int> seen;
   for (int s = 0; s < 16200; ++s) {
     const Draw d = draw_of(recipe, true, 3, 1, s, 32, 32, {3, 32, 32});
@@ -104,7 +105,7 @@ TEST(Draw, PadCropFlipUsesAllPlacesAlike) {
 }
 
 TEST(PrepareImage, GreyIsPaddedWithBlackRepeatedAndNormalised) {
-  const Recipe recipe = recipe_of("idx", "none");
+  const Recipe recipe = recipe_of(DataKind::Idx, Augmentation::None);
   std::vector<float> out(3 * 4 * 4);
   prepare_image(grey(2, 2, {255, 0, 0, 255}), recipe, true, 1, 0, 0, {3, 4, 4}, out);
   const auto black = static_cast<float>(-0.2860 / 0.3530), white = static_cast<float>((1 - 0.2860) / 0.3530);
@@ -120,7 +121,7 @@ TEST(PrepareImage, GreyIsPaddedWithBlackRepeatedAndNormalised) {
 
 // The definition, pixel by pixel: out(y, x) = the image's (y - top, x' - left), x' mirrored if flipped; 0 outside.
 TEST(PrepareImage, PadCropFlipMovesPixels) {
-  Recipe recipe = recipe_of("cifar10", "auto");
+  Recipe recipe = recipe_of(DataKind::Cifar10, Augmentation::Auto);
   Image image{3, 6, 5, {}, 0, {}};
   for (int i = 0; i < 3 * 6 * 5; ++i) image.pixels.push_back(static_cast<std::uint8_t>(2 * i));
   for (const int pad : {0, 2, 9}) {  // 9: the image may lie outside altogether
@@ -148,8 +149,8 @@ TEST(PrepareImage, PadCropFlipMovesPixels) {
 TEST(PrepareImage, AFunctionOfSeedEpochAndSample) {
   Image image{3, 60, 80, {}, 0, {}};
   for (int i = 0; i < 3 * 60 * 80; ++i) image.pixels.push_back(static_cast<std::uint8_t>(i * 7919 % 251));
-  for (const std::string kind : {"pad_crop_flip", "random_resized_crop"}) {
-    Recipe recipe = recipe_of("imagenet_folder", kind);
+  for (const Augmentation kind : {Augmentation::PadCropFlip, Augmentation::RandomResizedCrop}) {
+    Recipe recipe = recipe_of(DataKind::ImagenetFolder, kind);
     recipe.colours = {0.4, 0.1};
     const auto make = [&](bool augment, std::uint64_t seed, std::int64_t epoch, std::int64_t sample) {
       std::vector<float> out(3 * 32 * 32);
@@ -168,7 +169,7 @@ TEST(PrepareImage, AFunctionOfSeedEpochAndSample) {
 TEST(PrepareImage, AFlippedCropIsTheMirrorImage) {
   Image image{3, 8, 8, {}, 0, {}};
   for (int i = 0; i < 192; ++i) image.pixels.push_back(i / 3 % 8 < 4 ? 0 : 255);
-  Recipe recipe = recipe_of("imagenet_folder", "auto");
+  Recipe recipe = recipe_of(DataKind::ImagenetFolder, Augmentation::Auto);
   recipe.least_area = recipe.least_aspect = recipe.most_aspect = 1;  // the whole image
   std::vector<float> out(192);
   for (int s = 0; s < 20; ++s) {
@@ -178,7 +179,7 @@ TEST(PrepareImage, AFlippedCropIsTheMirrorImage) {
 }
 
 TEST(PrepareImage, ColoursBecomeGreyOnlyWhereTheImageIs) {
-  const Recipe recipe = recipe_of("imagenet_folder", "auto");
+  const Recipe recipe = recipe_of(DataKind::ImagenetFolder, Augmentation::Auto);
   std::vector<float> out(3 * 4 * 4);
   prepare_image(grey(9, 9, std::vector<std::uint8_t>(81, 51)), recipe, true, 1, 0, 0, {3, 4, 4},
                 out);  // 51 / 255 = 0.2

@@ -51,7 +51,7 @@ class Files : public testing::Test {
     put(stem + "-labels-idx1-ubyte", idx_header({3}) + std::string{1, 0, 2});
   }
 
-  DataSpec spec(const std::string& kind, std::int64_t images) const {
+  DataSpec spec(DataKind kind, std::int64_t images) const {
     DataSpec d;
     d.kind = kind;
     d.path = directory_.string();

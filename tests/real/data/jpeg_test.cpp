@@ -163,7 +163,7 @@ TEST(Jpeg, AlteredBytesGiveAnImageOrAReason) {
 }
 
 TEST_F(Files, ImageFolderFaults) {
-  const auto spec_of = [&](std::int64_t images) { return spec("imagenet_folder", images); };
+  const auto spec_of = [&](std::int64_t images) { return spec(DataKind::ImagenetFolder, images); };
   EXPECT_THAT(refusal(spec_of(1)), testing::AllOf(HasSubstr("train: data.path: holds no folders"),
                                                   HasSubstr("val: data.path: holds no folders")));
   put("train/cat/a.JPEG", "x");
@@ -195,7 +195,7 @@ TEST_F(Files, ImageFolderFaults) {
 /// The batch that the loader makes of all images, in this order.
 Batch loaded(const Dataset& set, int threads, bool training, Shape shape) {
   LoaderOptions options;
-  options.recipe = recipe_of("imagenet_folder", "auto");
+  options.recipe = recipe_of(DataKind::ImagenetFolder, Augmentation::Auto);
   options.shape = shape;
   options.threads = threads;
   Loader loader(set, options);
@@ -216,7 +216,8 @@ void expect_as_from_whole_images(const Dataset& set, Shape shape) {
     for (std::int64_t i = 0; i < set.size(); ++i) {
       set.read(i, {}, image);
       EXPECT_EQ(batch.labels[static_cast<std::size_t>(i)], image.label);
-      prepare_image(image, recipe_of("imagenet_folder", "auto"), training, LoaderOptions().seed, 3, i, shape, out);
+      prepare_image(image, recipe_of(DataKind::ImagenetFolder, Augmentation::Auto), training, LoaderOptions().seed, 3,
+                    i, shape, out);
       const float* got = batch.images.data() + static_cast<std::size_t>(i) * elements;
       double apart = 0;
       for (std::size_t k = 0; k < elements; ++k) apart = std::max(apart, std::abs(double{out[k]} - double{got[k]}));
@@ -233,7 +234,7 @@ TEST_F(Files, ImageFolderThroughTheLoader) {
   put("train/dog/c.JPG", encode(64, 64, {3, 2, true, true}));
   put("val/cat/a.JPEG", encode(90, 60, {}));
   put("val/dog/a.JPEG", encode(90, 60, {}));
-  const auto set = open_dataset(spec("imagenet_folder", 3), Split::Training, {3, 48, 48}, 2, 1);
+  const auto set = open_dataset(spec(DataKind::ImagenetFolder, 3), Split::Training, {3, 48, 48}, 2, 1);
   EXPECT_EQ(set->classes(), 2);
   EXPECT_THAT(loaded(*set, 1, false, {3, 48, 48}).labels, testing::ElementsAre(0, 0, 1));
   expect_as_from_whole_images(*set, {3, 48, 48});
@@ -245,7 +246,7 @@ TEST_F(Files, RealPhotographs) {
   if (folder == nullptr) GTEST_SKIP() << "LOCKSTEP_IMAGENET_SAMPLES is not set";
   for (const char* split : {"train", "val"})
     std::filesystem::create_directory_symlink(std::filesystem::absolute(folder), directory_ / split);
-  const auto set = open_dataset(spec("imagenet_folder", 1), Split::Training, {3, 224, 224}, 1000, 1);
+  const auto set = open_dataset(spec(DataKind::ImagenetFolder, 1), Split::Training, {3, 224, 224}, 1000, 1);
   expect_as_from_whole_images(*set, {3, 224, 224});
 }
 

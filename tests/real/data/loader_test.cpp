@@ -33,7 +33,7 @@ TEST(Loader, TheSameBatchesForAnyNumberOfThreads) {
   const auto set = open_synthetic(100, Split::Training, {3, 16, 16}, 5, 9);
   for (const bool training : {true, false}) {
     LoaderOptions options;
-    options.recipe = recipe_of("cifar10", "auto");
+    options.recipe = recipe_of(DataKind::Cifar10, Augmentation::Auto);
     options.shape = {3, 16, 16};
     options.threads = 0;
     const auto alone = load(*set, options, training);

@@ -28,7 +28,7 @@ void pack(const fs::path& path, const std::string& bytes) {
 TEST_F(Files, IdxPlainAndPacked) {
   put_idx("train");
   const auto check = [&] {
-    const auto set = open_dataset(spec("idx", 3), Split::Training, {3, 32, 32}, 10, 1);
+    const auto set = open_dataset(spec(DataKind::Idx, 3), Split::Training, {3, 32, 32}, 10, 1);
     EXPECT_EQ(set->size(), 3);
     EXPECT_EQ(set->classes(), 3);
     Image image;
@@ -48,7 +48,7 @@ TEST_F(Files, IdxPlainAndPacked) {
 TEST_F(Files, ShrunkImagesAreMeansOfSquares) {
   // Second image: 4 5 / 6 7, mean 5.5, rounded half up.
   put_idx("train");
-  DataSpec data = spec("idx", 3);
+  DataSpec data = spec(DataKind::Idx, 3);
   data.shrink = 2;
   const auto set = open_dataset(data, Split::Training, {3, 1, 1}, 10, 1);
   EXPECT_EQ(set->size(), 3);
@@ -97,21 +97,21 @@ TEST_F(Files, IdxCutAnywhereIsRefused) {
     const std::string name = "train" + part, whole = get(name);
     for (std::size_t n = 0; n < whole.size(); ++n) {
       put(name, whole.substr(0, n));
-      EXPECT_THAT(refusal(spec("idx", 3)), HasSubstr(name)) << n;
+      EXPECT_THAT(refusal(spec(DataKind::Idx, 3)), HasSubstr(name)) << n;
     }
     fs::remove(directory_ / name);
     pack(directory_ / (name + ".gz"), whole);
     const std::string packed = get(name + ".gz");
     for (std::size_t n = 0; n < packed.size(); ++n) {
       put(name + ".gz", packed.substr(0, n));
-      EXPECT_THAT(refusal(spec("idx", 3)), HasSubstr(name + ".gz")) << n;
+      EXPECT_THAT(refusal(spec(DataKind::Idx, 3)), HasSubstr(name + ".gz")) << n;
     }
     fs::remove(directory_ / (name + ".gz"));
   }
   put_idx("train");
   put("train-images-idx3-ubyte", idx_header({60000, 28, 28}) + std::string(1218, 'x'));
   // 16 + 60,000 x 28 x 28 = 47,040,016.
-  EXPECT_THAT(refusal(spec("idx", 3)), HasSubstr("has 1,234 bytes, its header says 47,040,016"));
+  EXPECT_THAT(refusal(spec(DataKind::Idx, 3)), HasSubstr("has 1,234 bytes, its header says 47,040,016"));
 }
 
 TEST_F(Files, AlteredIdxHeadersAreRefusedOrRead) {
@@ -122,37 +122,37 @@ TEST_F(Files, AlteredIdxHeadersAreRefusedOrRead) {
       std::string altered = whole;
       altered[i] = static_cast<char>(altered[i] ^ 1 << bit);
       put("train-images-idx3-ubyte", altered);
-      EXPECT_NE(refusal(spec("idx", 3)), "") << i << " " << bit;  // no other header fits the length
+      EXPECT_NE(refusal(spec(DataKind::Idx, 3)), "") << i << " " << bit;  // no other header fits the length
     }
   }
   put("train-images-idx3-ubyte", idx_header({0, 2, 2}));
   put("train-labels-idx1-ubyte", idx_header({0}));
-  EXPECT_THAT(refusal(spec("idx", 0)), HasSubstr("holds no images"));
+  EXPECT_THAT(refusal(spec(DataKind::Idx, 0)), HasSubstr("holds no images"));
   put("train-images-idx3-ubyte", idx_header({-1, -1, -1}));
-  EXPECT_THAT(refusal(spec("idx", 0)), HasSubstr("more than 1 TiB"));
+  EXPECT_THAT(refusal(spec(DataKind::Idx, 0)), HasSubstr("more than 1 TiB"));
 }
 
 TEST_F(Files, EveryFaultOfIdxAtOnce) {
   put("train-images-idx3-ubyte", "this is text, not an idx file at all");
-  const std::string text = refusal(spec("idx", 3));
+  const std::string text = refusal(spec(DataKind::Idx, 3));
   EXPECT_THAT(text, HasSubstr("it begins 74 68 69 73, expected 00 00 08 03"));
   EXPECT_THAT(text, HasSubstr("train-labels-idx1-ubyte: data.path: there is no such file"));
-  EXPECT_THAT(refusal(spec("idx", 3), 10, Split::Validation), HasSubstr("t10k-images-idx3-ubyte"));
+  EXPECT_THAT(refusal(spec(DataKind::Idx, 3), 10, Split::Validation), HasSubstr("t10k-images-idx3-ubyte"));
 }
 
 TEST_F(Files, WhatDoesNotFitTheRun) {
   put_idx("train");
-  EXPECT_EQ(refusal(spec("idx", 3), 3), "");
-  const std::string both = refusal(spec("idx", 4), 2);
+  EXPECT_EQ(refusal(spec(DataKind::Idx, 3), 3), "");
+  const std::string both = refusal(spec(DataKind::Idx, 4), 2);
   EXPECT_THAT(both, HasSubstr("data.training_images: 4 images, but there are 3"));
   EXPECT_THAT(both, HasSubstr("model.classes: the model tells 2 classes apart, but there are 3"));
-  DataSpec wrong = spec("idx", 3);
+  DataSpec wrong = spec(DataKind::Idx, 3);
   wrong.path += "/nowhere";
   EXPECT_THAT(refusal(wrong), HasSubstr("is not a directory"));
   wrong.path = "";
   EXPECT_THAT(refusal(wrong), HasSubstr("data.path: missing"));
   put("train-labels-idx1-ubyte", idx_header({2}) + std::string{1, 0});
-  EXPECT_THAT(refusal(spec("idx", 3)), HasSubstr("2 labels for the 3 images"));
+  EXPECT_THAT(refusal(spec(DataKind::Idx, 3)), HasSubstr("2 labels for the 3 images"));
 }
 
 TEST_F(Files, Cifar) {
@@ -162,7 +162,7 @@ TEST_F(Files, Cifar) {
   record[1 + 1024] = 20;         // green
   record[1 + 2048 + 1023] = 30;  // blue of the last
   for (int i = 1; i <= 5; ++i) put("data_batch_" + std::to_string(i) + ".bin", record + record);
-  const auto set = open_dataset(spec("cifar10", 10), Split::Training, {3, 32, 32}, 10, 1);
+  const auto set = open_dataset(spec(DataKind::Cifar10, 10), Split::Training, {3, 32, 32}, 10, 1);
   EXPECT_EQ(set->size(), 10);
   Image image;
   set->read(9, {}, image);
@@ -170,12 +170,12 @@ TEST_F(Files, Cifar) {
   EXPECT_EQ(image.pixels[0], 10);
   EXPECT_EQ(image.pixels[1], 20);
   EXPECT_EQ(image.pixels.back(), 30);
-  EXPECT_THAT(refusal(spec("cifar10", 10), 10, Split::Validation), HasSubstr("test_batch.bin"));
+  EXPECT_THAT(refusal(spec(DataKind::Cifar10, 10), 10, Split::Validation), HasSubstr("test_batch.bin"));
   record[0] = 12;
   put("data_batch_2.bin", record);
   put("data_batch_3.bin", "short");
   fs::remove(directory_ / "data_batch_5.bin");
-  const std::string text = refusal(spec("cifar10", 10));
+  const std::string text = refusal(spec(DataKind::Cifar10, 10));
   EXPECT_THAT(text, HasSubstr("record 0 has label 12; expected 0 to 9"));
   EXPECT_THAT(text, HasSubstr("has 5 bytes; expected a multiple of 3,073"));
   EXPECT_THAT(text, HasSubstr("data_batch_5.bin: data.path: there is no such file"));
@@ -232,7 +232,7 @@ TEST(Synthetic, ClassesDiffer) {
 
 TEST(FashionMnistSlow, MeanAndDeviationOfTheRealImages) {
   DataSpec d;
-  d.kind = "idx";
+  d.kind = DataKind::Idx;
   d.path = "/usr/share/datasets/fashion-mnist";
   d.training_images = 60000;
   if (!fs::exists(d.path)) GTEST_SKIP() << "dataset-fashion-mnist is not installed";
@@ -250,7 +250,7 @@ TEST(FashionMnistSlow, MeanAndDeviationOfTheRealImages) {
       ++count;
     }
   }
-  const Recipe recipe = recipe_of("idx", "auto");
+  const Recipe recipe = recipe_of(DataKind::Idx, Augmentation::Auto);
   EXPECT_NEAR(sum / count, recipe.mean[0], 1e-4);
   EXPECT_NEAR(std::sqrt(squares / count - sum / count * sum / count), recipe.deviation[0], 1e-4);
   EXPECT_THAT(labels, testing::Each(6000));

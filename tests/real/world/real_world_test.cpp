@@ -14,6 +14,7 @@
 #include "core/model/zoo.hpp"
 #include "core/plan/planner.hpp"
 #include "core/run/training_loop.hpp"
+#include "core/spec/words.hpp"
 #include "real/checkpoint/checkpoint.hpp"
 #include "real/comm/thread_transport.hpp"
 #include "real/cpu/cpu_device.hpp"
@@ -105,7 +106,7 @@ class World : public testing::Test {
     RunSpec run = small_run();
     run.training.epochs = epochs;
     run.training.norm_group = 8;
-    run.allreduce.reduction = "ordered";
+    run.allreduce.reduction = Reduction::Ordered;
     run.data.training_images = 316;  // the last step of an epoch has 28 images: three groups of 8 and one of 4
     std::vector<double> losses;
     for (const int ranks : {1, 2, 4}) {
@@ -145,10 +146,10 @@ TEST_F(WorldSlow, EveryAlgorithmStaysCloseToOrderedSums) {
   RunSpec run = small_run();
   run.training.epochs = 1;  // ten steps
   run.training.norm_group = 8;
-  run.allreduce.reduction = "ordered";
+  run.allreduce.reduction = Reduction::Ordered;
   ASSERT_EQ(train_on(run, 1, "reference").error, "");
   const auto reference = weights("reference");
-  run.allreduce.reduction = "planned";
+  run.allreduce.reduction = Reduction::Planned;
   for (const auto algorithm : {AllreduceAlgorithm::Ring, AllreduceAlgorithm::HalvingDoubling, AllreduceAlgorithm::Tree,
                                AllreduceAlgorithm::Hierarchical}) {
     run.allreduce.algorithm = algorithm;
@@ -157,11 +158,11 @@ TEST_F(WorldSlow, EveryAlgorithmStaysCloseToOrderedSums) {
     ASSERT_EQ(train_on(run, 4, name).error, "");
     EXPECT_LT(distance(weights(name), reference), 1e-5) << name;
   }
-  run.allreduce.reduction = "mpi";
+  run.allreduce.reduction = Reduction::Mpi;
   ASSERT_EQ(train_on(run, 2, "library").error, "");
   EXPECT_LT(distance(weights("library"), reference), 1e-5);
-  run.allreduce.reduction = "planned";
-  run.allreduce.wire = "bf16";
+  run.allreduce.reduction = Reduction::Planned;
+  run.allreduce.wire = WireFormat::Bf16;
   ASSERT_EQ(train_on(run, 4, "bf16").error, "");
   EXPECT_LT(distance(weights("bf16"), reference), 0.02);
 }
@@ -251,8 +252,9 @@ TEST_F(World, ALossThatIsNotFiniteEndsTheRunOnEveryRank) {
 TEST_F(WorldSlow, StatisticsPolicies) {
   RunSpec run = small_run();
   std::vector<double> top1;
-  for (const std::string policy : {"rank0", "mean", "recompute"}) {
-    run.training.norm_statistics = policy;
+  for (const NormAverages averages : {NormAverages::Rank0, NormAverages::Mean, NormAverages::Recompute}) {
+    const std::string policy = word_of(averages);
+    run.training.norm_statistics = averages;
     const Outcome o = train_on(run, 2, policy);
     ASSERT_EQ(o.error, "") << policy;
     ASSERT_TRUE(o.result.top1.has_value());

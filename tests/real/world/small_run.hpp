@@ -24,7 +24,7 @@ inline RunSpec small_run() {
   run.schedule.base_lr = 0.05;
   run.schedule.warmup = WarmupKind::None;
   run.schedule.decay = DecayKind::Cosine;
-  run.data.kind = "synthetic";
+  run.data.kind = DataKind::Synthetic;
   run.data.training_images = 320;
   run.data.validation_images = 70;
   run.data.threads = 1;

@@ -18,7 +18,7 @@ Inputs load(const std::string& experiment, const std::vector<std::string>& set) 
   return read_inputs(kSource + "/experiments/" + experiment + "/run.toml", set, kPaths);
 }
 
-StepPrediction step(Inputs inputs, const std::string& fold) {
+StepPrediction step(Inputs inputs, FoldMode fold) {
   inputs.run.simulation.fold = fold;
   return predict_step(inputs);
 }
@@ -57,7 +57,7 @@ Inputs eight_alike(const std::vector<std::string>& more = {}) {
 
 TEST(Fold, ExactStepIsTheWholeStepByOneRank) {
   const Inputs in = eight_alike();
-  const StepPrediction whole = step(in, "none"), exact = step(in, "exact");
+  const StepPrediction whole = step(in, FoldMode::None), exact = step(in, FoldMode::Exact);
   expect_equal(whole, exact);
   EXPECT_EQ(exact.messages * 8, whole.messages);
   EXPECT_EQ(exact.folding, "exact: 1 of 8 ranks are simulated");
@@ -67,7 +67,7 @@ TEST(Fold, ExactStepIsTheWholeStepByOneRank) {
 TEST(Fold, TraceOfARankThatWasNotSimulatedIsItsOwn) {
   Inputs in = eight_alike({"training.epochs=1", "data.training_images=3200"});
   const RunPrediction whole = predict_run(in, {});
-  in.run.simulation.fold = "exact";
+  in.run.simulation.fold = FoldMode::Exact;
   const RunPrediction exact = predict_run(in, {});
   ASSERT_EQ(whole.timeline.events.size(), exact.timeline.events.size());
   ASSERT_FALSE(whole.timeline.events.empty());
@@ -81,7 +81,7 @@ TEST(Fold, ExactWithoutLikenessIsTheWholeSimulation) {
   // Jitter: no rank is like another in any step.
   const Inputs in = load("fujitsu_abci_2048",
                          {"cluster.gpus=16", "training.global_batch=640", "output.trace_ranks=[0]", "output.curve=[]"});
-  const StepPrediction whole = step(in, "none"), exact = step(in, "exact");
+  const StepPrediction whole = step(in, FoldMode::None), exact = step(in, FoldMode::Exact);
   expect_equal(whole, exact);
   EXPECT_EQ(whole.digest, exact.digest);
   EXPECT_EQ(exact.folding,
@@ -90,12 +90,12 @@ TEST(Fold, ExactWithoutLikenessIsTheWholeSimulation) {
 
 TEST(Fold, SlowRankIsNotFoldedAway) {
   const Inputs in = eight_alike({"simulation.slow_ranks=[{rank=6, factor=1.3}]"});
-  expect_equal(step(in, "none"), step(in, "exact"));
+  expect_equal(step(in, FoldMode::None), step(in, FoldMode::Exact));
 }
 
 TEST(Fold, ApproxSaysWhenItCannot) {
   const Inputs in = eight_alike({"allreduce.in_flight=2", "buckets.policy=size"});
-  const StepPrediction whole = step(in, "none"), approx = step(in, "approx");
+  const StepPrediction whole = step(in, FoldMode::None), approx = step(in, FoldMode::Approx);
   EXPECT_EQ(whole.step, approx.step);
   EXPECT_EQ(approx.folding.rfind("approx does not know collectives in flight together", 0), 0u) << approx.folding;
 }
@@ -103,7 +103,7 @@ TEST(Fold, ApproxSaysWhenItCannot) {
 TEST(Fold, ApproxPartsSumToTheStep) {
   const Inputs in = load("fujitsu_abci_2048", {"cluster.gpus=64", "training.global_batch=2560",
                                                "output.trace_ranks=[0]", "output.curve=[]"});
-  const StepPrediction p = step(in, "approx");
+  const StepPrediction p = step(in, FoldMode::Approx);
   EXPECT_LE(std::abs((p.parts.total() - p.step).picoseconds()), 10);
   EXPECT_GT(p.parts.straggler, Time::zero());
 }
@@ -113,7 +113,7 @@ TEST(Fold, ApproxWaitsForTheSlowRank) {
   const Inputs in = load("fujitsu_abci_2048",
                          {"cluster.gpus=64", "training.global_batch=2560", "simulation.noise=false",
                           "simulation.slow_ranks=[{rank=9, factor=1.3}]", "output.curve=[]", "output.trace_ranks=[0]"});
-  EXPECT_NEAR(step(in, "approx").step / step(in, "none").step, 1, 0.01);
+  EXPECT_NEAR(step(in, FoldMode::Approx).step / step(in, FoldMode::None).step, 1, 0.01);
 }
 
 void expect_within(double bound, const std::string& algorithm, const std::string& across,
@@ -122,7 +122,7 @@ void expect_within(double bound, const std::string& algorithm, const std::string
                                 "simulation.sampled_steps=2", "output.curve=[]", "output.trace_ranks=[0]"};
   sets.insert(sets.end(), more.begin(), more.end());
   const Inputs in = load("fujitsu_abci_2048", sets);
-  const double ratio = step(in, "approx").step / step(in, "none").step;
+  const double ratio = step(in, FoldMode::Approx).step / step(in, FoldMode::None).step;
   EXPECT_NEAR(ratio, 1, bound) << algorithm << " " << across << " " << testing::PrintToString(more);
 }
 
@@ -165,7 +165,7 @@ TEST(Fold, ApproxOnOneNodeIsTheWholeSimulation) {
     const Inputs in = load(
         "dgx_ladders", {std::string("cluster.file=") + cluster, "cluster.gpus=" + gpus, "training.global_batch=1536",
                         "simulation.noise=false", "output.curve=[]", "output.trace_ranks=[0]"});
-    EXPECT_NEAR(step(in, "approx").step / step(in, "none").step, 1, 0.005) << cluster;
+    EXPECT_NEAR(step(in, FoldMode::Approx).step / step(in, FoldMode::None).step, 1, 0.005) << cluster;
   }
 }
 

@@ -70,8 +70,8 @@ Time iteration_of(int ranks) {
     plans.push_back(plan_collective(request));
     input.collectives.push_back({std::make_shared<const CollectivePlan>(plans.back()), 0, Time::zero(), {}, {}});
   }
-  const StepProgram program =
-      build_step_program(std::make_shared<const ModelGraph>(it.graph), it.buckets, plans, 1, true, "whole", ranks);
+  const StepProgram program = build_step_program(std::make_shared<const ModelGraph>(it.graph), it.buckets, plans, 1,
+                                                 true, UpdateTime::Whole, ranks);
   RankDurations durations;
   durations.of_op.resize(program.ops.size());
   bool first = true;

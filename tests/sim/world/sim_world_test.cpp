@@ -139,13 +139,13 @@ TEST(SimWorld, NoiseIsDrawnFromSampledSteps) {
 
 TEST(SimWorld, Placement) {
   const ClusterSpec abci = read_cluster("abci", kPaths);
-  EXPECT_EQ(sim::place("packed", 8, abci, 1)[4], 4);
+  EXPECT_EQ(sim::place(Placement::Packed, 8, abci, 1)[4], 4);
   // Two nodes spread over 1,088: the second is node 544.
-  EXPECT_EQ(sim::place("spread", 8, abci, 1)[4], 544 * 4);
-  const auto a = sim::place("random", 64, abci, 1), b = sim::place("random", 64, abci, 2);
+  EXPECT_EQ(sim::place(Placement::Spread, 8, abci, 1)[4], 544 * 4);
+  const auto a = sim::place(Placement::Random, 64, abci, 1), b = sim::place(Placement::Random, 64, abci, 2);
   EXPECT_NE(a, b);
   for (std::size_t r = 0; r < a.size(); ++r) EXPECT_EQ(a[r] / 4, a[r / 4 * 4] / 4);  // ranks of a node stay together
-  EXPECT_THROW(sim::place("packed", 5000, abci, 1), ConfigError);
+  EXPECT_THROW(sim::place(Placement::Packed, 5000, abci, 1), ConfigError);
 }
 
 TEST(SimWorld, TwoWorldsInOneProcess) {

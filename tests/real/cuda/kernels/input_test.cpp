@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/rng.hpp"
+#include "core/spec/words.hpp"
 #include "real/cuda/kernels/dropout.hpp"
 #include "real/cuda/kernels/images.hpp"
 #include "real/cuda/kernels/lrn.hpp"
@@ -13,7 +14,7 @@ namespace lockstep::cuda {
 namespace {
 
 struct Case {
-  const char* kind;
+  DataKind kind;
   int stored_h, stored_w, stored_c;
   Shape input;
   int c_out;
@@ -37,22 +38,22 @@ Image noise(const Case& k, int which) {
 // differently, at most eight times by 2^-15: below 2^-11 of a pixel in all.
 TEST(PrepareImages, EqualThoseOfTheHost) {
   const Shape cifar{3, 32, 32}, small{3, 24, 20};
-  for (const Case& k : {Case{"cifar10", 32, 32, 3, cifar, 4, {}, PackedImage::Laid},
-                        {"idx", 28, 28, 1, cifar, 8, {}, PackedImage::Laid},
-                        {"idx", 28, 28, 1, {1, 32, 32}, 1, {}, PackedImage::Laid},
-                        {"cifar10", 9, 7, 3, {3, 5, 10}, 3, {}, PackedImage::Laid},
-                        {"cifar10", 32, 32, 3, {3, 8, 8}, 4, {}, PackedImage::Prepared},
-                        {"imagenet_folder", 20, 25, 3, small, 4, {}, PackedImage::Resampled},
-                        {"imagenet_folder", 12, 11, 3, small, 3, {}, PackedImage::Resampled},
-                        {"imagenet_folder", 20, 25, 1, small, 4, {}, PackedImage::Resampled},
-                        {"imagenet_folder", 20, 25, 3, {1, 40, 40}, 4, {}, PackedImage::Resampled},
-                        {"imagenet_folder", 20, 25, 3, small, 4, {0.4, 0.1}, PackedImage::Resampled},
-                        {"imagenet_folder", 20, 25, 3, small, 4, {0, 0.1}, PackedImage::Resampled},
-                        {"imagenet_folder", 90, 90, 3, small, 4, {0.4, 0.1}, PackedImage::Prepared},
-                        {"imagenet_folder", 6, 500, 3, {3, 300, 300}, 4, {}, PackedImage::Resampled},
-                        {"imagenet_folder", 4, 3000, 3, {3, 300, 4}, 4, {}, PackedImage::Prepared}}) {
+  for (const Case& k : {Case{DataKind::Cifar10, 32, 32, 3, cifar, 4, {}, PackedImage::Laid},
+                        {DataKind::Idx, 28, 28, 1, cifar, 8, {}, PackedImage::Laid},
+                        {DataKind::Idx, 28, 28, 1, {1, 32, 32}, 1, {}, PackedImage::Laid},
+                        {DataKind::Cifar10, 9, 7, 3, {3, 5, 10}, 3, {}, PackedImage::Laid},
+                        {DataKind::Cifar10, 32, 32, 3, {3, 8, 8}, 4, {}, PackedImage::Prepared},
+                        {DataKind::ImagenetFolder, 20, 25, 3, small, 4, {}, PackedImage::Resampled},
+                        {DataKind::ImagenetFolder, 12, 11, 3, small, 3, {}, PackedImage::Resampled},
+                        {DataKind::ImagenetFolder, 20, 25, 1, small, 4, {}, PackedImage::Resampled},
+                        {DataKind::ImagenetFolder, 20, 25, 3, {1, 40, 40}, 4, {}, PackedImage::Resampled},
+                        {DataKind::ImagenetFolder, 20, 25, 3, small, 4, {0.4, 0.1}, PackedImage::Resampled},
+                        {DataKind::ImagenetFolder, 20, 25, 3, small, 4, {0, 0.1}, PackedImage::Resampled},
+                        {DataKind::ImagenetFolder, 90, 90, 3, small, 4, {0.4, 0.1}, PackedImage::Prepared},
+                        {DataKind::ImagenetFolder, 6, 500, 3, {3, 300, 300}, 4, {}, PackedImage::Resampled},
+                        {DataKind::ImagenetFolder, 4, 3000, 3, {3, 300, 4}, 4, {}, PackedImage::Prepared}}) {
     for (const bool augmented : {false, true}) {
-      Recipe recipe = recipe_of(k.kind, "auto");
+      Recipe recipe = recipe_of(k.kind, Augmentation::Auto);
       recipe.colours = k.colours;
       constexpr int kImages = 5;  // the last is one that could not be read
       const auto each = static_cast<std::size_t>(k.input.elements());
@@ -66,7 +67,7 @@ TEST(PrepareImages, EqualThoseOfTheHost) {
         images[i] = pack_image(image, recipe, augmented, 42, 1, sample, k.input, slot).value();
         images[i].at = static_cast<long long>(i * each * sizeof(float));
         EXPECT_LE(images[i].size, static_cast<long long>(slot.size_bytes()));
-        EXPECT_EQ(images[i].kind, k.travels) << k.kind << " " << k.stored_h << " " << augmented;
+        EXPECT_EQ(images[i].kind, k.travels) << word_of(k.kind) << " " << k.stored_h << " " << augmented;
         coloured = coloured || images[i].recolour != 0;
         prepare_image(image, recipe, augmented, 42, 1, sample, k.input, out);
       }
@@ -89,10 +90,10 @@ TEST(PrepareImages, EqualThoseOfTheHost) {
             const double value =
                 c < static_cast<std::size_t>(k.input.c) ? wanted[p / plane * each + c * plane + p % plane] : 0;
             if (e == Element::F32 && error == 0) {
-              ASSERT_EQ(out[p * wide + c], value) << k.kind << " " << k.stored_h << " " << p << " " << c;
+              ASSERT_EQ(out[p * wide + c], value) << word_of(k.kind) << " " << k.stored_h << " " << p << " " << c;
             }
             ASSERT_TRUE(near(e, value, out[p * wide + c], error))
-                << k.kind << " " << k.stored_h << " " << p << " " << c;
+                << word_of(k.kind) << " " << k.stored_h << " " << p << " " << c;
           }
         }
       }

@@ -9,13 +9,13 @@
 
 namespace lockstep {
 
-struct DeviceKind {
+struct DeviceBackend {
   std::function<void(const RunSpec&)> require;  ///< throws ConfigError with what stands against it
   std::function<std::unique_ptr<Device>(const DeviceSettings&)> make;
   std::function<DeviceRates()> rates;
 };
 
 /// By `training.device`.
-DeviceKind device_of(const RunSpec& run);
+DeviceBackend device_of(const RunSpec& run);
 
 }  // namespace lockstep

@@ -1,4 +1,4 @@
-#include "experiments/config_io/words.hpp"
+#include "core/spec/words.hpp"
 
 #include <fmt/format.h>
 
@@ -14,9 +14,20 @@ constexpr Word<Precision> kPrecisions[] = {
     {Precision::Fp16, "fp16", "half precision activations and gradients, fp32 master weights"},
     {Precision::Bf16, "bf16", "bfloat16 activations and gradients, fp32 master weights"}};
 
+constexpr Word<DeviceKind> kDevices[] = {{DeviceKind::Cpu, "cpu", "this machine's processors"},
+                                         {DeviceKind::Cuda, "cuda", "an NVIDIA GPU"}};
+
+constexpr Word<Initialization> kInitializations[] = {
+    {Initialization::SameSeed, "same_seed", "every rank draws the same weights"},
+    {Initialization::Broadcast, "broadcast", "rank 0 sends its weights"}};
+
 constexpr Word<LinearInit> kLinear[] = {
     {LinearInit::Goyal, "goyal", "normal with deviation 0.01, for layers of about 2,000 inputs"},
     {LinearInit::FanIn, "fan_in", "uniform within 1 / sqrt(inputs), PyTorch's default"}};
+
+constexpr Word<NormAverages> kAverages[] = {{NormAverages::Rank0, "rank0", "moving averages of rank 0"},
+                                            {NormAverages::Mean, "mean", "averaged over ranks"},
+                                            {NormAverages::Recompute, "recompute", "taken anew from training images"}};
 
 constexpr Word<OptimizerKind> kOptimizers[] = {
     {OptimizerKind::Sgd, "sgd", "SGD with momentum"},
@@ -37,6 +48,9 @@ constexpr Word<LarsVariant> kLars[] = {
 constexpr Word<NormKernels> kNorms[] = {{NormKernels::PerLayer, "per_layer", "one kernel launch per layer"},
                                         {NormKernels::Batched, "batched", "the norms of all layers in one launch"}};
 
+constexpr Word<UpdateTime> kUpdates[] = {{UpdateTime::Whole, "whole", "one update after all buckets"},
+                                         {UpdateTime::PerBucket, "per_bucket", "as each bucket arrives"}};
+
 constexpr Word<WarmupKind> kWarmups[] = {{WarmupKind::None, "none", "start at the full rate"},
                                          {WarmupKind::Constant, "constant", "a lower constant rate first"},
                                          {WarmupKind::Gradual, "gradual", "a linear ramp, per step"}};
@@ -46,6 +60,10 @@ constexpr Word<DecayKind> kDecays[] = {{DecayKind::Constant, "constant", "no dec
                                        {DecayKind::Linear, "linear", "to end_lr in a line"},
                                        {DecayKind::Polynomial, "polynomial", "to end_lr with `power`"},
                                        {DecayKind::Cosine, "cosine", "to end_lr in half a cosine"}};
+
+constexpr Word<WeightDecayKind> kWeightDecays[] = {
+    {WeightDecayKind::Constant, "constant", "as given"},
+    {WeightDecayKind::WithRate, "with_lr", "follows warm-up and decay of the rate"}};
 
 constexpr Word<BucketPolicy> kBuckets[] = {
     {BucketPolicy::PerTensor, "per_tensor", "one allreduce per gradient tensor"},
@@ -68,6 +86,48 @@ constexpr Word<AllreduceAlgorithm> kAlgorithms[] = {
     {AllreduceAlgorithm::Nvls, "nvls", "additions and copies in NVSwitches, trees between nodes (NVLink SHARP)"},
     {AllreduceAlgorithm::Library, "library", "ring, tree or NVLS and the protocol as the library's own rule says"}};
 
+constexpr Word<WireFormat> kWires[] = {{WireFormat::Auto, "auto", "the training precision"},
+                                       {WireFormat::Fp32, "fp32", "4 bytes per value"},
+                                       {WireFormat::Fp16, "fp16", "half precision, summed in fp32"},
+                                       {WireFormat::Bf16, "bf16", "bfloat16, summed in fp32"}};
+
+constexpr Word<Reduction> kReductions[] = {
+    {Reduction::Planned, "planned", "the planner's algorithm"},
+    {Reduction::Ordered, "ordered", "by batch-norm group; equal bits for any number of ranks"},
+    {Reduction::Mpi, "mpi", "MPI_Allreduce, as a baseline"}};
+
+constexpr Word<Placement> kPlacements[] = {{Placement::Packed, "packed", "ranks fill node after node"},
+                                           {Placement::Spread, "spread", "nodes over the whole cluster"},
+                                           {Placement::Random, "random", "random nodes, seeded"}};
+
+constexpr Word<FoldMode> kFolds[] = {
+    {FoldMode::None, "none", "every rank is simulated"},
+    {FoldMode::Exact, "exact", "one of each class of ranks that nothing tells apart; the same result"},
+    {FoldMode::Approx, "approx", "a few nodes stand for all, the slowest rank for its expected maximum; fast"}};
+
+constexpr Word<Routing> kRoutings[] = {{Routing::Static, "static", "destination modulo k"},
+                                       {Routing::Ecmp, "ecmp", "hash of source and destination"}};
+
+constexpr Word<DataKind> kData[] = {{DataKind::Synthetic, "synthetic", "random images"},
+                                    {DataKind::ImagenetFolder, "imagenet_folder", "folders of JPEG"},
+                                    {DataKind::Cifar10, "cifar10", "CIFAR-10 binary"},
+                                    {DataKind::Idx, "idx", "MNIST and Fashion-MNIST"}};
+
+constexpr Word<Augmentation> kAugmentations[] = {
+    {Augmentation::Auto, "auto", "what the kind of data is usually given"},
+    {Augmentation::None, "none", "only normalised"},
+    {Augmentation::PadCropFlip, "pad_crop_flip", "pad by 4, crop, flip: the CIFAR recipe"},
+    {Augmentation::RandomResizedCrop, "random_resized_crop",
+     "area 0.08 to 1, aspect 3/4 to 4/3, flip: the ImageNet recipe"}};
+
+constexpr Word<OnBroken> kBroken[] = {{OnBroken::Fail, "fail", "stop and name it"},
+                                      {OnBroken::Skip, "skip", "name, count and replace it"}};
+
+constexpr Word<JpegDecoder> kDecoders[] = {
+    {JpegDecoder::Auto, "auto", "by nvJPEG on a GPU if the program has it, else by libjpeg"},
+    {JpegDecoder::Host, "host", "by libjpeg"},
+    {JpegDecoder::Device, "device", "by nvJPEG"}};
+
 constexpr Word<NetworkKind> kNetworks[] = {{NetworkKind::None, "none", "a single node"},
                                            {NetworkKind::Star, "star", "one ideal switch"},
                                            {NetworkKind::FatTree, "fat_tree", "tiers of switches"}};
@@ -85,24 +145,31 @@ constexpr Word<Confidence> kConfidences[] = {
     {Confidence::Secondary, "secondary", "second hand, or derived from a source"},
     {Confidence::Memory, "memory", "recalled or estimated"}};
 
-template <class E>
-Choice choice(std::string key) {
-  Choice out{std::move(key), {}};
-  for (const auto& w : words(E{})) out.options.emplace_back(w.word, w.meaning);
-  return out;
-}
-
 }  // namespace
 
 std::span<const Word<Precision>> words(Precision) { return kPrecisions; }
+std::span<const Word<DeviceKind>> words(DeviceKind) { return kDevices; }
+std::span<const Word<Initialization>> words(Initialization) { return kInitializations; }
 std::span<const Word<LinearInit>> words(LinearInit) { return kLinear; }
+std::span<const Word<NormAverages>> words(NormAverages) { return kAverages; }
 std::span<const Word<OptimizerKind>> words(OptimizerKind) { return kOptimizers; }
 std::span<const Word<LarsVariant>> words(LarsVariant) { return kLars; }
 std::span<const Word<NormKernels>> words(NormKernels) { return kNorms; }
+std::span<const Word<UpdateTime>> words(UpdateTime) { return kUpdates; }
 std::span<const Word<WarmupKind>> words(WarmupKind) { return kWarmups; }
 std::span<const Word<DecayKind>> words(DecayKind) { return kDecays; }
+std::span<const Word<WeightDecayKind>> words(WeightDecayKind) { return kWeightDecays; }
 std::span<const Word<BucketPolicy>> words(BucketPolicy) { return kBuckets; }
 std::span<const Word<AllreduceAlgorithm>> words(AllreduceAlgorithm) { return kAlgorithms; }
+std::span<const Word<WireFormat>> words(WireFormat) { return kWires; }
+std::span<const Word<Reduction>> words(Reduction) { return kReductions; }
+std::span<const Word<Placement>> words(Placement) { return kPlacements; }
+std::span<const Word<FoldMode>> words(FoldMode) { return kFolds; }
+std::span<const Word<Routing>> words(Routing) { return kRoutings; }
+std::span<const Word<DataKind>> words(DataKind) { return kData; }
+std::span<const Word<Augmentation>> words(Augmentation) { return kAugmentations; }
+std::span<const Word<OnBroken>> words(OnBroken) { return kBroken; }
+std::span<const Word<JpegDecoder>> words(JpegDecoder) { return kDecoders; }
 std::span<const Word<NetworkKind>> words(NetworkKind) { return kNetworks; }
 std::span<const Word<NicTransport>> words(NicTransport) { return kTransports; }
 std::span<const Word<TuningRule>> words(TuningRule) { return kTuningRules; }
@@ -112,68 +179,6 @@ std::string unknown_word(const std::string& word, const std::vector<std::string>
   const std::string near = nearest(word, known);
   return fmt::format("\"{}\" is not known{}; expected one of {}", word,
                      near.empty() ? "" : fmt::format(" (did you mean \"{}\"?)", near), fmt::join(known, ", "));
-}
-
-std::vector<Choice> choices() {
-  std::vector<Choice> out;
-  out.push_back(choice<Precision>("training.precision"));
-  out.push_back({"training.device", {{"cpu", "this machine's processors"}, {"cuda", "an NVIDIA GPU"}}});
-  out.push_back({"training.initialization",
-                 {{"same_seed", "every rank draws the same weights"}, {"broadcast", "rank 0 sends its weights"}}});
-  out.push_back(choice<LinearInit>("training.linear_init"));
-  out.push_back({"training.norm_statistics",
-                 {{"rank0", "moving averages of rank 0"},
-                  {"mean", "averaged over ranks"},
-                  {"recompute", "taken anew from training images"}}});
-  out.push_back(choice<OptimizerKind>("optimizer.kind"));
-  out.push_back(choice<LarsVariant>("optimizer.lars_variant"));
-  out.push_back(choice<NormKernels>("optimizer.norms"));
-  out.push_back(
-      {"optimizer.update", {{"whole", "one update after all buckets"}, {"per_bucket", "as each bucket arrives"}}});
-  out.push_back(choice<WarmupKind>("schedule.warmup"));
-  out.push_back(choice<DecayKind>("schedule.decay"));
-  out.push_back(
-      {"schedule.weight_decay", {{"constant", "as given"}, {"with_lr", "follows warm-up and decay of the rate"}}});
-  out.push_back(choice<BucketPolicy>("buckets.policy"));
-  out.push_back(choice<AllreduceAlgorithm>("allreduce.algorithm"));
-  Choice across = choice<AllreduceAlgorithm>("allreduce.across");
-  across.options.resize(4);  // auto, ring, halving_doubling, tree: the others are themselves made of two levels
-  out.push_back(std::move(across));
-  out.push_back({"allreduce.wire",
-                 {{"auto", "the training precision"},
-                  {"fp32", "4 bytes per value"},
-                  {"fp16", "half precision, summed in fp32"},
-                  {"bf16", "bfloat16, summed in fp32"}}});
-  out.push_back({"allreduce.reduction",
-                 {{"planned", "the planner's algorithm"},
-                  {"ordered", "by batch-norm group; equal bits for any number of ranks"},
-                  {"mpi", "MPI_Allreduce, as a baseline"}}});
-  out.push_back({"cluster.placement",
-                 {{"packed", "ranks fill node after node"},
-                  {"spread", "nodes over the whole cluster"},
-                  {"random", "random nodes, seeded"}}});
-  out.push_back({"simulation.fold",
-                 {{"none", "every rank is simulated"},
-                  {"exact", "one of each class of ranks that nothing tells apart; the same result"},
-                  {"approx", "a few nodes stand for all, the slowest rank for its expected maximum; fast"}}});
-  out.push_back(
-      {"simulation.routing", {{"static", "destination modulo k"}, {"ecmp", "hash of source and destination"}}});
-  out.push_back({"data.kind",
-                 {{"synthetic", "random images"},
-                  {"imagenet_folder", "folders of JPEG"},
-                  {"cifar10", "CIFAR-10 binary"},
-                  {"idx", "MNIST and Fashion-MNIST"}}});
-  out.push_back({"data.augmentation",
-                 {{"auto", "what the kind of data is usually given"},
-                  {"none", "only normalised"},
-                  {"pad_crop_flip", "pad by 4, crop, flip: the CIFAR recipe"},
-                  {"random_resized_crop", "area 0.08 to 1, aspect 3/4 to 4/3, flip: the ImageNet recipe"}}});
-  out.push_back({"real.jpeg",
-                 {{"auto", "by nvJPEG on a GPU if the program has it, else by libjpeg"},
-                  {"host", "by libjpeg"},
-                  {"device", "by nvJPEG"}}});
-  out.push_back({"data.broken", {{"fail", "stop and name it"}, {"skip", "name, count and replace it"}}});
-  return out;
 }
 
 }  // namespace lockstep

@@ -1,11 +1,10 @@
-// The words of run and cluster files: one table per choice, for reading, writing, and `lockstep list`.
+// The words of run, cluster and library files: one table per type, for reading, writing, messages and `lockstep list`.
 #pragma once
 
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "core/spec/cluster_spec.hpp"
@@ -24,14 +23,28 @@ struct Word {
 
 /// The table of a type; the argument only selects it. Every enumerator stands in it once.
 std::span<const Word<Precision>> words(Precision);
+std::span<const Word<DeviceKind>> words(DeviceKind);
+std::span<const Word<Initialization>> words(Initialization);
 std::span<const Word<LinearInit>> words(LinearInit);
+std::span<const Word<NormAverages>> words(NormAverages);
 std::span<const Word<OptimizerKind>> words(OptimizerKind);
 std::span<const Word<LarsVariant>> words(LarsVariant);
 std::span<const Word<NormKernels>> words(NormKernels);
+std::span<const Word<UpdateTime>> words(UpdateTime);
 std::span<const Word<WarmupKind>> words(WarmupKind);
 std::span<const Word<DecayKind>> words(DecayKind);
+std::span<const Word<WeightDecayKind>> words(WeightDecayKind);
 std::span<const Word<BucketPolicy>> words(BucketPolicy);
 std::span<const Word<AllreduceAlgorithm>> words(AllreduceAlgorithm);
+std::span<const Word<WireFormat>> words(WireFormat);
+std::span<const Word<Reduction>> words(Reduction);
+std::span<const Word<Placement>> words(Placement);
+std::span<const Word<FoldMode>> words(FoldMode);
+std::span<const Word<Routing>> words(Routing);
+std::span<const Word<DataKind>> words(DataKind);
+std::span<const Word<Augmentation>> words(Augmentation);
+std::span<const Word<OnBroken>> words(OnBroken);
+std::span<const Word<JpegDecoder>> words(JpegDecoder);
 std::span<const Word<NetworkKind>> words(NetworkKind);
 std::span<const Word<NicTransport>> words(NicTransport);
 std::span<const Word<TuningRule>> words(TuningRule);
@@ -64,14 +77,5 @@ std::vector<std::string> all_words() {
 
 /// `"rong" is not known (did you mean "ring"?); expected one of auto, ring, ...`
 std::string unknown_word(const std::string& word, const std::vector<std::string>& known);
-
-/// One key of the run file that takes one of a few words.
-struct Choice {
-  std::string key;                                           ///< "allreduce.algorithm"
-  std::vector<std::pair<std::string, std::string>> options;  ///< word, meaning
-};
-/// Every such key, in the order of the run file. Names of models, clusters, GPUs and libraries are not words: see
-/// stems() and models().
-std::vector<Choice> choices();
 
 }  // namespace lockstep

@@ -1,4 +1,4 @@
-#include "experiments/training/device_kind.hpp"
+#include "experiments/training/device_backend.hpp"
 
 #include "real/cpu/cpu_device.hpp"
 #include "real/cpu/cpu_rates.hpp"
@@ -6,8 +6,8 @@
 
 namespace lockstep {
 
-DeviceKind device_of(const RunSpec& run) {
-  if (run.training.device == "cuda") return {require_cuda, cuda_device, cuda_rates};
+DeviceBackend device_of(const RunSpec& run) {
+  if (run.training.device == DeviceKind::Cuda) return {require_cuda, cuda_device, cuda_rates};
   return {require_cpu, cpu_device, cpu_rates};
 }
 
