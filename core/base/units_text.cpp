@@ -102,7 +102,8 @@ Bytes parse_bytes(std::string_view text) {
   if (!count) throw refusal(text, "a size", " that fits (the largest is 8 EiB)", example);
   // "4.35TB" is whole, though 4.35 in binary is not: half a unit in the last place of the product is forgiven.
   if (std::abs(bytes - static_cast<double>(*count)) > bytes * 0x1p-52)
-    throw std::invalid_argument(fmt::format("\"{}\" is not a whole number of bytes; write {}", text, example));
+    throw std::invalid_argument(
+        fmt::format("\"{}\" is not a whole number of bytes; write \"{}B\", which is next to it", text, *count));
   return Bytes(*count);
 }
 

@@ -46,13 +46,13 @@ CLI::App* add_collective(CLI::App& app, const Context& context, Run& run) {
   CLI::App* command =
       app.add_subcommand("collective", "A bare allreduce on a cluster by size, printed as nccl-tests does");
   command->add_option("cluster", r.cluster, "Cluster file, or the name of one in data/clusters")->required();
-  command->add_option("--gpus", r.gpus, "World size (default: the whole cluster)");
+  command->add_option("--gpus", r.gpus, "World size (default: the whole cluster)")->check(CLI::Range(1, 1000000));
   command->add_option("--sizes", r.sizes, "FIRST:LAST doubling, or a list A,B,C")->capture_default_str();
   command
-      ->add_option(
-          "--algorithm", r.algorithm,
-          "auto, ring, halving_doubling, tree, torus, hierarchical, three_phase, nvls; library: as the library "
-          "itself chooses, with its reasons")
+      ->add_option("--algorithm", r.algorithm,
+                   "auto, ring, halving_doubling, tree, node_tree, torus, hierarchical, three_phase, nvls; library: as "
+                   "the library "
+                   "itself chooses, with its reasons")
       ->capture_default_str();
   command
       ->add_option("--among", r.among,

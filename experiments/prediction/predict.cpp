@@ -5,6 +5,7 @@
 
 #include "experiments/accuracy/fitted_models.hpp"
 #include "experiments/accuracy/run_accuracy.hpp"
+#include "experiments/check/laid_over.hpp"
 #include "experiments/check/rule.hpp"
 #include "experiments/inputs/top1.hpp"
 #include "experiments/validation/model_error.hpp"
@@ -33,6 +34,8 @@ SimulationReport predict_report(Inputs inputs, const std::string& run_file, cons
   hooks.observer = [&](std::int64_t, Time) { return reached(0.05, "simulating the run"); };
   report.prediction = predict_run(report.inputs, hooks);
   for (std::string& doubt : check::machine_warnings(report.inputs))
+    report.prediction.warnings.push_back(std::move(doubt));
+  for (std::string& doubt : check::laid_over_warnings(report.inputs))
     report.prediction.warnings.push_back(std::move(doubt));
   if (parts.curve && on) report.curve = predict_curve(report.inputs, report.inputs.run.output.curve, part(0.1, 0.25));
   // Planned already, so that neither ladder nor interval plans once more.

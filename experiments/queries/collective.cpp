@@ -22,10 +22,10 @@ namespace {
 
 Bytes size_of(const std::string& text) {
   try {
-    if (text.find_first_not_of("0123456789") == std::string::npos && !text.empty()) return Bytes(std::stoll(text));
-    return parse_bytes(text);
-  } catch (const std::exception&) {
-    wrong("--sizes", "\"" + text + "\" is not a size; write for example 8:1GiB (doubling) or 4MiB,25MiB");
+    const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+    return parse_bytes(digits ? text + "B" : text);
+  } catch (const std::exception& e) {
+    wrong("--sizes", std::string(e.what()) + "; sizes are a list, 4MiB,25MiB, or FIRST:LAST doubling, 8:1GiB");
   }
 }
 

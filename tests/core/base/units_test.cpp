@@ -92,6 +92,7 @@ TEST(UnitsText, RefusesWithAnExample) {
   EXPECT_THAT(refusal(time, "7"), HasSubstr("the unit is missing"));
   EXPECT_THAT(refusal(time, "-7us"), HasSubstr("negative"));
   EXPECT_THAT(refusal(size, "1.5B"), HasSubstr("whole number of bytes"));
+  EXPECT_THAT(refusal(size, "28.9MiB"), HasSubstr("write \"30303846B\""));  // 30,303,846.4
   EXPECT_THAT(refusal(size, "nanMiB"), HasSubstr("is not a size"));
 }
 
