@@ -6,6 +6,7 @@
 
 #include "core/base/error.hpp"
 #include "core/plan/ring_doors.hpp"
+#include "core/plan/tree_chunk.hpp"
 
 namespace lockstep {
 
@@ -80,11 +81,25 @@ std::vector<std::vector<int>> orders_over_nodes(const Ways& inside, int world, c
   return orders;
 }
 
+/// Elements that a phase of trees or chains passes on at a time, over `depth` levels on a buffer of `elements`.
+std::int64_t chunk_of(const CollectiveRequest& r, const Phase& phase, std::int64_t elements, int depth) {
+  constexpr Bytes kLargest = Bytes::kib(512);
+  if (r.chunk > 0) return r.chunk;
+  const std::int64_t bytes =
+      phase.algorithm == PhaseAlgorithm::Tree
+          ? tree_chunk(Bytes(elements * r.element_bytes), kLargest, phase.orders.channels(), depth)
+          : kLargest.count();
+  return std::max<std::int64_t>(1, bytes / r.element_bytes);
+}
+
+int levels(int members) { return std::bit_width(static_cast<unsigned>(members)); }
+
 PhaseAlgorithm phase_algorithm(AllreduceAlgorithm a) {
   switch (a) {
     case AllreduceAlgorithm::Ring: return PhaseAlgorithm::Ring;
     case AllreduceAlgorithm::HalvingDoubling: return PhaseAlgorithm::HalvingDoubling;
-    case AllreduceAlgorithm::Tree: return PhaseAlgorithm::Tree;
+    case AllreduceAlgorithm::Tree:
+    case AllreduceAlgorithm::NodeTree: return PhaseAlgorithm::Tree;
     case AllreduceAlgorithm::Nvls: return PhaseAlgorithm::Nvls;
     default: break;
   }
@@ -182,21 +197,24 @@ CollectivePlan plan_collective(const CollectiveRequest& r) {
     plan.phases.push_back(std::move(phase));
     return plan;
   }
-  if (r.algorithm == A::Ring || r.algorithm == A::HalvingDoubling || r.algorithm == A::Tree) {
+  if (r.algorithm == A::Ring || r.algorithm == A::HalvingDoubling || r.algorithm == A::Tree ||
+      r.algorithm == A::NodeTree) {
     plan.grid = {world, 1};
     if (world == 1) return plan;
     Phase phase;
     phase.algorithm = phase_algorithm(r.algorithm);
-    phase.chunk = r.algorithm == A::Ring ? r.ring_chunk : r.chunk;
     phase.copies = r.copies;
     if (!inside(local).empty()) {
       const Ways ways = ways_of(r, local);
       if (r.algorithm == A::Ring) phase.orders = orders_over_nodes(ways, world, r.nic_of);
-      if (r.algorithm == A::Tree && r.node_trees) {
+      if (r.algorithm == A::NodeTree) {
         phase.orders = ways.full;
         phase.last_orders = ways.last;
       }
     }
+    const int inside_levels = phase.orders.empty() ? 0 : local - 1,
+              across_levels = levels(phase.orders.empty() ? world : world / local);
+    phase.chunk = r.algorithm == A::Ring ? r.ring_chunk : chunk_of(r, phase, r.elements, inside_levels + across_levels);
     plan.phases.push_back(std::move(phase));
     return plan;
   }
@@ -211,8 +229,10 @@ CollectivePlan plan_collective(const CollectiveRequest& r) {
     phase.op = op;
     phase.group = group;
     phase.algorithm = algorithm;
-    phase.chunk = algorithm == PhaseAlgorithm::Ring && op == CollectiveOp::Allreduce ? 0 : r.chunk;
     if (group == Group::Row) phase.orders = inside(x);
+    const std::int64_t elements = group == Group::Column ? part({0, r.elements}, 0, x).length : r.elements;
+    if (algorithm != PhaseAlgorithm::Ring || op != CollectiveOp::Allreduce)
+      phase.chunk = chunk_of(r, phase, elements, levels(group_size(plan, phase)));
     if (group_size(plan, phase) > 1) plan.phases.push_back(std::move(phase));
   };
   if (r.algorithm == A::ThreePhase) {

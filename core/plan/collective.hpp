@@ -72,7 +72,7 @@ struct CollectiveRequest {
   int torus_x = 0;  ///< 0 = node_gpus
   std::int64_t elements = 0;
   int element_bytes = 4;
-  std::int64_t chunk = 131072;  ///< elements, of trees and chains
+  std::int64_t chunk = 0;  ///< elements, of trees and chains; 0: trees by tree_chunk(), both 512 KiB at most
   std::int64_t ring_chunk =
       0;  ///< elements per channel of a ring allreduce: longer pieces go round in loops; 0 = no limit
   std::vector<std::vector<int>> ring_orders;
@@ -81,7 +81,6 @@ struct CollectiveRequest {
   std::vector<int> nic_of;  ///< by local rank, of a node without faults; empty: unknown, or one for all
   int copies = 1;           ///< Phase::copies of a ring or tree over all ranks
   std::int64_t nvls_chunk = 0;  ///< elements of all channels together, of NVLS
-  bool node_trees = false;  ///< a tree joins nodes and hangs the others of a node behind its head along `ring_orders`
 };
 
 /// Any world size >= 1 and any number of elements >= 0. Rows have gcd(node_gpus or torus_x, world_size) ranks, so that
@@ -89,7 +88,8 @@ struct CollectiveRequest {
 /// in rows, allreduce in columns, all-gather in rows. ThreePhase (Goyal et al., section 4): reduce to the leader,
 /// allreduce of leaders, broadcast. Nvls: one phase; world_size is below node_gpus or a multiple of it. Ring over several
 /// nodes with `ring_orders`: each channel walks a node's GPUs in its own order, opened at a hop chosen so that the channels
-/// load the NICs of `nic_of` evenly and stay on their rails (ring_doors.hpp). Where the last node is not full there are as
+/// load the NICs of `nic_of` evenly and stay on their rails (ring_doors.hpp). NodeTree: two trees per channel join the heads of
+/// nodes, the first GPU of each order in `ring_orders`, and the others of a node hang behind it; without `ring_orders`, a Tree. Where the last node is not full there are as
 /// many channels as the poorer of `ring_orders` and `last_orders` has.
 CollectivePlan plan_collective(const CollectiveRequest& request);
 

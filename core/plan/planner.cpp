@@ -6,6 +6,7 @@
 #include "core/base/error.hpp"
 #include "core/plan/library_choice.hpp"
 #include "core/plan/node_rings.hpp"
+#include "core/plan/tree_chunk.hpp"
 
 namespace lockstep {
 
@@ -14,20 +15,6 @@ namespace {
 std::vector<AllreduceAlgorithm> choices(AllreduceAlgorithm asked, std::vector<AllreduceAlgorithm> all) {
   if (asked != AllreduceAlgorithm::Auto) return {asked};
   return all;
-}
-
-/// NCCL since 2.4: the chunk of a tree of simple messages halves until there is enough to fill its depth; taken for LL128 too, whose rule of 2.8 is
-/// alike (memory).
-std::int64_t tree_chunk(Bytes size, Bytes largest, int channels, int depth) {
-  std::int64_t chunk = largest.count();
-  const auto halve = [&](int per_level, std::int64_t floor) {
-    while (size.count() / (channels * chunk) < static_cast<std::int64_t>(depth) * per_level && chunk > floor)
-      chunk /= 2;
-  };
-  halve(8, Bytes::kib(128).count());
-  halve(4, Bytes::kib(64).count());
-  halve(1, Bytes::kib(32).count());
-  return chunk;
 }
 
 /// LL and LL128 pass lines on as they come, they do not wait for a chunk: a sixteenth of what a channel carries, which bounds the number of
@@ -93,6 +80,11 @@ CollectiveRequest over_all_nics(CollectiveRequest request, const NodeSpec& node,
   return request;
 }
 
+/// Chains through a node's GPUs for trees of nodes: as many as it has NICs, where the run does not say how many.
+std::vector<std::vector<int>> tree_chains(const NodeSpec& node, int gpus, int asked) {
+  return spread_heads(node_chains(node, gpus, asked > 0 ? asked : std::max(1, node.nic.count)), node);
+}
+
 /// Ring and tree of nodes for each protocol, as a library with channels and buffers of its own would run them.
 std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpec& node, const LibrarySpec& library,
                                                CollectiveRequest request) {
@@ -117,10 +109,10 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
     for (std::size_t p = 0; p < library.protocols.size(); ++p) {
       const ProtocolSpec& protocol = library.protocols[p];
       if (run.allreduce.protocol != "auto" && run.allreduce.protocol != protocol.name) continue;
-      request.algorithm = algorithm;
-      request.ring_orders = algorithm == AllreduceAlgorithm::Ring ? rings : chains;
-      request.last_orders = algorithm == AllreduceAlgorithm::Ring ? last_rings : last_chains;
-      request.node_trees = true;
+      const bool ring = algorithm == AllreduceAlgorithm::Ring;
+      request.algorithm = ring ? algorithm : AllreduceAlgorithm::NodeTree;
+      request.ring_orders = ring ? rings : chains;
+      request.last_orders = ring ? last_rings : last_chains;
       const int orders = std::max<int>(1, static_cast<int>(request.ring_orders.size()));
       request.copies = orders * copies <= library.tuning.most_channels ? copies : 1;
       // The copies of a ring share its cables and keep step, so they are simulated as one with a chunk as long as theirs together.
@@ -135,6 +127,7 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
         request.chunk = elements(protocol.kind() == ProtocolKind::Simple ? chunk : passed_on(size, chunk, channels));
       }
       plans.push_back(plan_collective(request));
+      plans.back().algorithm = algorithm;  // the library calls its trees of nodes trees
       plans.back().protocol = static_cast<int>(p);
     }
   }
@@ -169,7 +162,8 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
   request.torus_x = run.allreduce.torus_x;
   request.elements = elements;
   request.element_bytes = element_bytes;
-  request.chunk = std::max<std::int64_t>(1, run.allreduce.chunk.count() / element_bytes);
+  if (const std::int64_t chunk = run.allreduce.chunk.count(); chunk > 0)
+    request.chunk = std::max<std::int64_t>(1, chunk / element_bytes);
   for (int local = 0; node.nic.count > 1 && local < node_gpus; ++local) request.nic_of.push_back(node.nic_of(local));
   if (run.allreduce.algorithm == A::Library) {
     if (!library || library->tuning.rule == TuningRule::None)
@@ -189,14 +183,21 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
     return {nvls_plan(std::move(request), library ? library->nvls : NvlsSpec{})};
   }
   std::vector<CollectivePlan> plans;
+  // Over nodes a tree of all ranks is left out: a tree of nodes crosses fewer cables.
   for (const A algorithm : choices(run.allreduce.algorithm,
                                    one_node ? std::vector{A::Ring, A::HalvingDoubling, A::Tree}
-                                            : std::vector{A::Ring, A::HalvingDoubling, A::Tree, A::Hierarchical})) {
+                                            : std::vector{A::Ring, A::HalvingDoubling, A::NodeTree, A::Hierarchical})) {
     request.algorithm = algorithm;
     const auto across = two_level(algorithm) ? choices(run.allreduce.across, {A::Ring, A::HalvingDoubling, A::Tree})
                                              : std::vector{A::Ring};
     CollectiveRequest own = request;
     if (algorithm == A::Ring && !one_node) own = over_all_nics(std::move(own), node, run.allreduce.channels);
+    if (algorithm == A::NodeTree) {
+      own.ring_orders = tree_chains(node, node_gpus, run.allreduce.channels);
+      own.last_orders.clear();
+      if (const int rest = request.world_size % node_gpus; rest > 0 && !one_node)
+        own.last_orders = tree_chains(node, rest, run.allreduce.channels);
+    }
     for (const A a : across) {
       own.across = a;
       plans.push_back(plan_collective(own));

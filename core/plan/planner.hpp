@@ -16,7 +16,7 @@ namespace lockstep {
 using CostTable = std::function<Time(const CollectivePlan&)>;
 
 /// Lays out the allreduce of `elements` values as `run.allreduce` says, but for its `per_bucket`. `Auto` algorithms take the cheapest candidate by `costs`
-/// (ties: the earlier in the list ring, halving_doubling, tree, hierarchical, nvls; torus and three_phase only where they are asked for). Local ranks are
+/// (ties: the earlier in the list ring, halving_doubling, tree in one node, node_tree over several, hierarchical, nvls; torus and three_phase only where they are asked for). Local ranks are
 /// packed `node_gpus` per node.
 /// `library`: needed by `Library` and `Nvls`; a cost of Time::never() rules a candidate out; ConfigError (key "allreduce.protocol" or "allreduce.among") if all are.
 CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node_gpus, std::int64_t elements,
@@ -24,8 +24,7 @@ CollectivePlan plan_allreduce(const RunSpec& run, const NodeSpec& node, int node
 
 /// All concrete candidates for a request, in the order in which ties are broken. `Library`: what `run.allreduce.among` leaves of the ring and the tree of nodes for every protocol of
 /// `library` (or for `run.allreduce.protocol`), with no more channels over several nodes than there are NICs and with the protocol's chunks. A tree's
-/// chunk is halved for small sizes until every channel has eight, four, one chunks per level, not below 128, 64, 32 KiB (NCCL since 2.4); LL and LL128,
-/// which pass lines on as they come (NVIDIA/nccl, ncclLLPrimitives), cut a channel's part into sixteen at least, not below 256 bytes. Last NVLS, where
+/// chunk is that of tree_chunk(); LL and LL128, which pass lines on as they come (NVIDIA/nccl, ncclLLPrimitives), cut a channel's part into sixteen at least, not below 256 bytes. Last NVLS, where
 /// the library would have it; its chunk is cut for small sizes as src/enqueue.cc of NCCL does. `Auto`: NVLS last, where no_nvls() is silent.
 /// Throws ConfigError (key "allreduce.algorithm") for `Library` without a library that has a rule and for `Nvls` on several ranks where no_nvls() objects.
 std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeSpec& node, int node_gpus,

@@ -175,7 +175,8 @@ void check_allreduce(Checker& c, const RunSpec& run) {
              "hierarchical or three_phase");
   }
   for (Fault& f : among_faults(a)) c.faults.push_back(std::move(f));
-  c.expect(a.chunk > Bytes(0), "allreduce.chunk", "{} bytes; expected more than 0", a.chunk.count());
+  c.expect(a.chunk >= Bytes(0), "allreduce.chunk", "{} bytes; expected more than 0, or 0 for trees by size and depth",
+           a.chunk.count());
   c.expect(a.in_flight >= 1, "allreduce.in_flight", "{} collectives at once; expected at least 1", a.in_flight);
   c.expect(a.channels >= 0, "allreduce.channels", "{} channels; expected 1 or more, or 0 for all", a.channels);
   c.expect(a.torus_x >= 0, "allreduce.torus_x", "rows of {}; expected 1 or more, or 0 for the GPUs of a node",

@@ -114,7 +114,18 @@ struct BucketsSpec {
   bool separate_fp32 = false;          ///< collect BN gradients in fp32 into one last bucket (Fujitsu)
 };
 
-enum class AllreduceAlgorithm { Auto, Ring, HalvingDoubling, Tree, Torus, Hierarchical, ThreePhase, Nvls, Library };
+enum class AllreduceAlgorithm {
+  Auto,
+  Ring,
+  HalvingDoubling,
+  Tree,
+  NodeTree,
+  Torus,
+  Hierarchical,
+  ThreePhase,
+  Nvls,
+  Library
+};
 
 /// Made of an algorithm inside rows or nodes and one across them: torus, hierarchical, three_phase.
 bool two_level(AllreduceAlgorithm algorithm);
@@ -141,12 +152,12 @@ struct AllreduceSpec {
   std::string protocol = "auto";  ///< auto, simple, ll, ll128
   /// Algorithm `Library`: what its rule may choose of ring, tree and nvls, as NCCL_ALGO restricts it; empty = all. One rank takes no notice.
   std::vector<std::string> among;
-  int torus_x = 0;                ///< row length; 0 = GPUs per node
-  int channels = 0;               ///< rings inside a node; 0 = as many as the topology gives
-  Bytes chunk = Bytes::kib(512);  ///< pipelining unit of trees
-  int in_flight = 1;              ///< collectives that a rank may have under way at once
-  bool overlap = true;            ///< start a bucket as soon as backward has filled it; false: after backward
-  bool gpudirect = false;         ///< NIC reads and writes GPU memory even across the host bridge
+  int torus_x = 0;         ///< row length; 0 = GPUs per node
+  int channels = 0;        ///< rings inside a node; 0 = as many as the topology gives
+  Bytes chunk = Bytes(0);  ///< that trees and chains pass on at a time; 0 = trees by size and depth, chains 512 KiB
+  int in_flight = 1;       ///< collectives that a rank may have under way at once
+  bool overlap = true;     ///< start a bucket as soon as backward has filled it; false: after backward
+  bool gpudirect = false;  ///< NIC reads and writes GPU memory even across the host bridge
   WireFormat wire = WireFormat::Auto;
   Reduction reduction = Reduction::Planned;
 };

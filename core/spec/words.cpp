@@ -75,11 +75,14 @@ constexpr Word<BucketPolicy> kBuckets[] = {
 
 constexpr Word<AllreduceAlgorithm> kAlgorithms[] = {
     {AllreduceAlgorithm::Auto, "auto",
-     "per bucket the cheapest of all but torus, three_phase and library, as simulated"},
+     "per bucket the cheapest of ring, halving_doubling, tree (over nodes node_tree, hierarchical) and nvls, as "
+     "simulated"},
     {AllreduceAlgorithm::Ring, "ring", "2(n-1) steps around a ring"},
     {AllreduceAlgorithm::HalvingDoubling, "halving_doubling",
      "recursive halving and doubling, binary blocks for any count"},
     {AllreduceAlgorithm::Tree, "tree", "double binary tree"},
+    {AllreduceAlgorithm::NodeTree, "node_tree",
+     "double binary trees of nodes, whose other GPUs hang behind the head in a chain"},
     {AllreduceAlgorithm::Torus, "torus", "reduce-scatter in rows, allreduce in columns, all-gather in rows"},
     {AllreduceAlgorithm::Hierarchical, "hierarchical", "as torus, with the GPUs of a node as a row"},
     {AllreduceAlgorithm::ThreePhase, "three_phase", "reduce in the node, allreduce of leaders, broadcast in the node"},

@@ -86,7 +86,8 @@ void visit_run(Run& run, Visitor&& visit) {
         "algorithm library: what it may choose of ring, tree, nvls (NCCL_ALGO); [] = all");
   visit("torus_x", run.allreduce.torus_x, "ranks of a row; 0 = GPUs per node");
   visit("channels", run.allreduce.channels, "rings in a node; 0 = as many as its links give");
-  visit("chunk", run.allreduce.chunk, "what trees pass on at a time");
+  visit("chunk", run.allreduce.chunk,
+        "what trees and chains pass on at a time; 0 = trees by size and depth, chains 512 KiB");
   visit("in_flight", run.allreduce.in_flight, "collectives that a rank may have under way at once");
   visit("overlap", run.allreduce.overlap,
         "start a bucket when the backward pass has filled it; false = after the backward pass");

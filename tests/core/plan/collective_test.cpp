@@ -30,6 +30,7 @@ struct Kind {
 const std::vector<Kind> kKinds = {{A::Ring, A::Ring},
                                   {A::HalvingDoubling, A::Ring},
                                   {A::Tree, A::Ring},
+                                  {A::NodeTree, A::Ring},
                                   {A::Torus, A::Ring},
                                   {A::Torus, A::Tree},
                                   {A::Hierarchical, A::Ring},
@@ -131,8 +132,7 @@ TEST(Collective, AShortLastNodeHasItsOwnWays) {
   expect_correct(plan, "two ways through a node of two");
   // Entries and exits of the second node: a GPU each way, so each is entered once and left once.
   EXPECT_NE(plan.phases.front().orders[0][4], plan.phases.front().orders[1][4]);
-  r.algorithm = A::Tree;
-  r.node_trees = true;
+  r.algorithm = A::NodeTree;
   EXPECT_EQ(plan_collective(r).phases.front().last_orders.channels(), 2);
   expect_correct(plan_collective(r), "a tree of both");
 }
@@ -157,9 +157,8 @@ void sweep_nvls(const std::vector<int>& members, const std::vector<int>& rows) {
 TEST(Collective, TreesOfNodesAreCorrectAlsoIfTheLastIsNotFull) {
   for (int world = 4; world <= 23; ++world) {
     for (const std::int64_t elements : {std::int64_t{0}, std::int64_t{5}, std::int64_t{2 * world + 5}}) {
-      CollectiveRequest r = request(A::Tree, A::Ring, world, 4, elements);
+      CollectiveRequest r = request(A::NodeTree, A::Ring, world, 4, elements);
       r.ring_orders = {{0, 1, 2, 3}, {3, 1, 0, 2}};
-      r.node_trees = true;
       const CollectivePlan plan = plan_collective(r);
       ASSERT_EQ(plan.phases.front().orders.channels(), 2);
       expect_correct(plan, std::to_string(world) + " ranks, " + std::to_string(elements) + " elements");

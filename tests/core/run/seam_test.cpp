@@ -111,7 +111,8 @@ TEST(Seam, OneRankIsPlainTrainingToTheBit) {
 }
 
 TEST(Seam, EveryAlgorithmTrainsLikeOneRank) {
-  for (const A algorithm : {A::Ring, A::HalvingDoubling, A::Tree, A::Hierarchical, A::Torus, A::ThreePhase}) {
+  for (const A algorithm :
+       {A::Ring, A::HalvingDoubling, A::Tree, A::NodeTree, A::Hierarchical, A::Torus, A::ThreePhase}) {
     for (const int ranks : {2, 3, 4}) {
       for (const OptimizerKind kind : {OptimizerKind::Sgd, OptimizerKind::Lars}) {
         RunSpec run = small_run(ranks, kind);

@@ -117,17 +117,19 @@ TEST(BadInput, BatchNotDivisibleByGpus) {
 }
 
 TEST(BadInput, UnknownAlgorithmAndOtherWords) {
-  EXPECT_THAT(run_faults("[training]\nprecision = \"fp166\"\n[allreduce]\nalgorithm = \"rign\"\nacross = "
-                         "2\n[simulation]\nrouting = \"ospf\"\n"),
-              ElementsAre("run.toml:2:1: training.precision: \"fp166\" is not known (did you mean \"fp16\"?); expected "
-                          "one of fp32, tf32, fp16, bf16",
-                          "run.toml:4:1: allreduce.algorithm: \"rign\" is not known (did you mean \"ring\"?); expected "
-                          "one of auto, ring, "
-                          "halving_doubling, tree, torus, hierarchical, three_phase, nvls, library",
-                          "run.toml:5:1: allreduce.across: expected one of auto, ring, halving_doubling, tree, torus, "
-                          "hierarchical, three_phase, nvls, library "
-                          "in quotes, found 2",
-                          "run.toml:7:1: simulation.routing: \"ospf\" is not known; expected one of static, ecmp"));
+  EXPECT_THAT(
+      run_faults("[training]\nprecision = \"fp166\"\n[allreduce]\nalgorithm = \"rign\"\nacross = "
+                 "2\n[simulation]\nrouting = \"ospf\"\n"),
+      ElementsAre(
+          "run.toml:2:1: training.precision: \"fp166\" is not known (did you mean \"fp16\"?); expected "
+          "one of fp32, tf32, fp16, bf16",
+          "run.toml:4:1: allreduce.algorithm: \"rign\" is not known (did you mean \"ring\"?); expected "
+          "one of auto, ring, "
+          "halving_doubling, tree, node_tree, torus, hierarchical, three_phase, nvls, library",
+          "run.toml:5:1: allreduce.across: expected one of auto, ring, halving_doubling, tree, node_tree, torus, "
+          "hierarchical, three_phase, nvls, library "
+          "in quotes, found 2",
+          "run.toml:7:1: simulation.routing: \"ospf\" is not known; expected one of static, ecmp"));
 }
 
 TEST(BadInput, AmongIsAListOfTheLibrarysAlgorithms) {

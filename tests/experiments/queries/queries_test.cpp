@@ -313,7 +313,8 @@ TEST(Listing, OfKeysNamesEachWithItsDefaultItsMeaningAndItsWords) {
     return at == keys.end() ? "no " + name : at->about;
   };
   EXPECT_EQ(entry("cluster.gpus = 1"), "ranks");
-  EXPECT_EQ(entry("allreduce.chunk = \"512KiB\""), "what trees pass on at a time");
+  EXPECT_EQ(entry("allreduce.chunk = \"0B\""),
+            "what trees and chains pass on at a time; 0 = trees by size and depth, chains 512 KiB");
   EXPECT_EQ(entry("optimizer.update = \"whole\""), "when weights are updated: whole, per_bucket");
   EXPECT_EQ(entry("[cluster_file]"), "laid over the cluster file, such as node.nic.count = 2");
   std::set<std::string> said;

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -53,9 +54,10 @@ inline void finish(CollectiveRun& run) {
 }
 
 inline constexpr AllreduceAlgorithm kAllAlgorithms[] = {
-    AllreduceAlgorithm::Ring,  AllreduceAlgorithm::HalvingDoubling, AllreduceAlgorithm::Tree,
-    AllreduceAlgorithm::Torus, AllreduceAlgorithm::Hierarchical,    AllreduceAlgorithm::ThreePhase,
-    AllreduceAlgorithm::Nvls};
+    AllreduceAlgorithm::Ring,       AllreduceAlgorithm::HalvingDoubling,
+    AllreduceAlgorithm::Tree,       AllreduceAlgorithm::NodeTree,
+    AllreduceAlgorithm::Torus,      AllreduceAlgorithm::Hierarchical,
+    AllreduceAlgorithm::ThreePhase, AllreduceAlgorithm::Nvls};
 
 inline CollectivePlan plan_of(AllreduceAlgorithm algorithm, int ranks, int node, std::int64_t elements,
                               WireType wire = WireType::Fp32, std::int64_t chunk = 1000) {
@@ -65,6 +67,10 @@ inline CollectivePlan plan_of(AllreduceAlgorithm algorithm, int ranks, int node,
   request.world_size = ranks;
   const bool whole_nodes = algorithm != AllreduceAlgorithm::Nvls || (node > 1 && ranks % node == 0);
   request.node_gpus = whole_nodes ? std::min(node, ranks) : ranks;  // NVLS has nodes of equally many GPUs, two at least
+  if (algorithm == AllreduceAlgorithm::NodeTree) {
+    std::vector<int>& order = request.ring_orders.emplace_back(static_cast<std::size_t>(request.node_gpus));
+    std::iota(order.rbegin(), order.rend(), 0);  // the last local rank is the head
+  }
   request.elements = elements;
   request.element_bytes = static_cast<int>(wire_bytes(wire));
   request.chunk = request.nvls_chunk = chunk;

@@ -95,10 +95,11 @@ Case random_case(Rng& rng) {
     for (int& gpu : c.settings.gpu_of_rank) gpu = c.world - 4 - gpu / 4 * 4 + gpu % 4;
   }
   const int collectives = even ? 1 : 1 + below(2);
-  constexpr A kAlgorithms[] = {A::Ring, A::HalvingDoubling, A::Tree, A::Torus, A::Hierarchical, A::ThreePhase};
+  constexpr A kAlgorithms[] = {A::Ring,  A::HalvingDoubling, A::Tree,      A::NodeTree,
+                               A::Torus, A::Hierarchical,    A::ThreePhase};
   for (int k = 0; k < collectives; ++k) {
     CollectiveRequest r;
-    r.algorithm = kAlgorithms[below(6)];
+    r.algorithm = kAlgorithms[below(7)];
     r.across = kAlgorithms[below(3)];
     r.world_size = c.world;
     r.node_gpus = std::min(4, c.world);

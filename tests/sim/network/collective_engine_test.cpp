@@ -221,10 +221,9 @@ TEST(CollectiveEngine, ChunksFlowThroughAChain) {
   c.node.pcie.x16 = Sourced(Bandwidth::gigabytes_per_second(10));
   LibrarySpec library = plain();
   library.protocols[0].tree.nvlink = Time::microseconds(1);
-  CollectiveRequest r = request(AllreduceAlgorithm::Tree, 4, 500000, 4);
+  CollectiveRequest r = request(AllreduceAlgorithm::NodeTree, 4, 500000, 4);
   r.chunk = 62500;
   r.ring_orders = {{0, 1, 2, 3}};
-  r.node_trees = true;
   EXPECT_NEAR(run(c, r, library).microseconds(), 8 * 25 + 5 * 50 + 6, 1e-3);
 }
 
