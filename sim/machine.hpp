@@ -15,12 +15,12 @@
 namespace lockstep::sim {
 
 /// Ranks to GPUs of the fabric: packed fills node after node; spread takes nodes at equal distances over the cluster; random takes
-/// a seeded choice of nodes. Ranks of a node stay together in all three.
+/// a seeded choice of nodes. Ranks of a node stay together in all three. Throws ConfigError (key "cluster.gpus") if the cluster has fewer GPUs.
 std::vector<int> place(Placement placement, int world_size, const ClusterSpec& cluster, std::uint64_t seed);
 
 /// Of a run on `run.cluster.gpus` GPUs. Its members refer to each other, so it stays where it is.
 struct Machine {
-  /// `capability`: of the GPU. Throws ConfigError for links that the cluster does not have.
+  /// `capability`: of the GPU. Throws ConfigError as place() does, and for links that the cluster does not have.
   Machine(const RunSpec& run, const ClusterSpec& cluster, LibrarySpec library, int capability);
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;

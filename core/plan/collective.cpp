@@ -87,7 +87,7 @@ std::int64_t chunk_of(const CollectiveRequest& r, const Phase& phase, std::int64
   if (r.chunk > 0) return r.chunk;
   const std::int64_t bytes =
       phase.algorithm == PhaseAlgorithm::Tree
-          ? tree_chunk(Bytes(elements * r.element_bytes), kLargest, phase.orders.channels(), depth)
+          ? tree_chunk(Bytes(elements * r.element_bytes), kLargest, phase.orders.channels() * phase.copies, depth)
           : kLargest.count();
   return std::max<std::int64_t>(1, bytes / r.element_bytes);
 }
@@ -213,7 +213,7 @@ CollectivePlan plan_collective(const CollectiveRequest& r) {
       }
     }
     const int inside_levels = phase.orders.empty() ? 0 : local - 1,
-              across_levels = levels(phase.orders.empty() ? world : world / local);
+              across_levels = levels(phase.orders.empty() ? world : (world + local - 1) / local);
     phase.chunk = r.algorithm == A::Ring ? r.ring_chunk : chunk_of(r, phase, r.elements, inside_levels + across_levels);
     plan.phases.push_back(std::move(phase));
     return plan;

@@ -6,7 +6,6 @@
 #include "core/base/error.hpp"
 #include "core/base/units_text.hpp"
 #include "core/plan/node_rings.hpp"
-#include "core/plan/planner.hpp"
 #include "core/spec/words.hpp"
 
 namespace lockstep {

@@ -80,9 +80,10 @@ CollectiveRequest over_all_nics(CollectiveRequest request, const NodeSpec& node,
   return request;
 }
 
-/// Chains through a node's GPUs for trees of nodes: as many as it has NICs, where the run does not say how many.
-std::vector<std::vector<int>> tree_chains(const NodeSpec& node, int gpus, int asked) {
-  return spread_heads(node_chains(node, gpus, asked > 0 ? asked : std::max(1, node.nic.count)), node);
+/// Chains through a node's GPUs for trees of nodes: over several nodes as many as there are NICs, where the run does not say how many.
+std::vector<std::vector<int>> tree_chains(const NodeSpec& node, int gpus, int asked, bool one_node) {
+  if (!one_node && asked == 0) asked = std::max(1, node.nic.count);
+  return spread_heads(node_chains(node, gpus, asked), node);
 }
 
 /// Ring and tree of nodes for each protocol, as a library with channels and buffers of its own would run them.
@@ -103,6 +104,8 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
   const auto last_chains = rest > 0 ? spread_heads(node_chains(node, rest, most), node) : chains;
   const auto elements = [&](std::int64_t bytes) { return std::max<std::int64_t>(1, bytes / request.element_bytes); };
 
+  const std::int64_t own_chunk = request.chunk;
+
   std::vector<CollectivePlan> plans;
   for (const AllreduceAlgorithm algorithm : {AllreduceAlgorithm::Ring, AllreduceAlgorithm::Tree}) {
     if (!asked(algorithm)) continue;
@@ -117,6 +120,7 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
       request.copies = orders * copies <= library.tuning.most_channels ? copies : 1;
       // The copies of a ring share its cables and keep step, so they are simulated as one with a chunk as long as theirs together.
       request.ring_chunk = protocol.chunk > Bytes(0) ? elements(protocol.chunk.count() * request.copies) : 0;
+      request.chunk = own_chunk;
       if (protocol.tree_chunk > Bytes(0)) {
         const int channels = static_cast<int>(std::min(chains.size(), last_chains.size())) * request.copies;
         const int depth = request.node_gpus - 1 + std::bit_width(static_cast<unsigned>(nodes));
@@ -183,20 +187,21 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
     return {nvls_plan(std::move(request), library ? library->nvls : NvlsSpec{})};
   }
   std::vector<CollectivePlan> plans;
-  // Over nodes a tree of all ranks is left out: a tree of nodes crosses fewer cables.
-  for (const A algorithm : choices(run.allreduce.algorithm,
-                                   one_node ? std::vector{A::Ring, A::HalvingDoubling, A::Tree}
-                                            : std::vector{A::Ring, A::HalvingDoubling, A::NodeTree, A::Hierarchical})) {
+  // Over nodes of several GPUs a tree of all ranks is left out: it crosses more cables between nodes than a tree of nodes.
+  const A tree = one_node || node_gpus == 1 ? A::Tree : A::NodeTree;
+  std::vector<A> all{A::Ring, A::HalvingDoubling, tree};
+  if (!one_node) all.push_back(A::Hierarchical);
+  for (const A algorithm : choices(run.allreduce.algorithm, all)) {
     request.algorithm = algorithm;
     const auto across = two_level(algorithm) ? choices(run.allreduce.across, {A::Ring, A::HalvingDoubling, A::Tree})
                                              : std::vector{A::Ring};
     CollectiveRequest own = request;
     if (algorithm == A::Ring && !one_node) own = over_all_nics(std::move(own), node, run.allreduce.channels);
     if (algorithm == A::NodeTree) {
-      own.ring_orders = tree_chains(node, node_gpus, run.allreduce.channels);
+      own.ring_orders = tree_chains(node, node_gpus, run.allreduce.channels, one_node);
       own.last_orders.clear();
       if (const int rest = request.world_size % node_gpus; rest > 0 && !one_node)
-        own.last_orders = tree_chains(node, rest, run.allreduce.channels);
+        own.last_orders = tree_chains(node, rest, run.allreduce.channels, one_node);
     }
     for (const A a : across) {
       own.across = a;

@@ -58,7 +58,7 @@ std::uint64_t digest_of(const StepProgram& program);
 
 /// Load -> forward layers -> backward layers in reverse -> updates, `accumulation` times all but the update; allreduces only in
 /// the last micro-step. With `overlap` a bucket's allreduce needs the backward of its last layer, otherwise the last backward.
-/// Update groups: "whole" = one group over all tensors after every bucket; "per_bucket" = one per bucket. Frozen order on each lane.
+/// Update groups: Whole = one group over all tensors after every bucket; PerBucket = one per bucket. Frozen order on each lane.
 StepProgram build_step_program(std::shared_ptr<const ModelGraph> graph, BucketPlan buckets,
                                std::vector<CollectivePlan> collectives, int accumulation, bool overlap,
                                UpdateTime update, int world_size, std::int64_t norm_group = 0);

@@ -7,9 +7,10 @@
 
 namespace lockstep {
 
-/// Bytes, a power of two times less than `largest`: long chunks waste the time in which a tree of `depth` levels fills, short ones the messages.
-/// So they are halved until each of `channels` has some for every level of its share of `size`, to 32 KiB at least. NCCL since 2.4
-/// (NVIDIA/nccl, src/enqueue.cc) for simple messages; taken for LL128 too, whose rule of 2.8 is alike (memory). Pure.
+/// Bytes, `largest` halved any number of times: long chunks waste the time in which a tree of `depth` levels fills, short ones the messages.
+/// So they are halved until each of `channels` has some for every level of its share of `size`, but not below 32 KiB. NCCL since 2.4
+/// (NVIDIA/nccl, src/enqueue.cc) for simple messages; taken for LL128 too, whose rule of 2.8 is alike (memory).
+/// Preconditions: largest > 0, channels >= 1, depth >= 0. Pure.
 std::int64_t tree_chunk(Bytes size, Bytes largest, int channels, int depth);
 
 }  // namespace lockstep

@@ -21,6 +21,7 @@ class Checker {
   void expect(bool good, const std::string& key, fmt::format_string<Args...> message, Args&&... args) {
     if (!good) faults.push_back({file_, key, fmt::format(message, std::forward<Args>(args)...)});
   }
+
   std::vector<Fault> faults;
 
  private:

@@ -36,8 +36,9 @@ struct ProtocolSpec {
   /// The tree's costs per message hold the transfer of a chunk, as NCCL's tables up to 2.8 do: events then charge a tree the ring's cost
   /// per message and move the chunk themselves. The library's own choice takes the costs as they are.
   bool tree_holds_chunk = false;
-  Bytes chunk = Bytes(0);       ///< of a ring, per channel: longer pieces go round in several loops; 0 = no limit
-  Bytes tree_chunk = Bytes(0);  ///< of a tree: the largest; small sizes halve it (plan_collective); 0 = the run's
+  Bytes chunk = Bytes(0);  ///< of a ring, per channel: longer pieces go round in several loops; 0 = no limit
+  Bytes tree_chunk =
+      Bytes(0);  ///< of a tree: the largest; small sizes halve it (core/plan/tree_chunk.hpp); 0 = the run's
   Bandwidth ring_cap = Bandwidth::unlimited();  ///< most of one rank per channel, on the wire; no matter without orders
   Bandwidth tree_cap = Bandwidth::unlimited();  ///< likewise; two trees, up and down each, have a quarter each
   Bandwidth total_cap = Bandwidth::unlimited();  ///< over all channels of a rank; set by limited_to(), not by files

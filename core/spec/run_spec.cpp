@@ -44,8 +44,8 @@ std::vector<Fault> among_faults(const AllreduceSpec& allreduce) {
   const std::vector<std::string>& among = allreduce.among;
   const std::vector<std::string> known{"ring", "tree", "nvls"};
   for (auto it = among.begin(); it != among.end(); ++it) {
-    c.expect(std::find(known.begin(), known.end(), *it) != known.end(), "allreduce.among", "{}",
-             unknown_word(*it, known));
+    if (std::find(known.begin(), known.end(), *it) == known.end())
+      c.expect(false, "allreduce.among", "{}", unknown_word(*it, known));
     c.expect(std::find(among.begin(), it, *it) == it, "allreduce.among", "\"{}\" stands there twice; expected it once",
              *it);
   }
@@ -223,7 +223,7 @@ void check_data(Checker& c, const RunSpec& run) {
            "{} images; expected 0 to {}", d.validation_images, kMostImages);
   c.expect(d.shrink >= 1 && d.shrink <= 256, "data.shrink", "{} pixels; expected 1 (as stored) to 256", d.shrink);
   c.expect(d.shrink <= 1 || d.kind == DataKind::Idx || d.kind == DataKind::Cifar10, "data.shrink",
-           "images of this kind cannot be averaged; expected data.kind idx or cifar10, or leave it out");
+           "images of kind {} cannot be averaged; expected kind idx or cifar10, or leave it out", word_of(d.kind));
   c.expect(d.jitter >= 0 && d.jitter <= 1, "data.jitter", "{}; expected 0 (off) to 1, usual is 0.4", d.jitter);
   c.expect(d.lighting >= 0 && d.lighting <= 10, "data.lighting", "{}; expected 0 (off) to 10, usual is 0.1",
            d.lighting);

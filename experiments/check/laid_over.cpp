@@ -8,52 +8,38 @@ namespace lockstep::check {
 
 namespace {
 
-/// Parts of "network.tiers[1].rate" or "network.tiers.leaf.rate"; what tells the entries of a list apart is any word to the other notation.
-std::vector<std::string> parts_of(const std::string& key) {
-  std::vector<std::string> parts(1);
-  for (const char c : key) {
-    if (c == '.' || c == '[')
-      parts.emplace_back();
-    else if (c != ']')
-      parts.back() += c;
-  }
-  return parts;
-}
-
-bool is_index(const std::string& part) {
-  return !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
-}
-
-/// One is the other, or holds it.
-bool meet(const std::vector<std::string>& a, const std::vector<std::string>& b) {
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    if (a[i] != b[i] && !is_index(a[i]) && !is_index(b[i])) return false;
-  }
-  return true;
-}
-
 template <class Subject>
-void judge(const char* section, const std::vector<FileValue>& values, std::span<const Rule<Subject>> rules,
-           const Subject& subject, std::vector<std::string>& lines) {
-  if (values.empty()) return;
+std::vector<std::string> found(const char* section, std::span<const Rule<Subject>> rules, const Subject& subject) {
+  std::vector<std::string> lines;
   for (const Rule<Subject>& rule : rules) {
-    for (const Doubt& doubt : rule.find(subject)) {
-      const auto key = parts_of(doubt.key);
-      if (std::any_of(values.begin(), values.end(), [&](const FileValue& v) { return meet(parts_of(v.key), key); }))
-        lines.push_back(std::string(section) + "." + doubt.key + ": " + doubt.message);
-    }
+    for (const Doubt& doubt : rule.find(subject))
+      lines.push_back(std::string(section) + "." + doubt.key + ": " + doubt.message);
   }
+  return lines;
+}
+
+std::vector<std::string> found(const Inputs& inputs) {
+  std::vector<std::string> lines = found("cluster_file", cluster_rules(), ClusterSubject{inputs.cluster, inputs.gpu});
+  for (std::string& line : found("gpu_file", gpu_rules(), inputs.gpu)) lines.push_back(std::move(line));
+  for (std::string& line : found("library_file", library_rules(), inputs.library)) lines.push_back(std::move(line));
+  return lines;
 }
 
 }  // namespace
 
-std::vector<std::string> laid_over_warnings(const Inputs& inputs) {
-  const FileValues& values = inputs.run.files;
-  std::vector<std::string> lines;
-  judge("cluster_file", values.cluster, cluster_rules(), ClusterSubject{inputs.cluster, inputs.gpu}, lines);
-  judge("gpu_file", values.gpu, gpu_rules(), inputs.gpu, lines);
-  judge("library_file", values.library, library_rules(), inputs.library, lines);
-  return lines;
+std::vector<std::string> laid_over_warnings(const Inputs& inputs, const DataPaths& paths) {
+  const RunSpec& run = inputs.run;
+  if (run.files.cluster.empty() && run.files.gpu.empty() && run.files.library.empty()) return {};
+  Inputs plain = inputs;
+  plain.cluster = read_cluster(run.cluster.file, paths);
+  plain.library = read_library(run.allreduce.library, paths);
+  const std::string& gpu = run.cluster.gpu.empty() ? plain.cluster.node.gpu : run.cluster.gpu;
+  if (!gpu.empty()) plain.gpu = read_gpu(gpu, paths);
+  const std::vector<std::string> before = found(plain);
+  std::vector<std::string> now = found(inputs);
+  std::erase_if(now,
+                [&](const std::string& line) { return std::find(before.begin(), before.end(), line) != before.end(); });
+  return now;
 }
 
 }  // namespace lockstep::check

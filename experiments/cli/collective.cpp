@@ -4,6 +4,7 @@
 
 #include "core/base/units_text.hpp"
 #include "experiments/cli/command.hpp"
+#include "experiments/config_io/choices.hpp"
 #include "experiments/queries/collective.hpp"
 
 namespace lockstep::cli {
@@ -38,6 +39,9 @@ int collective(const Context& context, const Options& options) {
   return kDone;
 }
 
+/// "packed, spread, random"
+std::string one_of(const std::string& key) { return fmt::format("{}", fmt::join(words_of_key(key), ", ")); }
+
 }  // namespace
 
 CLI::App* add_collective(CLI::App& app, const Context& context, Run& run) {
@@ -50,9 +54,7 @@ CLI::App* add_collective(CLI::App& app, const Context& context, Run& run) {
   command->add_option("--sizes", r.sizes, "FIRST:LAST doubling, or a list A,B,C")->capture_default_str();
   command
       ->add_option("--algorithm", r.algorithm,
-                   "auto, ring, halving_doubling, tree, node_tree, torus, hierarchical, three_phase, nvls; library: as "
-                   "the library "
-                   "itself chooses, with its reasons")
+                   one_of("allreduce.algorithm") + ": as the library itself chooses, with its reasons")
       ->capture_default_str();
   command
       ->add_option("--among", r.among,
@@ -62,12 +64,12 @@ CLI::App* add_collective(CLI::App& app, const Context& context, Run& run) {
       ->allow_extra_args(false);
   command
       ->add_option("--across", r.across,
-                   "Between nodes, for torus, hierarchical and three_phase: auto, ring, halving_doubling, tree")
+                   "Between nodes, for torus, hierarchical and three_phase: " + one_of("allreduce.across"))
       ->capture_default_str();
   command->add_option("--library", r.library, "Library file, or the name of one in data/libraries")
       ->capture_default_str();
   command->add_option("--protocol", r.protocol, "auto, or a protocol of the library")->capture_default_str();
-  command->add_option("--placement", r.placement, "packed, spread or random")->capture_default_str();
+  command->add_option("--placement", r.placement, one_of("cluster.placement"))->capture_default_str();
   command->add_option("--channels", r.channels,
                       "Rings inside a node (default: as many as the topology gives); NVLS takes no notice");
   command

@@ -35,7 +35,7 @@ SimulationReport predict_report(Inputs inputs, const std::string& run_file, cons
   report.prediction = predict_run(report.inputs, hooks);
   for (std::string& doubt : check::machine_warnings(report.inputs))
     report.prediction.warnings.push_back(std::move(doubt));
-  for (std::string& doubt : check::laid_over_warnings(report.inputs))
+  for (std::string& doubt : check::laid_over_warnings(report.inputs, paths))
     report.prediction.warnings.push_back(std::move(doubt));
   if (parts.curve && on) report.curve = predict_curve(report.inputs, report.inputs.run.output.curve, part(0.1, 0.25));
   // Planned already, so that neither ladder nor interval plans once more.

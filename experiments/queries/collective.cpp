@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
@@ -124,7 +125,9 @@ std::vector<Bytes> sizes_of(const std::string& text) {
     const Bytes first = size_of(text.substr(0, colon)), last = size_of(text.substr(colon + 1));
     if (first <= Bytes(0) || last < first)
       wrong("--sizes", "\"" + text + "\": expected a positive first size that is not larger than the last");
-    for (Bytes s = first; s <= last; s = s * 2) sizes.push_back(s);
+    const auto doublings =
+        static_cast<int>(std::bit_width(static_cast<std::uint64_t>(last.count() / first.count()))) - 1;
+    for (int i = 0; i <= doublings; ++i) sizes.push_back(first * (std::int64_t{1} << i));
     return sizes;
   }
   for (std::size_t at = 0; at <= text.size();) {
@@ -138,11 +141,12 @@ std::vector<Bytes> sizes_of(const std::string& text) {
 std::string own_channels_note(const Inputs& inputs) {
   const AllreduceAlgorithm algorithm = inputs.run.allreduce.algorithm;
   if (inputs.library.tuning.rule == TuningRule::None) return "";
-  if (algorithm != AllreduceAlgorithm::Ring && algorithm != AllreduceAlgorithm::Tree) return "";
+  const bool ring = algorithm == AllreduceAlgorithm::Ring;
+  if (!ring && algorithm != AllreduceAlgorithm::Tree && algorithm != AllreduceAlgorithm::NodeTree) return "";
   return fmt::format(
-      "# note: {0} by lockstep's own channels and protocols; for the library's (NCCL_ALGO={0}) say --algorithm library "
-      "--among {0}\n",
-      word_of(algorithm));
+      "# note: {0} by lockstep's own channels and protocols; for the library's (NCCL_ALGO={1}) say --algorithm library "
+      "--among {1}\n",
+      word_of(algorithm), ring ? "ring" : "tree");
 }
 
 std::string table_header(const Inputs& inputs, int element_bytes) {

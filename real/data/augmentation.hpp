@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string>
 
 #include "core/model/graph.hpp"
 #include "core/spec/run_spec.hpp"

@@ -17,6 +17,9 @@ struct Medium {
   Time wire;
 };
 
+/// A tree whose nodes hang their other GPUs behind a head.
+bool of_nodes(const Phase& phase) { return phase.algorithm == PhaseAlgorithm::Tree && !phase.orders.empty(); }
+
 /// Most of a GPU's copies through host memory.
 Bandwidth host_copy(const NodeSpec& node) {
   const Bandwidth rate = node.pcie.host_copy.value;
@@ -40,10 +43,10 @@ Medium medium_of(const CollectivePlan& plan, const Phase& phase, const EstimateC
   const Bandwidth nics = node.nic.rate.value * std::max(1, node.nic.count);
   Time wire = node.nic.latency.value * 2;
   for (const TierSpec& tier : context.cluster.network.tiers) wire += tier.hop.value;
-  // A ring over the world enters and leaves each node once per channel; elsewhere every participant of a node sends for itself.
+  // A ring over the world and a tree of nodes enter and leave each node once per channel; elsewhere every participant of a node sends for itself.
   double sharers = context.node_gpus;
   if (phase.group == Group::Leaders) sharers = node.nic.count;
-  if (phase.group == Group::World && phase.algorithm == PhaseAlgorithm::Ring) {
+  if (phase.group == Group::World && (phase.algorithm == PhaseAlgorithm::Ring || of_nodes(phase))) {
     sharers = phase.orders.size() > 1 ? 1 : node.nic.count;
   }
   if (phase.group == Group::Column) sharers = plan.grid.x;
@@ -148,7 +151,12 @@ Time closed_form(const CollectivePlan& plan, const EstimateContext& context, int
     link.gamma = library.reduce.value;
 
     const int world = plan.grid.size();
-    const int n = phase.group == Group::World ? world : phase.group == Group::Row ? plan.grid.x : plan.grid.y;
+    int n = phase.group == Group::World ? world : phase.group == Group::Row ? plan.grid.x : plan.grid.y;
+    if (of_nodes(phase) && medium.path == PathClass::Network) {
+      n = (world + context.node_gpus - 1) / context.node_gpus;
+      const PathClass inside = node.nvlink.present ? PathClass::Nvlink : PathClass::Pcie;
+      total += p.tree.at(inside) * (2 * (context.node_gpus - 1));  // the chain behind the head, up and down
+    }
     const Bytes size = phase.group == Group::Column ? plan.bytes() / plan.grid.x : plan.bytes();
     total += (tree ? p.tree : p.ring).base;
     if (phase.op == CollectiveOp::ReduceScatter || phase.op == CollectiveOp::AllGather) {

@@ -4,7 +4,6 @@
 #include <unordered_map>
 
 #include "core/base/error.hpp"
-#include "core/plan/planner.hpp"
 #include "core/spec/words.hpp"
 #include "sim/step/communication_lanes.hpp"
 

@@ -34,6 +34,12 @@ TEST(TreeChunk, PlansTakeItWhereNoChunkIsGiven) {
   EXPECT_EQ(plan_collective(r).phases[1].chunk * 2, 128 << 10);
   r.chunk = 1000;
   EXPECT_EQ(plan_collective(r).phases[1].chunk, 1000);
+  // Three full nodes and a short one are four members of a tree: 3 + 3 levels. Of 5.5 MiB 128 KiB give 22 chunks, below 4 x 6 but not below 4 x 5.
+  r.chunk = 0;
+  r.algorithm = AllreduceAlgorithm::NodeTree;
+  r.world_size = 14;
+  r.elements = Bytes::kib(5632).count() / 2;
+  EXPECT_EQ(plan_collective(r).phases.front().chunk * 2, 64 << 10);
   // Chains of three_phase keep the largest: their pipeline has few levels.
   r.chunk = 0;
   r.algorithm = AllreduceAlgorithm::ThreePhase;

@@ -137,6 +137,7 @@ void expect_two_level_within_one_percent(const std::string& noise) {
 TEST(FoldSlow, ApproxIsWithinOnePercentOnAbci) {
   expect_two_level_within_one_percent("false");
   expect_within(0.01, "torus", "ring", {"simulation.noise=false"});
+  expect_within(0.01, "node_tree", "auto", {"simulation.noise=false"});
 }
 
 // One collective over all 2,048 GPUs, most of the step. Tree: cables of different load let ranks leave a collective at
