@@ -8,21 +8,27 @@ namespace lockstep::check {
 
 namespace {
 
+/// What a rule finds, and what tells that finding from others whatever its figures are.
+struct Found {
+  std::string rule_and_key, line;
+};
+
 template <class Subject>
-std::vector<std::string> found(const char* section, std::span<const Rule<Subject>> rules, const Subject& subject) {
-  std::vector<std::string> lines;
+void add(const char* section, std::span<const Rule<Subject>> rules, const Subject& subject, std::vector<Found>& all) {
   for (const Rule<Subject>& rule : rules) {
-    for (const Doubt& doubt : rule.find(subject))
-      lines.push_back(std::string(section) + "." + doubt.key + ": " + doubt.message);
+    for (const Doubt& doubt : rule.find(subject)) {
+      const std::string key = std::string(section) + "." + doubt.key;
+      all.push_back({std::string(rule.name) + " " + key, key + ": " + doubt.message});
+    }
   }
-  return lines;
 }
 
-std::vector<std::string> found(const Inputs& inputs) {
-  std::vector<std::string> lines = found("cluster_file", cluster_rules(), ClusterSubject{inputs.cluster, inputs.gpu});
-  for (std::string& line : found("gpu_file", gpu_rules(), inputs.gpu)) lines.push_back(std::move(line));
-  for (std::string& line : found("library_file", library_rules(), inputs.library)) lines.push_back(std::move(line));
-  return lines;
+std::vector<Found> found(const Inputs& inputs) {
+  std::vector<Found> all;
+  add("cluster_file", cluster_rules(), ClusterSubject{inputs.cluster, inputs.gpu}, all);
+  add("gpu_file", gpu_rules(), inputs.gpu, all);
+  add("library_file", library_rules(), inputs.library, all);
+  return all;
 }
 
 }  // namespace
@@ -35,11 +41,14 @@ std::vector<std::string> laid_over_warnings(const Inputs& inputs, const DataPath
   plain.library = read_library(run.allreduce.library, paths);
   const std::string& gpu = run.cluster.gpu.empty() ? plain.cluster.node.gpu : run.cluster.gpu;
   if (!gpu.empty()) plain.gpu = read_gpu(gpu, paths);
-  const std::vector<std::string> before = found(plain);
-  std::vector<std::string> now = found(inputs);
-  std::erase_if(now,
-                [&](const std::string& line) { return std::find(before.begin(), before.end(), line) != before.end(); });
-  return now;
+  const std::vector<Found> before = found(plain);
+  std::vector<std::string> lines;
+  for (const Found& now : found(inputs)) {
+    const bool known =
+        std::any_of(before.begin(), before.end(), [&](const Found& f) { return f.rule_and_key == now.rule_and_key; });
+    if (!known) lines.push_back(now.line);
+  }
+  return lines;
 }
 
 }  // namespace lockstep::check
