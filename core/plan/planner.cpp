@@ -80,10 +80,15 @@ CollectiveRequest over_all_nics(CollectiveRequest request, const NodeSpec& node,
   return request;
 }
 
-/// Chains through a node's GPUs for trees of nodes: over several nodes as many as there are NICs, where the run does not say how many.
-std::vector<std::vector<int>> tree_chains(const NodeSpec& node, int gpus, int asked, bool one_node) {
-  if (!one_node && asked == 0) asked = std::max(1, node.nic.count);
-  return spread_heads(node_chains(node, gpus, asked), node);
+/// Channels that the run asks for, else over several nodes as many as there are NICs; 0: as many as the cables in a node give.
+int most_channels(const RunSpec& run, const NodeSpec& node, bool one_node) {
+  const int asked = run.allreduce.channels;
+  return asked == 0 && !one_node ? std::max(1, node.nic.count) : asked;
+}
+
+/// Chains through a node's GPUs for trees of nodes.
+std::vector<std::vector<int>> tree_chains(const NodeSpec& node, int gpus, int at_most) {
+  return spread_heads(node_chains(node, gpus, at_most), node);
 }
 
 /// Ring and tree of nodes for each protocol, as a library with channels and buffers of its own would run them.
@@ -95,15 +100,13 @@ std::vector<CollectivePlan> library_candidates(const RunSpec& run, const NodeSpe
   };
   const int copies = library.tuning.copies;
   const int nodes = (request.world_size + request.node_gpus - 1) / request.node_gpus;
-  int most = run.allreduce.channels;
-  if (!one_node && most == 0) most = std::max(1, node.nic.count);
+  const int most = most_channels(run, node, one_node);
   const auto rings = node_rings(node, request.node_gpus, most);
-  const auto chains = spread_heads(node_chains(node, request.node_gpus, most), node);
+  const auto chains = tree_chains(node, request.node_gpus, most);
   const int rest = request.world_size % request.node_gpus;
   const auto last_rings = rest > 0 ? node_rings(node, rest, most) : rings;
-  const auto last_chains = rest > 0 ? spread_heads(node_chains(node, rest, most), node) : chains;
+  const auto last_chains = rest > 0 ? tree_chains(node, rest, most) : chains;
   const auto elements = [&](std::int64_t bytes) { return std::max<std::int64_t>(1, bytes / request.element_bytes); };
-
   const std::int64_t own_chunk = request.chunk;
 
   std::vector<CollectivePlan> plans;
@@ -198,10 +201,11 @@ std::vector<CollectivePlan> allreduce_candidates(const RunSpec& run, const NodeS
     CollectiveRequest own = request;
     if (algorithm == A::Ring && !one_node) own = over_all_nics(std::move(own), node, run.allreduce.channels);
     if (algorithm == A::NodeTree) {
-      own.ring_orders = tree_chains(node, node_gpus, run.allreduce.channels, one_node);
+      const int most = most_channels(run, node, one_node);
+      own.ring_orders = tree_chains(node, node_gpus, most);
       own.last_orders.clear();
       if (const int rest = request.world_size % node_gpus; rest > 0 && !one_node)
-        own.last_orders = tree_chains(node, rest, run.allreduce.channels, one_node);
+        own.last_orders = tree_chains(node, rest, most);
     }
     for (const A a : across) {
       own.across = a;
